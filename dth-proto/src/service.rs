@@ -1,0 +1,57 @@
+//! The tarpc service: one trait, every method with who may call it.
+//!
+//! Rules that hold for all methods: answers are pages of at most 500 entries; a mutation takes a [`RequestId`] and is
+//! idempotent under it; a request that waits answers before the wait it was given, and clients set their deadline 15 s
+//! later than that ([`crate::wire::deadline_after`]).
+
+use crate::{
+    check::CheckReply,
+    error::ApiError,
+    event::{EventsReply, EventsRequest},
+    failure::{FailureClass, FailuresReply, FailuresRequest},
+    id::{RequestId, TaskName},
+    spec::TaskSpec,
+    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
+    watch::{WatchReply, WatchRequest},
+};
+
+/// What `dthd` answers. "viewer" methods may be called by anyone who can connect, "operator" methods by operators.
+#[tarpc::service]
+pub trait Dth {
+    /// viewer: the daemon itself.
+    async fn info() -> Result<DaemonInfo, ApiError>;
+    /// viewer: long poll; see [`crate::watch`].
+    async fn watch(request: WatchRequest) -> Result<WatchReply, ApiError>;
+    /// viewer: log records; waits if asked to.
+    async fn events(request: EventsRequest) -> Result<EventsReply, ApiError>;
+    /// viewer: rates over time.
+    async fn history(request: HistoryRequest) -> Result<History, ApiError>;
+
+    /// viewer: one task in full.
+    async fn task(name: TaskName) -> Result<TaskDetail, ApiError>;
+    /// viewer: runs, newest first, those before run `before`; at most `limit`.
+    async fn runs(name: TaskName, before: Option<u32>, limit: u32) -> Result<Vec<RunView>, ApiError>;
+    /// viewer: waits up to `max_wait_ms` for the end of the current (or queued) run; answers with the run as it is then. With
+    /// no run at all: `NotFound`.
+    async fn wait_run(name: TaskName, max_wait_ms: u32) -> Result<RunView, ApiError>;
+    /// viewer: failed items of a run, and their groups.
+    async fn failures(name: TaskName, request: FailuresRequest) -> Result<FailuresReply, ApiError>;
+    /// viewer: the record per item acted upon.
+    async fn items(name: TaskName, request: ItemsRequest) -> Result<ItemsReply, ApiError>;
+
+    /// operator: a new task; with `start` its first run is queued at once.
+    async fn create(id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError>;
+    /// operator: replaces the definition of `name`; a run that is going keeps the one it started with.
+    async fn edit(id: RequestId, name: TaskName, spec: TaskSpec) -> Result<TaskView, ApiError>;
+    /// operator: a new task with the definition of `name`, not started.
+    async fn clone_task(id: RequestId, name: TaskName, new: TaskName) -> Result<TaskView, ApiError>;
+    /// operator: start, pause, resume, stop or delete.
+    async fn control(id: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError>;
+    /// operator: tries the failed items of the last run again, in a run of their own.
+    async fn retry(id: RequestId, name: TaskName, class: Option<FailureClass>) -> Result<TaskView, ApiError>;
+
+    /// operator: begins a preflight of a definition (it writes and removes one scratch object); answers with its job id.
+    async fn check_start(spec: TaskSpec) -> Result<u64, ApiError>;
+    /// operator: where a preflight stands; waits up to `max_wait_ms` for more steps than `seen` or the end.
+    async fn check_poll(job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError>;
+}

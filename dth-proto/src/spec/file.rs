@@ -1,0 +1,235 @@
+//! A task as a TOML file: every key by name, every problem with its line.
+
+use super::{Compare, Encryption, Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec, Trigger};
+use crate::{
+    document::{BadDocument, Document, DocumentProblem, Table},
+    id::TaskName,
+};
+
+const COMPARE: [(&str, Compare); 5] =
+    [("auto", Compare::Auto), ("size", Compare::Size), ("etag", Compare::Etag), ("newer", Compare::Newer), ("always", Compare::Always)];
+
+pub(super) fn read(file: &str, text: &str) -> Result<TaskSpec, BadDocument> {
+    let spec = Document::parse(file, text, task)?;
+    // a document without problems has every required key
+    let spec = spec.ok_or_else(|| problem(file, 0, "the task is not complete".to_owned()))?;
+    let problems: Vec<_> = spec
+        .problems()
+        .iter()
+        .map(|p| DocumentProblem { line: line_of(text, p.field), message: format!("{} {}", p.field, p.message) })
+        .collect();
+    if problems.is_empty() { Ok(spec) } else { Err(BadDocument { file: file.to_owned(), problems }) }
+}
+
+pub(super) fn write(spec: &TaskSpec) -> String {
+    // serialisation of plain data into a table cannot fail: no map keys but strings, no top-level scalars
+    toml::to_string(spec).unwrap_or_default()
+}
+
+fn problem(file: &str, line: usize, message: String) -> BadDocument {
+    BadDocument { file: file.to_owned(), problems: vec![DocumentProblem { line, message }] }
+}
+
+/// The line that defines `table.key`, for problems found after the document is gone; 0 when it is not written.
+fn line_of(text: &str, field: &str) -> usize {
+    let (table, key) = field.rsplit_once('.').unwrap_or(("", field));
+    let mut current = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[').and_then(|l| l.split(']').next()) {
+            current = header.trim().to_owned();
+        } else if current == table && line.split('=').next().is_some_and(|k| k.trim() == key) {
+            return number + 1;
+        }
+    }
+    0
+}
+
+fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
+    let name = if t.has("name") {
+        t.parsed::<TaskName>("name")
+    } else {
+        t.required("name", "every task has a unique name");
+        None
+    };
+    let description = t.text("description").unwrap_or_default();
+    let labels = t.text_map("labels").unwrap_or_default();
+    t.choice("engine", &[("s3", ())]).or_else(|| (!t.has("engine")).then(|| t.problem(None, "engine is missing: engine = \"s3\"")));
+    let source = t.required_table("source", source);
+    let destination = t.required_table("destination", destination);
+    let options = t.table("options", options).unwrap_or_default();
+    let limits = t.table("limits", |l| TaskLimits { bandwidth: l.parsed("bandwidth") }).unwrap_or_default();
+    let trigger = t.table("trigger", trigger).flatten();
+    Some(TaskSpec {
+        name: name?,
+        description,
+        labels,
+        job: Job::S3(S3Job { source: source?, destination: destination?, options }),
+        limits,
+        trigger,
+    })
+}
+
+fn store(t: &mut Table<'_, '_>) -> Store {
+    Store {
+        provider: t.text("provider").unwrap_or_else(|| "aws".to_owned()),
+        bucket: t.required("bucket", "name the bucket").unwrap_or_default(),
+        region: t.text("region"),
+        endpoint: t.text("endpoint"),
+        credential: t.text("credential"),
+        path_style: t.flag("path_style"),
+    }
+}
+
+fn source(t: &mut Table<'_, '_>) -> S3Source {
+    S3Source { store: store(t), prefix: t.text("prefix").unwrap_or_default(), requester_pays: t.flag("requester_pays").unwrap_or_default() }
+}
+
+fn destination(t: &mut Table<'_, '_>) -> S3Destination {
+    S3Destination {
+        store: store(t),
+        prefix: t.text("prefix").unwrap_or_default(),
+        strip_prefix: t.text("strip_prefix").unwrap_or_default(),
+        storage_class: t.text("storage_class"),
+        acl: t.text("acl"),
+        encryption: t
+            .table("encryption", |e| {
+                let kind = e.required("type", "AES256 or aws:kms");
+                let key = e.text("key");
+                kind.map(|kind| Encryption { kind, key })
+            })
+            .flatten(),
+    }
+}
+
+fn options(t: &mut Table<'_, '_>) -> S3Options {
+    t.choice("delete", &[("never", ())]);
+    S3Options {
+        compare: t.choice("compare", &COMPARE).unwrap_or_default(),
+        metadata: t.flag("metadata").unwrap_or(true),
+        tags: t.flag("tags").unwrap_or(true),
+        include: t.texts("include").unwrap_or_default(),
+        exclude: t.texts("exclude").unwrap_or_default(),
+        larger_than: t.parsed("larger_than"),
+        smaller_than: t.parsed("smaller_than"),
+        newer_than: t.parsed("newer_than"),
+        older_than: t.parsed("older_than"),
+    }
+}
+
+fn trigger(t: &mut Table<'_, '_>) -> Option<Trigger> {
+    let at = t.parsed("at");
+    let every = t.parsed("every");
+    let cron = t.text("cron");
+    let timezone = t.text("timezone");
+    let given: Vec<&str> = ["at", "every", "cron"].into_iter().filter(|k| t.has(k)).collect();
+    if given.len() != 1 {
+        let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
+        t.problem(
+            given.get(1).copied(),
+            format!("[trigger] takes one of at, every and cron, not {found}; without [trigger] the task is manual"),
+        );
+        return None;
+    }
+    if timezone.is_some() && cron.is_none() {
+        t.problem(Some("timezone"), "trigger.timezone belongs to cron: at is written with its offset, every has none");
+    }
+    at.map(|at| Trigger::At { at })
+        .or_else(|| every.map(|every| Trigger::Every { every }))
+        .or_else(|| cron.map(|cron| Trigger::Cron { cron, timezone }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FULL: &str = r#"
+name = "photos-cn-to-global"
+description = "nightly copy of the raw photos"
+labels = { team = "photos" }
+engine = "s3"
+
+[source]
+provider = "aws"
+bucket = "acme-photos-cn"
+prefix = "raw/"
+region = "cn-north-1"
+credential = "cn-reader"
+requester_pays = false
+
+[destination]
+provider = "aws"
+bucket = "acme-photos-global"
+prefix = "from-cn/"
+region = "us-east-1"
+credential = "global-writer"
+storage_class = "INTELLIGENT_TIERING"
+acl = "bucket-owner-full-control"
+encryption = { type = "aws:kms", key = "arn:aws:kms:us-east-1:1:key/2" }
+
+[options]
+compare = "auto"
+metadata = true
+tags = true
+delete = "never"
+include = ["**.jpg"]
+larger_than = "1kB"
+
+[limits]
+bandwidth = "800MB/s"
+
+[trigger]
+cron = "0 2 * * *"
+timezone = "Asia/Shanghai"
+"#;
+
+    #[test]
+    fn a_file_survives_export_and_import() {
+        let spec = TaskSpec::from_toml("t.toml", FULL).expect("the file in the documentation");
+        let again = TaskSpec::from_toml("again.toml", &spec.to_toml()).expect("what export writes");
+        assert_eq!(spec, again);
+        let json = serde_json::to_string(&spec).expect("json");
+        assert_eq!(serde_json::from_str::<TaskSpec>(&json).expect("json back"), spec);
+    }
+
+    fn lines(text: &str) -> Vec<String> {
+        TaskSpec::from_toml("t.toml", text).expect_err("mistakes").lines()
+    }
+
+    #[test]
+    fn every_mistake_is_named() {
+        let text = FULL
+            .replace("acme-photos-cn\"", "\"")
+            .replace("compare = \"auto\"", "compare = \"sise\"")
+            .replace("prefix = \"raw/\"", "prefx = \"raw/\"")
+            .replace("800MB/s", "fast");
+        assert_eq!(
+            lines(&text),
+            [
+                "t.toml:9: source.bucket is missing: name the bucket",
+                "t.toml:10: source.prefx is not a known key: did you mean \"prefix\"?",
+                "t.toml:26: options.compare = \"sise\" is not known: did you mean \"size\"?",
+                "t.toml:34: limits.bandwidth: \"fast\" is not a rate: write it like 800MB/s or 10Gbit/s, and more than 0",
+            ]
+        );
+    }
+
+    #[test]
+    fn rules_know_their_line() {
+        assert_eq!(
+            lines(&FULL.replace("[trigger]\ncron = \"0 2 * * *\"\ntimezone = \"Asia/Shanghai\"", "[trigger]\nevery = \"5s\"")),
+            ["t.toml:37: trigger.every 5s is too short: at least 60s"]
+        );
+        assert_eq!(
+            lines("name = 'x'\nengine = 's3'\n[source]\nbucket = 'b'\n[destination]\nbucket = 'b'\nprefix = ''\n"),
+            ["t.toml:7: destination.prefix source and destination are the same place: copies would be listed as sources; \
+              use another bucket or prefix"]
+        );
+    }
+
+    #[test]
+    fn triggers_are_one_of_three() {
+        let two = FULL.replace("cron = \"0 2 * * *\"", "cron = \"0 2 * * *\"\nevery = \"1h\"");
+        assert!(lines(&two)[0].contains("takes one of at, every and cron, not every and cron"), "{:?}", lines(&two));
+    }
+}
