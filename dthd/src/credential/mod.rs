@@ -1,0 +1,41 @@
+//! Named ways to sign in.
+
+use std::path::PathBuf;
+
+/// How to sign in, as configured. Never holds a secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CredentialSpec {
+    /// The SDK's own chain.
+    Default,
+    /// A profile of the shared AWS configuration.
+    Profile {
+        /// Its name.
+        name: String,
+    },
+    /// A JSON file `{"access_key_id", "secret_access_key"[, "session_token"]}` that others cannot read.
+    File {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// The environment variables `{prefix}AWS_ACCESS_KEY_ID`, `{prefix}AWS_SECRET_ACCESS_KEY`, `{prefix}AWS_SESSION_TOKEN`.
+    Env {
+        /// Put before the names; may be empty.
+        prefix: String,
+    },
+    /// Requests are not signed.
+    Anonymous,
+}
+
+impl CredentialSpec {
+    /// The word for it in dthd.toml.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Default => "default",
+            Self::Profile { .. } => "profile",
+            Self::File { .. } => "file",
+            Self::Env { .. } => "env",
+            Self::Anonymous => "anonymous",
+        }
+    }
+}

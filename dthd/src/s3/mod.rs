@@ -1,0 +1,4 @@
+//! The S3 engine.
+
+pub mod journal;
+pub mod object;

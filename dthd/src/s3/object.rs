@@ -1,0 +1,68 @@
+//! An object as a listing shows it.
+
+use std::fmt;
+
+use dth_proto::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// One object of a listing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Entry {
+    /// The key: bytes to us, never a path. S3 keys are UTF-8.
+    pub key: String,
+    /// Bytes.
+    pub size: u64,
+    /// Without quotes.
+    pub etag: ETag,
+    /// Last-Modified.
+    pub modified: Timestamp,
+    /// Storage class as the store spells it; empty when it says nothing.
+    pub class: String,
+}
+
+/// An entity tag, without quotes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ETag(String);
+
+impl ETag {
+    /// Takes quotes and a weak mark away.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().trim_start_matches("W/").trim_matches('"').to_owned())
+    }
+
+    /// The tag without quotes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The tag with quotes, as in `If-Match`.
+    #[must_use]
+    pub fn quoted(&self) -> String {
+        format!("\"{}\"", self.0)
+    }
+
+    /// 32 hex digits: the form that is the MD5 of the content on most stores (not with SSE-C, SSE-KMS, or some providers).
+    #[must_use]
+    pub fn looks_like_md5(&self) -> bool {
+        self.0.len() == 32 && self.0.bytes().all(|b| b.is_ascii_hexdigit())
+    }
+
+    /// The N of a multipart ETag `md5-N`.
+    #[must_use]
+    pub fn parts(&self) -> Option<u32> {
+        let (digest, n) = self.0.split_once('-')?;
+        if digest.len() != 32 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        n.parse().ok().filter(|n| *n > 0)
+    }
+}
+
+impl fmt::Display for ETag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
