@@ -2,11 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{
-    api::ListenError,
-    config::ConfigError,
-    lock::LockError,
-};
+use crate::{api::ListenError, config::ConfigError, lock::LockError};
 
 /// How dthd ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
