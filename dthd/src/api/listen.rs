@@ -271,6 +271,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_passed_socket_is_served_and_left_to_its_owner() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("dthd.sock");
+        let bound = Bound::passed(net::UnixListener::bind(&path).expect("bound"), &path).expect("taken over");
+        // queued before anyone accepts, as while a daemon restarts
+        let _client = UnixStream::connect(&path).await.expect("connects");
+        let shutdown = Shutdown::new();
+        let (served, mut peers) = tokio::sync::mpsc::unbounded_channel();
+        let serve = move |_io: UnixStream, peer: Peer| {
+            let _ = served.send(peer);
+            std::future::ready(Ok(()))
+        };
+        let server = tokio::spawn(accept(bound, shutdown.clone(), Watchdog::new().register("api"), serve));
+        assert_eq!(peers.recv().await.expect("served").pid, i32::try_from(std::process::id()).ok());
+        shutdown.advance();
+        server.await.expect("ends");
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
     async fn silent_clients_do_not_block_others_and_too_many_are_told() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("dthd.sock");
