@@ -14,6 +14,7 @@
 //! | [`s3`] | the S3 engine: listing, comparing, copying, verifying |
 //! | [`credential`] | named ways to sign in |
 //! | [`store`] | typed trees over sled |
+//! | [`event`] | what happened, for the log and for clients |
 //! | [`metrics`] | history rings, CloudWatch |
 //! | [`problem`] | from state to "OK" or a list of problems |
 //! | [`clock`] | the only place that reads time |
@@ -32,6 +33,8 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod disk;
+pub mod event;
 pub mod lock;
 pub mod logging;
 pub mod metrics;
