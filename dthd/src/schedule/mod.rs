@@ -169,6 +169,7 @@ mod tests {
     fn it_says_what_it_does() {
         assert_eq!(every(5400).describe(), "every 1h 30m");
         assert_eq!(cron("0 2 * * *", "Asia/Shanghai").describe(), "At 02:00 (Asia/Shanghai)");
+        assert_eq!(cron("0 8 ? * MON-FRI *", "UTC").describe(), "At 08:00, on Monday, Tuesday, Wednesday, Thursday, and Friday (UTC)");
         assert_eq!(Schedule::new(&Trigger::At { at: Timestamp(0) }).expect("a time").describe(), "once at 1970-01-01T00:00:00.000Z");
     }
 

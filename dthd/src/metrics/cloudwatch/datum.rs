@@ -19,6 +19,9 @@ pub(super) enum Metric {
 }
 
 impl Metric {
+    #[cfg(test)]
+    const ALL: [Self; 5] = [Self::CompletedBytes, Self::TransferredObjects, Self::FailedObjects, Self::RunningJobs, Self::WaitingJobs];
+
     fn name(self) -> &'static str {
         match self {
             Self::CompletedBytes => "CompletedBytes",
@@ -86,6 +89,35 @@ mod tests {
         assert_eq!(dimensions, [("Engine", "s3"), ("Task", "photos")]);
         assert_eq!((sdk.metric_name(), sdk.value(), sdk.unit()), (Some("CompletedBytes"), Some(5.0), Some(&StandardUnit::Bytes)));
         assert_eq!(sdk.timestamp().and_then(|t| t.to_millis().ok()), Some(1_000));
+    }
+
+    /// Every metric that the deployable files name, so that a renamed metric cannot leave them behind.
+    fn named_in(text: &str) -> Vec<&'static str> {
+        Metric::ALL.into_iter().map(Metric::name).filter(|name| text.contains(name)).collect()
+    }
+
+    #[test]
+    fn dashboard_and_alarms_are_json_about_these_metrics() {
+        let dashboard = include_str!("../../../../config/cloudwatch/dashboard.json");
+        let body: serde_json::Value = serde_json::from_str(dashboard).expect("dashboard.json is JSON");
+        let widgets = body["widgets"].as_array().expect("widgets");
+        assert!(!widgets.is_empty());
+        for widget in widgets {
+            let metrics = widget["properties"]["metrics"].as_array().expect("metrics");
+            let ids: Vec<&str> = metrics.iter().filter_map(|m| m[0]["id"].as_str()).collect();
+            assert_eq!(ids.len(), metrics.len(), "every line is an expression with an id: {widget}");
+            assert!(widget["x"].as_u64().zip(widget["width"].as_u64()).is_some_and(|(x, width)| x + width <= 24), "{widget}");
+        }
+        assert_eq!(named_in(dashboard), Metric::ALL.map(Metric::name));
+
+        let alarms = include_str!("../../../../config/cloudwatch/alarms.json");
+        let template: serde_json::Value = serde_json::from_str(alarms).expect("alarms.json is JSON");
+        let resources = template["Resources"].as_object().expect("resources");
+        for (name, resource) in resources {
+            assert_eq!(resource["Type"], "AWS::CloudWatch::Alarm", "{name}");
+            assert!(!named_in(&resource["Properties"].to_string()).is_empty(), "{name} is about a metric of ours");
+        }
+        assert_eq!(named_in(alarms), ["FailedObjects", "RunningJobs", "WaitingJobs"]);
     }
 
     #[test]

@@ -64,10 +64,18 @@ struct Book {
 }
 
 /// The books of all tasks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Ledger {
+    /// Most points per task, and most levels.
+    limit: usize,
     books: BTreeMap<Series, Book>,
     levels: VecDeque<(Timestamp, JobSample)>,
+}
+
+impl Default for Ledger {
+    fn default() -> Self {
+        Self { limit: POINTS, books: BTreeMap::new(), levels: VecDeque::new() }
+    }
 }
 
 /// Points on their way: the data of one request, and what is needed to put them back.
@@ -86,7 +94,7 @@ impl Ledger {
             book.seen = *total;
             if !growth.is_zero() {
                 book.pending.push_back(Point { at, growth });
-                book.fit();
+                book.fit(self.limit);
             }
         }
         self.levels.extend(sample.jobs.iter().map(|jobs| (at, *jobs)));
@@ -130,7 +138,7 @@ impl Ledger {
             for (series, point) in batch.points.into_iter().rev() {
                 let book = self.books.entry(series).or_default();
                 book.pending.push_front(point);
-                book.fit();
+                book.fit(self.limit);
             }
             for level in batch.levels.into_iter().rev() {
                 self.levels.push_front(level);
@@ -146,15 +154,15 @@ impl Ledger {
 
     /// Old levels are worth nothing: the oldest go.
     fn fit_levels(&mut self) {
-        let excess = self.levels.len().saturating_sub(POINTS);
+        let excess = self.levels.len().saturating_sub(self.limit);
         self.levels.drain(..excess);
     }
 }
 
 impl Book {
     /// Merges the oldest points until the rest fits: their time becomes less exact, their sum does not.
-    fn fit(&mut self) {
-        while self.pending.len() > POINTS
+    fn fit(&mut self, limit: usize) {
+        while self.pending.len() > limit
             && let Some(oldest) = self.pending.pop_front()
             && let Some(next) = self.pending.front_mut()
         {
@@ -296,7 +304,8 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_published_is_what_was_counted_whatever_fails(steps in prop::collection::vec(step(), 0..120)) {
-            let mut ledger = Ledger::default();
+            // three points: merging is part of the game
+            let mut ledger = Ledger { limit: 3, ..Ledger::default() };
             let (mut totals, mut counted, mut published) = ([0u64; 5], Amounts::default(), Amounts::default());
             let publish = |batch: &Batch, published: &mut Amounts| {
                 let data = batch.data();

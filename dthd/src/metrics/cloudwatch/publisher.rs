@@ -101,10 +101,14 @@ impl<S: Sink> Worker<S> {
         // seen by a shutdown that runs out of time
         self.health.send_modify(|health| health.buffered = self.ledger.pending());
         let error = self.send().await;
-        if let Some(error) = &error {
-            tracing::warn!("metrics: {error}; {} points wait for the next try", self.ledger.pending());
+        let (pending, failing) = (self.ledger.pending(), self.health.borrow().failing.is_some());
+        // an outage of a day is two lines, not one a minute
+        match &error {
+            Some(error) if !failing => tracing::warn!("metrics: {error}; points are kept for the next try"),
+            None if failing => tracing::info!("metrics: published again, {pending} points wait"),
+            _ => tracing::debug!("metrics: {pending} points wait"),
         }
-        self.health.send_modify(|health| health.round(clock::now(), self.ledger.pending(), error.map(|e| e.to_string())));
+        self.health.send_modify(|health| health.round(clock::now(), pending, error.map(|e| e.to_string())));
     }
 
     /// Sends batch after batch; one that is refused does not hold the others up, one without an answer ends the round.
