@@ -1,4 +1,7 @@
 //! The S3 engine.
 
 pub mod journal;
+pub mod list;
 pub mod object;
+pub mod order;
+pub mod sorted;
