@@ -7,9 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{
-    Held, Memory, Merge, SortSettings, record,
-};
+use super::{Held, Memory, Merge, SortSettings, record};
 use crate::s3::object::Entry;
 
 /// A run could not be written or read.
