@@ -20,7 +20,7 @@ use super::{
 use crate::transfer::TransferError;
 
 /// The request behind every page, for error messages.
-pub(super) const OPERATION: &str = "ListObjects";
+pub(super) const OPERATION: &str = "ListObjectsV2";
 
 /// One answer of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -12,7 +12,6 @@ use super::{
 };
 
 /// Entries in strict byte order of their keys.
-#[expect(clippy::large_enum_variant, reason = "one per side of a range, never in bulk")]
 pub enum EntryStream {
     /// As the store lists them.
     Ordered(Listing),
