@@ -189,6 +189,19 @@ pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec
     Ok(Credential { described: described.into(), profile, identity: provider.map(|p| Arc::new(Cached::new(p))) })
 }
 
+/// Whether a task may name this credential.
+///
+/// # Errors
+/// When there is no such name.
+pub fn known(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>) -> Result<(), CredentialError> {
+    match name {
+        Some(name) if name != ANONYMOUS && !specs.contains_key(name) => {
+            Err(CredentialError::Unknown { name: name.to_owned(), nearest: near_name(name, specs) })
+        }
+        _ => Ok(()),
+    }
+}
+
 /// The most similar name, if it is similar enough to be meant.
 fn near_name(name: &str, specs: &BTreeMap<String, CredentialSpec>) -> Option<String> {
     let names: Vec<&str> = specs.keys().map(String::as_str).chain([ANONYMOUS]).collect();

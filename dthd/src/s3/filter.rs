@@ -47,6 +47,14 @@ impl SkipReason {
     }
 }
 
+impl SkipReason {
+    /// Whether it is the state of the object that leaves it out, not a rule of the task: worth a record of its own.
+    #[must_use]
+    pub fn is_about_the_object(self) -> bool {
+        self == Self::Archived
+    }
+}
+
 /// The rules of one run.
 #[derive(Clone, Debug)]
 pub struct Filter {

@@ -77,6 +77,12 @@ impl Join {
         }
     }
 
+    /// Whether the destination has shown any key so far.
+    #[must_use]
+    pub fn destination_has_keys(&self) -> bool {
+        self.extra > 0 || self.destination.waiting.is_some()
+    }
+
     /// Keys of the destination passed over so far because the source lacks them. Those behind the last key of the source
     /// are not listed and not counted.
     #[must_use]

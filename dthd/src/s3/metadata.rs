@@ -8,7 +8,7 @@ use dth_proto::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{object::ETag, verify::StoredChecksum};
+use super::{object::{ETag, Entry}, verify::StoredChecksum};
 
 /// System and user metadata, as the store gave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -52,6 +52,14 @@ pub struct ObjectInfo {
     pub opaque_etag: bool,
     /// Generation in a versioned bucket.
     pub version: Option<String>,
+}
+
+impl ObjectInfo {
+    /// The object as a listing would show it.
+    #[must_use]
+    pub fn entry(self, key: String) -> Entry {
+        Entry { key, size: self.size, etag: self.etag, modified: self.modified, class: self.class.unwrap_or_default() }
+    }
 }
 
 /// What is sent along when an object is created; the same for PutObject and CreateMultipartUpload.

@@ -52,6 +52,28 @@ impl Profile {
     }
 }
 
+impl Profile {
+    /// What a task says of a store, with what the profile knows filled in: endpoint, and how the bucket is addressed.
+    #[must_use]
+    pub fn complete(&self, store: &Store) -> Store {
+        let mut store = store.clone();
+        if store.endpoint.is_none() {
+            store.endpoint = self.endpoint(store.region.as_deref());
+        }
+        let bare = store.endpoint.as_deref().is_some_and(has_no_name);
+        store.path_style = store.path_style.or(Some(self.path_style || bare));
+        store
+    }
+}
+
+/// An address without a name cannot carry a bucket's name in front.
+fn has_no_name(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or(rest);
+    let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(host, _)| host);
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+}
+
 const REGION: &str = "{region}";
 
 static PROFILES: LazyLock<BTreeMap<String, Profile>> = LazyLock::new(|| {

@@ -61,6 +61,12 @@ impl Publisher {
         self.health.borrow().clone()
     }
 
+    /// Follows how publishing is going.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<Health> {
+        self.health.clone()
+    }
+
     /// Samples and sends a last time, in at most 5 s; what cannot be sent by then is lost with the process.
     pub async fn shutdown(mut self) {
         self.stop.cancel();

@@ -6,7 +6,10 @@ use percent_encoding::percent_decode;
 
 use super::Bucket;
 use crate::{
-    s3::object::{ETag, Entry},
+    s3::{
+        list::{ListPages, Page},
+        object::{ETag, Entry},
+    },
     transfer::TransferError,
 };
 
@@ -14,6 +17,13 @@ use crate::{
 pub type ListPage = (Vec<Entry>, Option<String>);
 
 const LIST: &str = "ListObjectsV2";
+
+impl ListPages for Bucket {
+    async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
+        let (entries, next) = self.list_page(prefix, start_after, token).await?;
+        Ok(Page::new(entries, next.is_some(), next))
+    }
+}
 
 impl Bucket {
     /// One page of at most 1000 objects whose keys begin with `prefix`, in the store's order. `start_after` begins behind a key;
@@ -51,12 +61,12 @@ impl Bucket {
                 .send()
                 .await
                 .map_err(|e: SdkError<_, _>| self.failed(LIST, &e))?;
-            self.page(output, token)
+            self.page_of(output, token)
         })
         .await
     }
 
-    fn page(&self, output: ListObjectsV2Output, token: Option<&str>) -> Result<ListPage, TransferError> {
+    fn page_of(&self, output: ListObjectsV2Output, token: Option<&str>) -> Result<ListPage, TransferError> {
         let incomplete = |why: &str| self.error(FailureClass::Transient, LIST, "IncompletePage", why);
         // A store that does not say so has not encoded the keys.
         let encoded = output.encoding_type() == Some(&EncodingType::Url);

@@ -68,6 +68,9 @@ pub struct RequestCounters {
 /// Why a bucket cannot be used at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
+    /// The store has no profile.
+    #[error(transparent)]
+    Provider(#[from] UnknownProvider),
     /// The endpoint is not an address.
     #[error("endpoint {0:?} is not an address: write it like https://host[:port]")]
     Endpoint(String),
@@ -121,6 +124,7 @@ impl Bucket {
         retry: RetryPolicy,
         counters: Arc<RequestCounters>,
     ) -> Result<Self, OpenError> {
+        let store = &provider::find(&store.provider)?.complete(store);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http::client()?)
             .retry_config(RetryConfig::disabled())
@@ -151,8 +155,7 @@ impl Bucket {
         } else if let Some(endpoint) = shared.endpoint_url() {
             endpoint.clone_into(&mut place);
         }
-        let path_style = store.path_style.unwrap_or_else(|| store.endpoint.is_some() && store.provider != "aws");
-        let config = config.force_path_style(path_style).build();
+        let config = config.force_path_style(store.path_style.unwrap_or(false)).build();
         let inner = Inner {
             client: Client::from_conf(config),
             side,

@@ -157,7 +157,7 @@ impl Feed {
     /// Whether the destination had anything so far; an empty one cannot be out of order.
     fn something_is_there(&self) -> bool {
         match &self.origin {
-            Origin::Listing(join) => self.destination_seen || join.extra() > 0 || join.ahead(),
+            Origin::Listing(join) => self.destination_seen || join.destination_has_keys(),
             Origin::Failures { .. } => false,
         }
     }
