@@ -216,6 +216,8 @@ mod tests {
             ("a**z", vec!["az", "a/z", "a/b/cz"], vec!["az/"]),
             ("**", vec!["a", "a/b", "/", "..", "a/.."], vec![]),
             ("***", vec!["a", "a/b"], vec![]),
+            ("***/x", vec!["x", "a/x", "a/b/x"], vec!["ax"]),
+            ("a**/b", vec!["a/b", "ax/b", "ax/y/b"], vec!["ab", "x/a/b"]),
             ("{raw,cooked}/**.{jpg,png}", vec!["raw/a.jpg", "cooked/a/b.png"], vec!["raw/a.gif", "x/raw/a.jpg"]),
             ("{**/a,b}", vec!["a", "x/a", "b"], vec!["x/b"]),
             ("x{**,y}", vec!["x", "xy", "x/y/z"], vec!["y"]),

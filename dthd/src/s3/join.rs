@@ -96,6 +96,7 @@ mod tests {
     use std::{
         collections::{BTreeMap, BTreeSet},
         sync::Arc,
+        time::Duration,
     };
 
     use dth_proto::{
@@ -103,15 +104,17 @@ mod tests {
         spec::{S3Destination, S3Source},
     };
     use proptest::prelude::*;
+    use tokio::sync::Barrier;
 
     use super::*;
     use crate::s3::{
         list::{
-            Listing,
+            ListPages, Listing, Page,
             fake::{Bucket, Faults, block_on, entry, hostile_key},
         },
         sorted::{SortSettings, Sorted},
     };
+    use crate::transfer::TransferError;
 
     fn listing(bucket: Bucket, side: Side, prefix: &str, after: Option<String>) -> EntryStream {
         Listing::new(Arc::new(bucket), side, prefix.to_owned(), after).into()
@@ -138,6 +141,35 @@ mod tests {
             });
             assert!(matches!(result, Err(ListError::Failed(_))), "{failing:?}");
         }
+    }
+
+    /// A bucket that answers only while the other is being asked as well.
+    struct Meeting {
+        bucket: Bucket,
+        both: Arc<Barrier>,
+    }
+
+    impl ListPages for Meeting {
+        async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
+            self.both.wait().await;
+            self.bucket.page(prefix, start_after, token).await
+        }
+    }
+
+    #[test]
+    fn both_ends_are_waited_for_at_once() {
+        let both = Arc::new(Barrier::new(2));
+        let joined = block_on(async {
+            let side = |side| {
+                let meeting = Meeting { bucket: Bucket::in_order(["a", "b", "c", "d"].map(entry), 1), both: both.clone() };
+                Listing::new(Arc::new(meeting), side, String::new(), None).into()
+            };
+            let map = KeyMap::new(&S3Source::default(), &S3Destination::default()).expect("plain");
+            let join = Join::new(side(Side::Source), side(Side::Destination), map);
+            tokio::time::timeout(Duration::from_secs(60), drain(join)).await
+        });
+        let (pairs, extra) = joined.expect("no end waits for the other").expect("no faults");
+        assert_eq!((pairs.len(), extra), (4, 0));
     }
 
     /// What one side has: keys below a prefix, and others around it that must not matter.

@@ -178,9 +178,16 @@ mod tests {
 
     #[test]
     fn disorder_is_told_with_both_keys() {
-        let bucket = Bucket::in_order(["a/x", "a-b"].map(entry), 1);
-        let error = list(bucket, "", None).expect_err("not in byte order");
-        assert_eq!(error.to_string(), "source listing is not in byte order: \"a-b\" came after \"a/x\"");
+        for page in [1, 3] {
+            block_on(async {
+                let bucket = Bucket::in_order(["a/x", "a-b", "b"].map(entry), page);
+                let mut listing = Listing::new(Arc::new(bucket), Side::Source, String::new(), None);
+                assert!(listing.next().await.is_ok_and(|e| e.is_some()));
+                let error = listing.next().await.expect_err("not in byte order");
+                assert_eq!(error.to_string(), "source listing is not in byte order: \"a-b\" came after \"a/x\"");
+                assert!(listing.next().await.is_err(), "still failed");
+            });
+        }
     }
 
     #[test]

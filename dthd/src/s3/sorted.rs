@@ -23,10 +23,10 @@ use super::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SortSettings {
     /// Where the sorted runs go; made when missing. The files have no name there: the system removes them with the last
-    /// handle, so also after a crash nothing is left to clear. Takes about as much room as the listing has entries times
-    /// (100 bytes + key), twice that while runs are merged.
+    /// handle, so also after a crash nothing is left to clear. Takes about 70 bytes and the key for each entry,
+    /// twice that while runs are merged.
     pub directory: PathBuf,
-    /// Bytes of entries sorted at once. More makes fewer runs. Merging stays below it too, from about 4 MiB on.
+    /// Bytes of entries sorted at once. More makes fewer runs. Merging stays below it too, from 64 KiB on.
     pub chunk_bytes: usize,
     /// Runs merged at once, and so files open (twice that over many passes); at least 2.
     pub fan_in: usize,
@@ -102,7 +102,11 @@ struct Sorter {
 
 impl Sorter {
     async fn sort(&self, mut pages: Feed, sink: &Sink) -> Result<(), ListError> {
-        let mut runs = Runs::new(self.settings.clone(), self.memory.clone());
+        let is_unwanted = {
+            let sink = sink.clone();
+            Arc::new(move || sink.is_closed())
+        };
+        let mut runs = Runs::new(self.settings.clone(), self.memory.clone(), is_unwanted);
         let mut chunk = Vec::new();
         let mut held = self.memory.hold(0);
         while let Some(entry) = pages.next().await? {
@@ -227,6 +231,7 @@ mod tests {
             assert!(entries.iter().enumerate().all(|(n, e)| e.key == format!("{n:08}")) && entries.len() == count as usize);
             let largest = memory::of(&entry("00000000"));
             assert!(peak <= bound(&settings, largest), "{peak} bytes at {count}");
+            assert!(peak <= settings.chunk_bytes * 3 / 2, "{peak} bytes are far over a chunk");
             assert!(peak >= settings.chunk_bytes / 2, "{peak} bytes are too few to be counted right");
             peaks.push(peak);
         }

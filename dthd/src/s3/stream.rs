@@ -63,3 +63,31 @@ impl From<Sorted> for EntryStream {
         Self::Sorted(sorted)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s3::list::fake::{Bucket, block_on, entry};
+
+    #[test]
+    fn stores_are_sorted_where_they_must_be_and_checked_elsewhere() {
+        let directory = tempfile::tempdir().expect("directory");
+        for (order, wanted) in [(ByteOrder::Yes, None), (ByteOrder::Unknown, None), (ByteOrder::No, Some(["a-b", "a/x", "b"]))] {
+            let result: Result<Vec<String>, ListError> = block_on(async {
+                // directory by directory
+                let bucket = Arc::new(Bucket::in_order(["a", "a/x", "a-b", "b"].map(entry), 2));
+                let sort = SortSettings::new(directory.path().to_owned());
+                let mut stream = EntryStream::open(bucket, Side::Source, String::new(), Some("a".to_owned()), order, sort);
+                let mut keys = Vec::new();
+                while let Some(entry) = stream.next().await? {
+                    keys.push(entry.key);
+                }
+                Ok(keys)
+            });
+            match wanted {
+                Some(keys) => assert_eq!(result.expect("sorted"), keys),
+                None => assert!(matches!(result, Err(ListError::Unordered { .. })), "{order:?}: {result:?}"),
+            }
+        }
+    }
+}

@@ -43,6 +43,11 @@ pub(super) struct Run {
     entries: u64,
 }
 
+/// Whether the reader of the sorted listing is gone. A merge can take minutes, and a daemon that stops waits for it.
+pub(super) type Unwanted = Arc<dyn Fn() -> bool + Send + Sync>;
+
+const ENTRIES_BETWEEN_LOOKS: u64 = 4096;
+
 /// A run that is read from its beginning.
 pub(super) struct RunReader {
     file: BufReader<File>,
@@ -68,14 +73,15 @@ impl Iterator for RunReader {
 pub(super) struct Runs {
     settings: SortSettings,
     memory: Arc<Memory>,
+    is_unwanted: Unwanted,
     levels: Vec<Vec<Run>>,
 }
 
 impl Runs {
-    pub(super) fn new(settings: SortSettings, memory: Arc<Memory>) -> Self {
+    pub(super) fn new(settings: SortSettings, memory: Arc<Memory>, is_unwanted: Unwanted) -> Self {
         // a merge of one run would go on forever
         let settings = SortSettings { fan_in: settings.fan_in.max(2), ..settings };
-        Self { settings, memory, levels: Vec::new() }
+        Self { settings, memory, is_unwanted, levels: Vec::new() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -109,8 +115,11 @@ impl Runs {
         let file = tempfile::tempfile_in(directory).map_err(writing)?;
         let _held = self.memory.hold(self.settings.buffer_bytes());
         let mut buffered = BufWriter::with_capacity(self.settings.buffer_bytes(), file);
-        let mut count = 0;
+        let mut count: u64 = 0;
         for entry in entries {
+            if count.is_multiple_of(ENTRIES_BETWEEN_LOOKS) && (self.is_unwanted)() {
+                return Err(writing(io::Error::new(io::ErrorKind::Interrupted, "nobody reads the listing any more")));
+            }
             record::write(&entry?, &mut buffered).map_err(writing)?;
             count += 1;
         }
@@ -157,7 +166,7 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         let settings = SortSettings { directory: directory.path().to_owned(), chunk_bytes: 1, fan_in: 3 };
         let memory = Arc::new(Memory::default());
-        let mut runs = Runs::new(settings, memory.clone());
+        let mut runs = Runs::new(settings, memory.clone(), Arc::new(|| false));
         for n in 0..100 {
             let chunk = vec![entry(&format!("{:03}", n * 37 % 100))];
             let held = memory.hold(memory::of(&chunk[0]));
@@ -175,11 +184,21 @@ mod tests {
         let directory = tempfile::tempdir().expect("directory");
         let settings = SortSettings { directory: directory.path().to_owned(), chunk_bytes: 1, fan_in: 2 };
         let memory = Arc::new(Memory::default());
-        let mut runs = Runs::new(settings, memory.clone());
+        let mut runs = Runs::new(settings, memory.clone(), Arc::new(|| false));
         runs.add(vec![entry("a"), entry("b")], memory.hold(0)).expect("disk");
         let file = &runs.levels[0][0].file;
         file.set_len(file.metadata().expect("metadata").len() - 1).expect("cut");
         let last = runs.into_merge().expect("the first entry is whole").last().expect("something");
         assert_eq!(last.expect_err("cut short").operation, "read");
+    }
+
+    #[test]
+    fn work_that_nobody_wants_ends() {
+        let directory = tempfile::tempdir().expect("directory");
+        let settings = SortSettings { directory: directory.path().to_owned(), chunk_bytes: 1, fan_in: 2 };
+        let memory = Arc::new(Memory::default());
+        let mut runs = Runs::new(settings, memory.clone(), Arc::new(|| true));
+        let error = runs.add(vec![entry("a")], memory.hold(0)).expect_err("unwanted");
+        assert_eq!(error.source.kind(), io::ErrorKind::Interrupted);
     }
 }
