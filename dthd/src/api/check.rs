@@ -35,10 +35,10 @@ impl Checks {
     /// None today; the signature leaves room for a limit.
     pub fn start(&self, spec: TaskSpec, resources: &Arc<Resources>) -> Result<u64, ApiError> {
         let (steps, seen) = watch::channel(CheckReply { steps: Vec::new(), done: false });
-        let config = resources.config();
+        let credentials = resources.credentials();
         tokio::spawn(async move {
             let Job::S3(job) = &spec.job;
-            s3::check::check(job, &config.credentials, |step| {
+            s3::check::check(job, &credentials, |step| {
                 steps.send_modify(|reply| match reply.steps.iter_mut().find(|s| s.side == step.side && s.name == step.name) {
                     Some(old) => *old = step,
                     None => reply.steps.push(step),

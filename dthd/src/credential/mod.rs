@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 pub use self::{
     file::BadCredentialFile,
-    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, resolve},
+    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, known, resolve},
 };
 
 /// How to sign in, as configured. Never holds a secret.

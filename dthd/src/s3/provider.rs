@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
-use dth_proto::document::{BadDocument, Document, Table, suggestion};
+use dth_proto::{
+    document::{BadDocument, Document, Table, suggestion},
+    spec::Store,
+};
 
 const FILE: &str = "providers.toml";
 const TEXT: &str = include_str!("../../../config/providers.toml");

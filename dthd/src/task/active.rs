@@ -1,9 +1,6 @@
 //! A run that is going: how it is told to stop, and what is measured of it every second.
 
-use std::{
-    sync::{Arc, atomic::Ordering},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use dth_proto::{time::Timestamp, view::Live};
 use tokio::{sync::watch, time::Instant};
@@ -99,13 +96,13 @@ impl Active {
 
     fn amounts(&self) -> Amounts {
         let counters = self.progress.counters();
-        Amounts { bytes: self.progress.moved.load(Ordering::Relaxed), objects: counters.copied, failed: counters.failed }
+        Amounts { bytes: self.progress.moved(), objects: counters.copied, failed: counters.failed }
     }
 
     fn done(&self) -> rate::Progress {
         let counters = self.progress.counters();
         rate::Progress {
-            bytes: self.progress.moved.load(Ordering::Relaxed),
+            bytes: self.progress.moved(),
             objects: counters.listed - counters.pending,
             activity: counters.listed,
         }

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -14,29 +14,10 @@ use dth_proto::{
 };
 
 use crate::{
+    s3::{client::RequestCounters, copy::ItemProgress},
     store::record::{Tally, size_class},
     task::failure::Groups,
 };
-
-/// One object on its way. Written by the copy, read by the screen.
-#[derive(Debug, Default)]
-pub struct ItemProgress {
-    /// Bytes accepted by the destination.
-    pub bytes: AtomicU64,
-    /// Parts accepted by the destination.
-    pub parts: AtomicU32,
-    /// Parts in all; 0: not a multipart upload.
-    pub parts_total: AtomicU32,
-}
-
-/// Requests of one end or one run. An attempt that is repeated counts in both.
-#[derive(Debug, Default)]
-pub struct RequestCounters {
-    /// Sent, retries included.
-    pub requests: AtomicU64,
-    /// Sent again.
-    pub retries: AtomicU64,
-}
 
 /// What one task has done since the daemon started; counts up for good. What metrics are made of.
 #[derive(Debug, Default)]
@@ -68,8 +49,6 @@ pub struct Progress {
     failures: Mutex<Groups>,
     in_flight: Mutex<HashMap<u64, Flying>>,
     next_flight: AtomicU64,
-    /// Bytes accepted by destinations, parts of unfinished objects included: what rates are made of.
-    pub moved: AtomicU64,
     /// Requests of this process.
     pub requests: Arc<RequestCounters>,
     /// Per task, for metrics.
@@ -113,7 +92,6 @@ impl Progress {
             failures: Mutex::default(),
             in_flight: Mutex::default(),
             next_flight: AtomicU64::new(0),
-            moved: AtomicU64::new(0),
             requests: Arc::default(),
             totals,
         })
@@ -195,6 +173,12 @@ impl Progress {
         Flight { progress: Arc::clone(self), id, item }
     }
 
+    /// Bytes that destinations accepted in this process, parts of unfinished objects included: what rates are made of.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.requests.sent.load(Ordering::Relaxed)
+    }
+
     /// Bytes of unfinished objects that the destination has already accepted.
     #[must_use]
     pub fn partial(&self) -> u64 {
@@ -212,7 +196,7 @@ impl Progress {
             size: f.size,
             done: f.item.bytes.load(Ordering::Relaxed).min(f.size),
             parts: match f.item.parts_total.load(Ordering::Relaxed) {
-                0 => None,
+                0 | 1 => None,
                 total => Some((f.item.parts.load(Ordering::Relaxed), total)),
             },
         });

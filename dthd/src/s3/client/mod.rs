@@ -40,6 +40,7 @@ pub use self::{
 };
 use crate::{
     credential::Credential,
+    s3::provider::{self, UnknownProvider},
     transfer::{TransferError, retry::RetryPolicy},
 };
 

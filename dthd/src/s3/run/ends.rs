@@ -12,7 +12,7 @@ use crate::{
     s3::{
         client::{Bucket, RequestCounters},
         compare::CompareRules,
-        copy::{Copier, CopyOptions},
+        copy::Copier,
         provider::{self, ByteOrder},
         sorted::SortSettings,
     },
@@ -27,7 +27,7 @@ pub(super) struct Ends {
     pub(super) source_order: ByteOrder,
     pub(super) destination_order: ByteOrder,
     pub(super) rules: CompareRules,
-    pub(super) copier: Copier<Uploads>,
+    pub(super) copier: Arc<Copier<Uploads>>,
     pub(super) sort: SortSettings,
     places: [String; 2],
 }
@@ -50,8 +50,7 @@ impl Ends {
         let open = async |end: &StoreSpec, side: Side, requester_pays: bool| {
             let profile = provider::find(&end.provider).map_err(|e| format!("{} provider: {e}", side.word()))?;
             let credential = resources.credential(end.credential.as_deref()).await.map_err(|e| format!("{}: {e}", side.word()))?;
-            let end = profile.complete(end);
-            let bucket = Bucket::open(&end, side, &credential, requester_pays, RetryPolicy::default(), Arc::clone(&counters)).await;
+            let bucket = Bucket::open(end, side, &credential, requester_pays, RetryPolicy::default(), Arc::clone(&counters)).await;
             Ok::<_, String>((bucket.map_err(|e| format!("{}: {e}", side.word()))?, profile))
         };
         let (source, source_profile) = open(&job.source.store, Side::Source, job.source.requester_pays).await?;
@@ -61,15 +60,16 @@ impl Ends {
             Ok(Some(true)) => ByteOrder::No,
             _ => profile.lists_in_byte_order,
         };
-        let copier = Copier::new(
-            source.clone(),
-            destination.clone(),
-            CopyOptions::of(job),
-            Uploads::of(store, uid),
-            resources.budget.clone(),
-            resources.bandwidth.narrower(spec.limits.bandwidth),
-            resources.config().limits.parts as usize,
-        );
+        let copier = Arc::new(Copier {
+            source: source.clone(),
+            destination: destination.clone(),
+            target: job.destination.clone(),
+            options: job.options.clone(),
+            journal: Arc::new(Uploads::of(store, uid)),
+            budget: resources.budget.clone(),
+            bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth),
+            parts: resources.config().limits.parts as usize,
+        });
         Ok(Self {
             source_order: order(source_profile, &places[0]),
             destination_order: order(destination_profile, &places[1]),
@@ -101,7 +101,7 @@ impl Ends {
     }
 
     pub(super) async fn abort_uploads(&self) -> Result<(), String> {
-        self.copier.abort_all().await.map_err(|e| e.to_string())
+        self.copier.abort_all().await.map(drop).map_err(|e| e.to_string())
     }
 }
 

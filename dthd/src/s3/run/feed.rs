@@ -187,7 +187,7 @@ impl Feed {
     }
 
     /// Both ends of a key, asked one by one. What cannot be read at the source is entered and finished here.
-    async fn look(&self, key: String) -> Result<Option<Pair>, ListError> {
+    async fn look(&mut self, key: String) -> Result<Option<Pair>, ListError> {
         let destination_key = match self.map.map(&key) {
             Ok(mapped) => mapped,
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dth_proto::failure::Side;
+use dth_proto::failure::{FailureClass, Side};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -19,9 +19,10 @@ use crate::{
         client::Bucket,
         compare::Recorded,
         copy::{Copied, Copier, CopyError, CopyRequest},
+        journal::JournalError,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
-    transfer::{progress::Progress, retry::RetryPolicy},
+    transfer::{TransferError, progress::Progress, retry::RetryPolicy},
 };
 
 /// How often an object is begun again when its requests failed in a way that may pass.
@@ -36,7 +37,7 @@ struct Inner {
     store: Store,
     account: Arc<Account>,
     progress: Arc<Progress>,
-    copier: Copier<Uploads>,
+    copier: Arc<Copier<Uploads>>,
     destination: Bucket,
     unordered: watch::Sender<Option<Side>>,
 }
@@ -48,7 +49,7 @@ impl Work {
             store: input.store.clone(),
             account: Arc::clone(account),
             progress: Arc::clone(&input.progress),
-            copier: ends.copier.clone(),
+            copier: Arc::clone(&ends.copier),
             destination: ends.destination.clone(),
             unordered,
         }))
@@ -72,6 +73,12 @@ impl Work {
         }
         while flying.join_next().await.is_some() {}
     }
+}
+
+/// Without the journal nothing is uploaded in parts; the run itself ends when it sees that the state cannot be written.
+fn unjournaled(error: &JournalError) -> ItemOutcome {
+    let (class, code) = (FailureClass::Transient, "StateNotWritable");
+    failed(&TransferError::new(class, Side::Destination, "CreateMultipartUpload", code, error.to_string()))
 }
 
 impl Inner {
@@ -100,6 +107,7 @@ impl Inner {
             Ok(copied) => self.copied(&task, tries, copied),
             Err(CopyError::Vanished) => self.account.skipped(&task.open, "vanished", true),
             Err(CopyError::Failed(error)) => self.account.failed(&task.open, tries, failed(&error)),
+            Err(CopyError::Journal(error)) => self.account.failed(&task.open, tries, unjournaled(&error)),
         }
     }
 
