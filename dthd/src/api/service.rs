@@ -110,7 +110,7 @@ impl Dth for Api {
             state_dir: store.dir().display().to_string(),
             credentials,
             memory: (resources.budget.used(), resources.budget.limit()),
-            metrics: metrics.as_ref().map(|health| health.borrow().describe()),
+            metrics: metrics.as_ref().map(|health| health.borrow().to_string()),
             user: self.session.user.clone(),
             role: self.session.role.word().to_owned(),
             verdict: board.verdict(),
@@ -140,7 +140,7 @@ impl Dth for Api {
         self.settled().await?;
         let records = self.shared.store.runs(uid, before, limit.clamp(1, PAGE) as usize).map_err(unreadable)?;
         // the record of a run that is going is as old as its checkpoint
-        let fresh = |r| match &current {
+        let fresh = |r: crate::store::RunRecord| match &current {
             Some(run) if run.run == r.run => run.clone(),
             _ => run_view(&name, &r, &r.tally.counters),
         };

@@ -184,7 +184,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, peer: Peer, door: 
     };
     let written = timeout(PATIENCE, handshake::write_line(io, &welcome.line())).await;
     written.map_err(|_| HandshakeError::Silent)??;
-    Ok(Session { uid, gid, user, role })
+    Ok(Session { uid, gid, user, role, protocol })
 }
 
 /// Says no; a client that does not listen is not waited for.

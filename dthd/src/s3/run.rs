@@ -133,9 +133,8 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
         Ok(feed) => feed,
         Err(why) => return PassEnd::Failed(why),
     };
-    let unordered = watch::Sender::new(None);
-    let mut found_unordered = unordered.subscribe();
-    let work = Work::new(input, ends, account, unordered);
+    let (found, mut unordered) = mpsc::channel(1);
+    let work = Work::new(input, ends, account, found);
     let limit = input.resources.config().limits.objects.max(1) as usize;
     let mut feeding = tokio::spawn(feed.run());
     let (stop_work, told) = watch::channel(false);
@@ -143,7 +142,11 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
+    let mut worked_off = false;
     let end = loop {
+        if worked_off && let Some(end) = listed.take() {
+            break end;
+        }
         tokio::select! {
             _ = checkpoint.tick() => {
                 let record = account.record(&input.record, worked + began.elapsed());
@@ -160,25 +163,17 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
                     PassEnd::Complete | PassEnd::Failed(_) => listed = Some(end),
                 }
             }
-            result = &mut working => {
-                if let Err(defect) = result {
-                    break PassEnd::Failed(format!("copying ended in a defect: {defect}"));
-                }
-                break match listed.take() {
-                    Some(end) => end,
-                    // the queue is closed: the listing is about to say why
-                    None => (&mut feeding).await.unwrap_or_else(|e| PassEnd::Failed(format!("the listing ended in a defect: {e}"))),
-                };
-            }
-            Ok(side) = found_unordered.wait_for(Option::is_some) => {
-                let side = side.unwrap_or(Side::Destination);
-                break PassEnd::Unordered(side);
-            }
-            _ = input.stop.wait_for(|stop| *stop != Stop::Go) => break PassEnd::Stopped,
+            // the queue is closed and empty: the listing has ended, or is about to
+            result = &mut working, if !worked_off => match result {
+                Ok(()) => worked_off = true,
+                Err(defect) => break PassEnd::Failed(format!("copying ended in a defect: {defect}")),
+            },
+            side = found_out_of_order(&mut unordered) => break PassEnd::Unordered(side),
+            () = told_to_stop(&mut input.stop) => break PassEnd::Stopped,
         }
     };
     feeding.abort();
-    if !working.is_finished() {
+    if !worked_off {
         stop_work.send_replace(true);
         let patience = if *input.stop.borrow() == Stop::Cancel { Duration::ZERO } else { GRACE };
         if tokio::time::timeout(patience, &mut working).await.is_err() {
@@ -190,6 +185,20 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     let record = account.record(&input.record, worked + began.elapsed());
     input.store.put_run(input.uid, &record);
     end
+}
+
+/// Resolves when a worker found a key that the destination's listing lacked.
+async fn found_out_of_order(unordered: &mut mpsc::Receiver<Side>) -> Side {
+    match unordered.recv().await {
+        Some(side) => side,
+        // the workers are done, and none of them found one
+        None => std::future::pending().await,
+    }
+}
+
+/// Resolves when the run is told anything but to go on; a supervisor that is gone is as good as told.
+async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
+    let _ = stop.wait_for(|stop| *stop != Stop::Go).await;
 }
 
 /// From the end of the last pass to the end of the run. Uploads of a run that is over are aborted.

@@ -39,11 +39,11 @@ struct Inner {
     progress: Arc<Progress>,
     copier: Arc<Copier<Uploads>>,
     destination: Bucket,
-    unordered: watch::Sender<Option<Side>>,
+    unordered: mpsc::Sender<Side>,
 }
 
 impl Work {
-    pub(super) fn new(input: &RunInput, ends: &Ends, account: &Arc<Account>, unordered: watch::Sender<Option<Side>>) -> Self {
+    pub(super) fn new(input: &RunInput, ends: &Ends, account: &Arc<Account>, unordered: mpsc::Sender<Side>) -> Self {
         Self(Arc::new(Inner {
             uid: input.uid,
             store: input.store.clone(),
@@ -85,7 +85,8 @@ impl Inner {
     async fn object(&self, task: Task) {
         if task.ask_first && self.is_there(&task).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
-            self.unordered.send_replace(Some(Side::Destination));
+            // full: another worker has already said so
+            let _ = self.unordered.try_send(Side::Destination);
             return;
         }
         let retry = RetryPolicy::default();
