@@ -18,6 +18,7 @@ use crate::{
     app, clock,
     config::{self, Environment, Flags},
     lock::StateLock,
+    store::{self, StoreError},
 };
 
 const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 69 unavailable, 70 internal, 73 cannot create state or socket, \
@@ -165,7 +166,26 @@ fn print(text: &str) -> anyhow::Result<()> {
 
 /// Works on the state in `dir`, whose lock is held; answers with what to print.
 fn offline(action: &StateAction, dir: &Path) -> anyhow::Result<String> {
-    anyhow::bail!("{action:?} of {} is not linked to the store", dir.display())
+    Ok(match action {
+        StateAction::Info => {
+            let info = store::offline::info(dir)?;
+            let records: String = info.records.iter().map(|(tree, count)| format!("{tree:<9} {count}\n")).collect();
+            let size = dth_proto::units::bytes(info.bytes);
+            format!("{}: schema {}, written by {}, {size} on disk\n{records}", dir.display(), info.schema, info.written_by)
+        }
+        StateAction::Check => {
+            let damaged = store::offline::check(dir)?;
+            if !damaged.is_empty() {
+                let why = format!("{} records are damaged: {}", damaged.len(), damaged.join("; "));
+                return Err(StoreError::Unreadable { dir: dir.to_owned(), why }.into());
+            }
+            format!("{}: every record can be read\n", dir.display())
+        }
+        StateAction::Backup { to } => {
+            let records = store::offline::backup(dir, to)?;
+            format!("{records} records copied to {}\n", to.display())
+        }
+    })
 }
 
 #[cfg(test)]

@@ -55,6 +55,8 @@ pub struct Session {
     pub user: String,
     /// What they may do.
     pub role: Role,
+    /// The protocol both sides speak.
+    pub protocol: u32,
 }
 
 /// What every connection needs to be let in.
@@ -176,7 +178,7 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, peer: Peer, door: 
         Welcome { protocol, name: format!("dthd/{version}"), boot: door.epoch.0.clone(), user: user.clone(), role: role.word().to_owned() };
     let written = timeout(PATIENCE, handshake::write_line(io, &welcome.line())).await;
     written.map_err(|_| HandshakeError::Silent)??;
-    Ok(Session { uid, gid, user, role })
+    Ok(Session { uid, gid, user, role, protocol })
 }
 
 /// Says no; a client that does not listen is not waited for.

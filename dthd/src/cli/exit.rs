@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{api::ListenError, config::ConfigError, lock::LockError};
+use crate::{api::ListenError, config::ConfigError, daemon::DaemonError, lock::LockError, store::StoreError};
 
 /// How dthd ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,21 +41,48 @@ impl Exit {
         if error.is::<Unavailable>() {
             return Self::Unavailable;
         }
-        if let Some(error) = error.downcast_ref::<LockError>() {
+        if let Some(error) = error.downcast_ref::<DaemonError>() {
             return match error {
-                LockError::Held { .. } => Self::InUse,
-                LockError::Create { .. } | LockError::Missing { .. } | LockError::Io { .. } => Self::CannotCreate,
-                LockError::Denied { .. } => Self::NotAllowed,
+                DaemonError::Lock(error) => Self::of_lock(error),
+                DaemonError::Store(error) => Self::of_store(error),
+                DaemonError::DiskFull { .. } => Self::CannotCreate,
+                DaemonError::Listen(error) => Self::of_listen(error),
+                DaemonError::Credential(_) => Self::Config,
             };
+        }
+        if let Some(error) = error.downcast_ref::<LockError>() {
+            return Self::of_lock(error);
+        }
+        if let Some(error) = error.downcast_ref::<StoreError>() {
+            return Self::of_store(error);
         }
         if let Some(error) = error.downcast_ref::<ListenError>() {
-            return match error {
-                ListenError::InUse(_) => Self::InUse,
-                ListenError::InTheWay(_) | ListenError::Io { .. } => Self::CannotCreate,
-                ListenError::Denied { .. } => Self::NotAllowed,
-            };
+            return Self::of_listen(error);
         }
         Self::Internal
+    }
+
+    fn of_lock(error: &LockError) -> Self {
+        match error {
+            LockError::Held { .. } => Self::InUse,
+            LockError::Create { .. } | LockError::Missing { .. } | LockError::Io { .. } => Self::CannotCreate,
+            LockError::Denied { .. } => Self::NotAllowed,
+        }
+    }
+
+    fn of_store(error: &StoreError) -> Self {
+        match error {
+            StoreError::Newer { .. } | StoreError::Unreadable { .. } => Self::Config,
+            StoreError::Io(_) => Self::CannotCreate,
+        }
+    }
+
+    fn of_listen(error: &ListenError) -> Self {
+        match error {
+            ListenError::InUse(_) => Self::InUse,
+            ListenError::InTheWay(_) | ListenError::Io { .. } => Self::CannotCreate,
+            ListenError::Denied { .. } => Self::NotAllowed,
+        }
     }
 }
 
