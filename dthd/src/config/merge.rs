@@ -44,7 +44,7 @@ pub enum Origin {
 pub struct Effective {
     /// The values.
     pub config: Config,
-    /// By key of dthd.toml (`limits.memory`).
+    /// By key of dthd.toml (`limits.memory`), and `config` for the file itself.
     pub origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -107,6 +107,9 @@ fn load_with(
     let on_line = Values { state: flags.state.clone(), socket: flags.socket.clone(), ..Values::default() };
     let mut merged = merge(&on_line, &in_environment, &in_file, environment);
     merged.config.file = text.is_some().then(|| path.to_owned());
+    let named_by = [(Origin::Flag, flags.config.is_some()), (Origin::Environment, named.is_some())];
+    let named_by = named_by.into_iter().find_map(|(origin, named)| named.then_some(origin));
+    merged.origins.insert("config", named_by.unwrap_or(Origin::BuiltIn));
     if let Err(why) = validate::socket(&merged.config.socket) {
         problems.push(format!("socket {} {why}", merged.config.socket.display()));
     }
