@@ -288,11 +288,7 @@ pub struct Target {
 
 /// Carries out a command line (`args[0]` is the program) and answers with the exit code, see [`crate::exit`]. Without a
 /// command `dashboard` is called.
-pub fn run(
-    args: impl IntoIterator<Item = OsString>,
-    surroundings: &mut Surroundings<'_>,
-    dashboard: impl FnOnce(&Target) -> u8,
-) -> u8 {
+pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &mut Surroundings<'_>, dashboard: impl FnOnce(&Target) -> u8) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return explain(&error, surroundings),

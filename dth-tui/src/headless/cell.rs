@@ -3,7 +3,7 @@
 use dth_proto::{
     time::Timestamp,
     units,
-    view::{RunView, TaskView},
+    view::{Counters, RunView, TaskView},
 };
 
 /// Stands where there is nothing to say.
@@ -58,6 +58,13 @@ pub(super) fn outcome(run: &RunView) -> &'static str {
     }
 }
 
+/// The accounting identity: `9 listed = 1 same + 7 copied + 0 skipped + 1 failed + 0 pending`.
+pub(super) fn accounting(c: &Counters) -> String {
+    let parts = [(c.same, "same"), (c.copied, "copied"), (c.skipped, "skipped"), (c.failed, "failed"), (c.pending, "pending")];
+    let parts = parts.map(|(n, word)| format!("{} {word}", units::grouped(n)));
+    format!("{} listed = {}", units::grouped(c.listed), parts.join(" + "))
+}
+
 /// `1 item`, `2 items`.
 pub(super) fn plural(count: u64, one: &str) -> String {
     format!("{} {one}{}", units::grouped(count), if count == 1 { "" } else { "s" })
@@ -65,10 +72,7 @@ pub(super) fn plural(count: u64, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::{
-        id::TaskName,
-        view::{Counters, RunOutcome},
-    };
+    use dth_proto::{id::TaskName, view::RunOutcome};
 
     use super::*;
 

@@ -18,8 +18,7 @@ use super::{
 use crate::{exit, session::Session};
 
 impl Row for CheckStep {
-    const COLUMNS: &'static [Column] =
-        &[("STATE", Align::Left), ("SIDE", Align::Left), ("STEP", Align::Left), ("FOUND", Align::Left)];
+    const COLUMNS: &'static [Column] = &[("STATE", Align::Left), ("SIDE", Align::Left), ("STEP", Align::Left), ("FOUND", Align::Left)];
 
     fn cells(&self) -> Vec<String> {
         let state = match self.state {

@@ -1,6 +1,6 @@
 //! `dth start`, `pause`, `resume`, `stop`, `delete`, `retry`: the life of a task.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 
 use dth_proto::{
     failure::FailureClass,
@@ -95,7 +95,9 @@ mod tests {
 
     #[test]
     fn only_yes_is_yes() {
-        for (text, yes) in [("y\n", true), ("YES\r\nrest", true), (" y \n", true), ("", false), ("\n", false), ("n\n", false), ("yep\n", false)] {
+        for (text, yes) in
+            [("y\n", true), ("YES\r\nrest", true), (" y \n", true), ("", false), ("\n", false), ("n\n", false), ("yep\n", false)]
+        {
             assert_eq!(agreed(&answer(&mut text.as_bytes()).expect("memory")), yes, "{text:?}");
         }
     }

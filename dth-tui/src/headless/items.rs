@@ -54,13 +54,8 @@ impl Row for ItemView {
 pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, which: &Which) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
     let mut list = caller.output.list();
-    let mut request = ItemsRequest {
-        run: which.run,
-        outcome: which.outcome.clone(),
-        prefix: which.prefix.clone(),
-        after: None,
-        limit: wire::PAGE,
-    };
+    let mut request =
+        ItemsRequest { run: which.run, outcome: which.outcome.clone(), prefix: which.prefix.clone(), after: None, limit: wire::PAGE };
     loop {
         let reply = session
             .call(|client| {

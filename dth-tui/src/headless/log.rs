@@ -24,8 +24,7 @@ pub(super) struct Which {
 }
 
 impl Row for Event {
-    const COLUMNS: &'static [Column] =
-        &[("TIME", Align::Left), ("LEVEL", Align::Left), ("TASK", Align::Left), ("MESSAGE", Align::Left)];
+    const COLUMNS: &'static [Column] = &[("TIME", Align::Left), ("LEVEL", Align::Left), ("TASK", Align::Left), ("MESSAGE", Align::Left)];
 
     fn cells(&self) -> Vec<String> {
         let task = self.task.as_ref().map(ToString::to_string);
@@ -40,8 +39,7 @@ pub(super) async fn run(caller: &mut Caller<'_>, which: &Which, follow: bool) ->
     let mut session = caller.connect().await?;
     let Caller { output, err, .. } = caller;
     let mut list = output.bare_list();
-    let mut request =
-        EventsRequest { epoch: None, after: 0, task: which.task.clone(), level: which.level, limit: wire::PAGE, wait_ms: 0 };
+    let mut request = EventsRequest { epoch: None, after: 0, task: which.task.clone(), level: which.level, limit: wire::PAGE, wait_ms: 0 };
     loop {
         let wait = std::time::Duration::from_millis(request.wait_ms.into());
         let ask = |client: dth_proto::service::DthClient| {

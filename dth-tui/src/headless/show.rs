@@ -1,6 +1,7 @@
 //! `dth show`: one task with its last run.
 
 use dth_proto::{
+    failure::FailureGroup,
     id::TaskName,
     units,
     view::{Phase, RunView, TaskDetail},
@@ -64,14 +65,9 @@ fn text(detail: &TaskDetail) -> String {
         text.push('\n');
         text.push_str(&phases(&detail.phases));
     }
-    for group in &detail.failures {
-        let hint = group.hint.as_ref().map_or_else(String::new, |hint| format!("; hint: {hint}"));
-        let side = group.side.word();
-        let line = format!("\nfailed: {} {} {side} {} x{}{hint}", group.class, group.code, group.operation, group.count);
-        text.push_str(&crate::sanitise::sanitise_lines(&line.replace('\t', " ")));
-    }
     if !detail.failures.is_empty() {
         text.push('\n');
+        text.push_str(&failures(&detail.failures));
     }
     text
 }
@@ -83,12 +79,9 @@ fn run_line(run: &RunView) -> String {
 }
 
 fn items(run: &RunView) -> String {
-    let c = &run.counters;
-    let parts = [(c.same, "same"), (c.copied, "copied"), (c.skipped, "skipped"), (c.failed, "failed"), (c.pending, "pending")];
-    let parts: Vec<_> = parts.iter().map(|(n, word)| format!("{} {word}", units::grouped(*n))).collect();
-    let deleted = if c.deleted > 0 { format!("; {} deleted", units::grouped(c.deleted)) } else { String::new() };
-    let floor = if run.listing_done { "" } else { " so far" };
-    format!("{} listed{floor} = {}{deleted}", units::grouped(c.listed), parts.join(" + "))
+    let deleted = if run.counters.deleted > 0 { format!("; {} deleted", units::grouped(run.counters.deleted)) } else { String::new() };
+    let floor = if run.listing_done { "" } else { "so far " };
+    format!("{floor}{}{deleted}", cell::accounting(&run.counters))
 }
 
 fn bytes(run: &RunView) -> String {
@@ -115,6 +108,25 @@ fn phases(phases: &[Phase]) -> String {
         .map(|p| {
             let state = if p.finished { "finished" } else { "" };
             vec![p.name.clone(), amount(p, p.done), amount(p, p.total), p.unit.clone(), state.to_owned()]
+        })
+        .collect();
+    Table::new(COLUMNS).page(&rows)
+}
+
+fn failures(groups: &[FailureGroup]) -> String {
+    const COLUMNS: &[Column] = &[
+        ("FAILED", Align::Right),
+        ("CLASS", Align::Left),
+        ("CODE", Align::Left),
+        ("SIDE", Align::Left),
+        ("OPERATION", Align::Left),
+        ("HINT", Align::Left),
+    ];
+    let rows: Vec<_> = groups
+        .iter()
+        .map(|g| {
+            let [class, side] = [g.class.word(), g.side.word()].map(str::to_owned);
+            vec![units::grouped(g.count), class, g.code.clone(), side, g.operation.clone(), g.hint.clone().unwrap_or_default()]
         })
         .collect();
     Table::new(COLUMNS).page(&rows)

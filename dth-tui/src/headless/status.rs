@@ -45,8 +45,11 @@ fn text(status: &Status) -> String {
         row("daemon", format!("dthd {} on {}, since {}", daemon.version, daemon.host, cell::time(daemon.started))),
         row("you", format!("{} ({})", daemon.user, daemon.role)),
         row("tasks", tasks(summary)),
-        row("items", items(summary)),
-        row("bytes", format!("{} of {}{}", units::bytes(summary.counters.bytes_done), floor(summary), units::bytes(summary.counters.bytes_listed))),
+        row("items", format!("{}{}", floor(summary), cell::accounting(&summary.counters))),
+        row(
+            "bytes",
+            format!("{} of {}{}", units::bytes(summary.counters.bytes_done), floor(summary), units::bytes(summary.counters.bytes_listed)),
+        ),
         row("rate", rate(summary)),
         row("eta", cell::or_nothing(summary.eta_s.map(units::eta))),
     ]);
@@ -62,13 +65,6 @@ fn tasks(s: &Summary) -> String {
     let parts = [(s.running, "running"), (s.queued, "queued"), (s.waiting, "waiting"), (s.paused, "paused")];
     let parts: Vec<_> = parts.iter().filter(|(n, _)| *n > 0).map(|(n, word)| format!("{n} {word}")).collect();
     if parts.is_empty() { s.tasks.to_string() } else { format!("{}: {}", s.tasks, parts.join(", ")) }
-}
-
-fn items(s: &Summary) -> String {
-    let c = &s.counters;
-    let parts = [(c.same, "same"), (c.copied, "copied"), (c.skipped, "skipped"), (c.failed, "failed"), (c.pending, "pending")];
-    let parts: Vec<_> = parts.iter().map(|(n, word)| format!("{} {word}", units::grouped(*n))).collect();
-    format!("{}{} listed = {}", floor(s), units::grouped(c.listed), parts.join(" + "))
 }
 
 fn floor(s: &Summary) -> &'static str {

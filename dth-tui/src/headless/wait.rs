@@ -1,6 +1,6 @@
 //! `dth wait`: until a run has ended, through lost connections and restarts of the daemon.
 
-use std::{io::Write, time::Duration};
+use std::{cell::Cell, time::Duration};
 
 use dth_proto::{
     id::TaskName,
@@ -33,7 +33,9 @@ pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, timeout: Optio
             let _ = writeln!(caller.err, "{}", super::lost(error));
         };
         let left = deadline.map_or(wire::MAX_WAIT, |end| end.saturating_duration_since(Instant::now()).min(wire::MAX_WAIT));
-        let poll = session.call_patiently(deadline, lost, |client| poll(client, task.clone(), left));
+        // the first question, and the first after a lost connection, only asks which run it is: by then another may be going
+        let wait = Cell::new(if last.is_some() { left } else { Duration::ZERO });
+        let poll = session.call_patiently(deadline, lost, |client| poll(client, task.clone(), wait.take()));
         let polled = match deadline.and_then(|end| end.checked_add(GRACE)) {
             Some(end) => timeout_at(end, poll).await.ok(),
             None => Some(poll.await),
@@ -60,7 +62,11 @@ pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, timeout: Optio
     }
 }
 
-async fn poll(client: DthClient, task: TaskName, wait: Duration) -> Result<Result<RunView, dth_proto::error::ApiError>, tarpc::client::RpcError> {
+async fn poll(
+    client: DthClient,
+    task: TaskName,
+    wait: Duration,
+) -> Result<Result<RunView, dth_proto::error::ApiError>, tarpc::client::RpcError> {
     let max_wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
     client.wait_run(wire::deadline_after(wait), task, max_wait_ms).await
 }

@@ -1,6 +1,6 @@
 //! `dth watch`: a line for every task that changes.
 
-use std::{collections::BTreeMap, io::Write};
+use std::collections::BTreeMap;
 
 use dth_proto::{
     id::TaskName,
