@@ -68,7 +68,7 @@ fn wait_survives_a_restart_and_answers_for_the_run_it_waited_for() {
     let mut bench = running();
     let host = bench.host();
     let waiting = thread::spawn(move || dth(Some(host), &["wait", "photos", "--timeout", "1m"], "", false));
-    bench.shared().until(|state| state.waits > 0);
+    bench.shared().until(|state| state.waits > 1);
     bench.daemon.stop();
     let shared = Arc::clone(bench.shared());
     end(&shared, RunOutcome::Succeeded);
@@ -84,13 +84,13 @@ fn wait_through_an_outage_longer_than_its_time_is_a_timeout() {
     let mut bench = running();
     let host = bench.host();
     let waiting = thread::spawn(move || dth(Some(host), &["wait", "photos", "--timeout", "1s"], "", false));
-    bench.shared().until(|state| state.waits > 0);
+    bench.shared().until(|state| state.waits > 1);
     bench.daemon.stop();
     let ended = waiting.join().expect("no panic");
     assert_eq!((ended.code, ended.out.as_str()), (3, ""));
     let lines: Vec<_> = ended.err.lines().collect();
     assert!(lines[0].ends_with("; trying again"), "{lines:?}");
-    assert_eq!(lines[1..], ["dth: the run of photos is not known after 1s: dthd did not answer"]);
+    assert_eq!(lines[1..], ["dth: run 2 of photos is still going: 4 of 9 items left after 1s"]);
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn watch_prints_what_changes() {
 #[test]
 fn watch_has_columns_and_json_too() {
     let bench = running();
-    for (args, lines) in [(&["watch"][..], 2), (&["watch", "-o", "ndjson"], 1)] {
+    for (args, lines, outcome) in [(&["watch"][..], 2, RunOutcome::Succeeded), (&["watch", "-o", "ndjson"], 1, RunOutcome::Failed)] {
         let (host, waits) = (bench.host(), bench.shared().lock().waits);
         let watching = thread::spawn(move || {
             let mut reader = Reader::of(lines);
@@ -178,7 +178,7 @@ fn watch_has_columns_and_json_too() {
             (code, String::from_utf8(reader.text).expect("text"))
         });
         bench.shared().until(|state| state.waits > waits);
-        bench.shared().change(|state| state.add_run("photos", None, going()));
+        end(bench.shared(), outcome);
         let (code, text) = watching.join().expect("no panic");
         assert_eq!((code, text.lines().count()), (0, lines));
         assert!(text.lines().last().expect("a line").contains("photos"), "{text}");

@@ -124,7 +124,7 @@ fn items_are_paged_and_harmless() {
         .shared()
         .change(|state| state.items = keys.iter().map(|key| item(key, if *key == "raw/4" { "skipped" } else { "copied" })).collect());
     assert_snapshot!(bench.dth(&["items", "photos"]).out, @r"
-    OUTCOME     SIZE  TRIES  AT                    REASON   VERIFIED  KEY          MESSAGE
+    OUTCOME     SIZE  TRIES  AT                    REASON   VERIFIED  KEY         MESSAGE
     copied   1.50 kB      1  2026-12-01T02:00:00Z  missing  md5       raw/1
     copied   1.50 kB      1  2026-12-01T02:00:00Z  missing  md5       raw/2��[2J
     copied   1.50 kB      1  2026-12-01T02:00:00Z  missing  md5       raw/3�
