@@ -254,7 +254,7 @@ impl Test {
                 let shown = task.word.to_lowercase();
                 words.iter().any(|w| w == state_word(task.state) || *w == shown || Some(w.as_str()) == outcome)
             }
-            Self::Engine(words) => words.iter().any(|w| *w == task.engine),
+            Self::Engine(words) => words.contains(&task.engine),
             Self::Fail(comparison, number) => {
                 let failed = task.run.as_ref().map_or(0, |r| r.counters.failed);
                 comparison.holds(failed.cmp(number))

@@ -1,6 +1,6 @@
 //! `dth start`, `pause`, `resume`, `stop`, `delete`, `retry`: the life of a task.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use dth_proto::{
     failure::FailureClass,
@@ -58,16 +58,11 @@ pub(super) async fn delete(caller: &mut Caller<'_>, task: &TaskName, yes: bool) 
     run(caller, task, Action::Delete).await
 }
 
-/// One line, byte by byte so that nothing behind it is taken.
+/// One line, as far as it matters.
 fn answer(input: &mut dyn Read) -> io::Result<String> {
-    let mut line = Vec::new();
-    for byte in input.take(LONGEST_ANSWER).bytes() {
-        match byte? {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
-    }
-    Ok(String::from_utf8_lossy(&line).into_owned())
+    let mut line = String::new();
+    io::BufReader::new(input.take(LONGEST_ANSWER)).read_line(&mut line)?;
+    Ok(line)
 }
 
 fn agreed(answer: &str) -> bool {
