@@ -55,14 +55,19 @@ impl Bucket {
         format!("cannot sign with {}: {why}", self.inner.credential.describe())
     }
 
-    fn answered<E: ProvideErrorMetadata + Error>(&self, operation: &'static str, error: &E, raw: &HttpResponse) -> TransferError {
+    fn answered<E: ProvideErrorMetadata + Error + 'static>(&self, operation: &'static str, error: &E, raw: &HttpResponse) -> TransferError {
         let status = raw.status().as_u16();
         let header = |name: &str| raw.headers().get(name).map(str::to_owned);
         let code = error.code().filter(|c| !c.is_empty()).unwrap_or_default();
         // For answers without a body the SDK makes names of its own from the status.
         let store_code = if code == "NotFound" || code == "Unknown" { "" } else { code };
-        let class = classify(self.inner.side, operation, status, store_code);
-        let mut message = error.message().filter(|m| !m.is_empty()).map_or_else(|| format!("status {status}"), str::to_owned);
+        let unread = store_code.is_empty() && status < 300;
+        let class = if unread { FailureClass::Transient } else { classify(self.inner.side, operation, status, store_code) };
+        let mut message = match error.message().filter(|m| !m.is_empty()) {
+            Some(message) => message.to_owned(),
+            None if unread => format!("{} gave an answer that cannot be read: {}", self.inner.place, causes(error)),
+            None => format!("status {status}"),
+        };
         if let Some(region) = header("x-amz-bucket-region").filter(|_| matches!(status, 301 | 307 | 400)) {
             message = format!("{message}; the bucket is in region {region}: write region = \"{region}\"");
         }
