@@ -135,7 +135,9 @@ impl<J: Journal> Copier<J> {
                     }
                     Err(error) if is_no_upload(&error) => self.journal.remove(key).await?,
                     // A store whose answer cannot be used cannot tell what it has: begin again.
-                    Err(error) if error.class == FailureClass::Permanent || error.code == "UnexpectedAnswer" => self.discard(&known).await?,
+                    Err(error) if error.class == FailureClass::Permanent || error.code == "UnexpectedAnswer" => {
+                        self.discard(&known).await?;
+                    }
                     Err(error) => return Err(error.into()),
                 },
                 None => self.discard(&known).await?,

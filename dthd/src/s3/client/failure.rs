@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use dth_proto::failure::FailureClass;
 
@@ -35,7 +35,7 @@ impl Bucket {
             }
             SdkError::DispatchFailure(failure) => {
                 let text = causes(error);
-                if failure.as_connector_error().is_some_and(|e| e.is_user()) {
+                if failure.as_connector_error().is_some_and(ConnectorError::is_user) {
                     return self.error(FailureClass::Permanent, operation, "BadRequest", text);
                 }
                 if let Some(message) = credentials_in(error) {
