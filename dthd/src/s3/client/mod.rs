@@ -51,9 +51,6 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Bodies that are sent get this much longer per byte: 32 KiB/s is slower than any link worth a transfer.
 const SLOWEST: u64 = 32 * 1024;
 
-/// Providers that want, or only take, the bucket in the host name.
-const HOST_STYLE: [&str; 6] = ["aws", "aliyun-oss", "google-gcs", "huawei-obs", "tencent-cos", "wasabi"];
-
 /// Requests made by a run, over all its buckets and tries.
 #[derive(Debug, Default)]
 pub struct RequestCounters {
