@@ -15,6 +15,8 @@ use dth_proto::{
 };
 use tokio::sync::watch;
 
+/// Rows in one answer: 500 of about 1 KiB stay far below the largest frame. Who has more to learn asks again.
+const ROWS: usize = 500;
 /// Removals remembered; a client that missed more gets a snapshot.
 const TOMBSTONES: usize = 1_000;
 
@@ -133,16 +135,22 @@ impl Board {
         let full = epoch != Some(&self.epoch) || seq < inner.forgotten || seq > inner.seq;
         let since = if full { 0 } else { seq };
         let newer = |of: u64| full || of > since;
+        let mut rows: Vec<&(u64, TaskView)> = inner.tasks.values().filter(|(at, _)| newer(*at)).collect();
+        // oldest change first, so that an answer that is cut has everything up to its sequence number
+        rows.sort_by_key(|(at, _)| *at);
+        let cut = rows.len() > ROWS;
+        rows.truncate(ROWS);
+        let seq = rows.last().filter(|_| cut).map_or(inner.seq, |(at, _)| *at);
         // a task that was removed and made again is in `changed`
         let gone = |name: &TaskName| !inner.tasks.contains_key(name);
         let removed = inner.removed.iter().filter(|(at, name)| !full && *at > since && gone(name));
         WatchReply {
             epoch: self.epoch.clone(),
-            seq: inner.seq,
+            seq,
             full,
             summary: newer(inner.summary.0).then(|| inner.summary.1.clone()),
             problems: newer(inner.problems.0).then(|| inner.problems.1.clone()),
-            changed: inner.tasks.values().filter(|(at, _)| newer(*at)).map(|(_, view)| view.clone()).collect(),
+            changed: rows.into_iter().map(|(_, view)| view.clone()).collect(),
             removed: removed.map(|(_, name)| name.clone()).collect(),
             focus: None,
             events_head: 0,
@@ -246,6 +254,25 @@ mod tests {
         board.show(view(1, 1));
         board.remove(&view(2, 0).name);
         assert!(!board.news(Some(board.epoch()), seq));
+    }
+
+    #[test]
+    fn a_large_board_comes_in_pages() {
+        let board = Board::new(Epoch::random());
+        for n in 0..ROWS * 2 + 7 {
+            board.show(view(n, 0));
+        }
+        board.show(view(0, 1));
+        let mut client = Mirror::default();
+        let mut answers = 0;
+        while board.news(client.epoch.as_ref(), client.seq) {
+            let reply = board.since(client.epoch.as_ref(), client.seq);
+            assert!(reply.changed.len() <= ROWS);
+            client.apply(&reply);
+            answers += 1;
+        }
+        assert_eq!((answers, client.tasks.len()), (3, ROWS * 2 + 7));
+        assert_eq!(client.tasks[&view(0, 0).name].note, "1");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use dth_proto::{
-    check::CheckReply,
+    check::{CheckReply, CheckState},
     error::{ApiError, ErrorCode},
     spec::{Job, TaskSpec},
 };
@@ -57,14 +57,16 @@ impl Checks {
         Ok(number)
     }
 
-    /// Where a preflight stands; waits for the end or for anything but `seen` ended steps.
+    /// Where a preflight stands; waits until more than `seen` steps have ended, or all of them.
     ///
     /// # Errors
     /// `NotFound` when there is no such preflight (any more).
     pub async fn poll(&self, job: u64, seen: u32, wait: Duration) -> Result<CheckReply, ApiError> {
         let found = self.lock().jobs.get(&job).cloned();
-        let mut steps = found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("there is no preflight {job}")).hint("begin it again"))?;
-        let news = |reply: &CheckReply| reply.done || reply.steps.len() > seen as usize;
+        let mut steps =
+            found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("there is no preflight {job}")).hint("begin it again"))?;
+        let ended = |reply: &CheckReply| reply.steps.iter().filter(|s| s.state != CheckState::Running).count();
+        let news = |reply: &CheckReply| reply.done || ended(reply) > seen as usize;
         // time over, or the preflight itself is gone: either way the answer is what there is
         let _ = tokio::time::timeout(wait, steps.wait_for(news)).await;
         let reply = steps.borrow().clone();

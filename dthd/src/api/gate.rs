@@ -45,7 +45,7 @@ where
             );
             return Ok(refuse(&request, error.hint("[access] in dthd.toml names the operators")));
         }
-        if needed == Role::Operator {
+        if changes_something(&request) {
             tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
         }
         self.inner.serve(context, request).await
@@ -73,6 +73,11 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::CheckStart { .. }
         | DthRequest::CheckPoll { .. } => Role::Operator,
     }
+}
+
+/// Whether the request is worth a line in the log: who changed what must be found there.
+fn changes_something(request: &DthRequest) -> bool {
+    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. })
 }
 
 /// The answer `error` in the form that the caller of `request` expects.

@@ -11,26 +11,24 @@ use dth_proto::{
     service::Dth,
     spec::TaskSpec,
     time::Timestamp,
-    view::{
-        Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView,
-    },
+    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
     watch::{WatchReply, WatchRequest},
     wire::{MAX_WAIT, PAGE},
 };
 use tarpc::context::Context;
 use tokio::sync::watch;
 
-use super::{
-    board::Board,
-    check::Checks,
-    session::Session,
-    watch::watch as answer_watch,
-};
+use super::{board::Board, check::Checks, session::Session, watch::watch as answer_watch};
 use crate::{
     event::EventLog,
     metrics::cloudwatch::Health,
     store::Store,
-    task::{self, Handle, failure::Groups, handle::{Change, not_found}, view::run_view},
+    task::{
+        self, Handle,
+        failure::Groups,
+        handle::{Change, not_found},
+        view::run_view,
+    },
     transfer::resources::Resources,
 };
 
@@ -184,8 +182,7 @@ impl Dth for Api {
         let answer = move || {
             let limit = request.limit.clamp(1, PAGE) as usize;
             let prefix = request.prefix.as_deref().unwrap_or("");
-            let wanted =
-                |r: &crate::store::item::ItemRecord| request.outcome.as_deref().is_none_or(|outcome| outcome == r.outcome.word());
+            let wanted = |r: &crate::store::item::ItemRecord| request.outcome.as_deref().is_none_or(|outcome| outcome == r.outcome.word());
             let (items, next) = store.items(uid, run, prefix, request.after.as_deref(), limit, wanted)?;
             let items = items.into_iter().map(|(key, record)| record.view(key)).collect();
             Ok::<_, crate::store::StoreError>(ItemsReply { run, items, next })

@@ -8,7 +8,10 @@ use dth_proto::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{object::{ETag, Entry}, verify::StoredChecksum};
+use super::{
+    object::{ETag, Entry},
+    verify::StoredChecksum,
+};
 
 /// System and user metadata, as the store gave them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -18,9 +18,8 @@ impl Store {
     pub fn pair(&self, uid: u64, destination_key: &str) -> Result<Option<Recorded>, StoreError> {
         let Some(bytes) = self.trees.pairs.get(named_key(uid, destination_key))? else { return Ok(None) };
         let text = String::from_utf8_lossy(&bytes);
-        Ok(text.split_once('\n').map(|(source, destination)| Recorded {
-            source_etag: ETag::new(source),
-            destination_etag: ETag::new(destination),
-        }))
+        Ok(text
+            .split_once('\n')
+            .map(|(source, destination)| Recorded { source_etag: ETag::new(source), destination_etag: ETag::new(destination) }))
     }
 }

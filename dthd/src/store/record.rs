@@ -117,8 +117,7 @@ pub struct Tally {
 }
 
 /// Names and upper bounds (exclusive) of the size classes.
-pub const SIZE_CLASSES: [(&str, u64); 4] =
-    [("<1MB", 1_000_000), ("1-64MB", 64_000_000), ("64MB-5GB", 5_000_000_000), (">5GB", u64::MAX)];
+pub const SIZE_CLASSES: [(&str, u64); 4] = [("<1MB", 1_000_000), ("1-64MB", 64_000_000), ("64MB-5GB", 5_000_000_000), (">5GB", u64::MAX)];
 
 impl RunRecord {
     /// A run that has just been queued.

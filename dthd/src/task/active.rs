@@ -101,10 +101,6 @@ impl Active {
 
     fn done(&self) -> rate::Progress {
         let counters = self.progress.counters();
-        rate::Progress {
-            bytes: self.progress.moved(),
-            objects: counters.listed - counters.pending,
-            activity: counters.listed,
-        }
+        rate::Progress { bytes: self.progress.moved(), objects: counters.listed - counters.pending, activity: counters.listed }
     }
 }

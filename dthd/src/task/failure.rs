@@ -73,7 +73,9 @@ pub fn hint(class: FailureClass, code: &str, side: Side, operation: &str) -> Opt
         (FailureClass::Transient, _) => format!("trouble on the way to the {who}: retry; if it stays, look at the network between"),
         (FailureClass::Changed, _) => "the object was overwritten while it was copied, several times: retry when it is at rest".to_owned(),
         (_, "NoSuchBucket") => format!("the {who} bucket does not exist in this region, or has another name"),
-        (_, "KeyTooLongError" | "KeyTooLong") => "the key is longer than 1024 bytes with the destination prefix: use a shorter one".to_owned(),
+        (_, "KeyTooLongError" | "KeyTooLong") => {
+            "the key is longer than 1024 bytes with the destination prefix: use a shorter one".to_owned()
+        }
         _ => return None,
     };
     Some(text)

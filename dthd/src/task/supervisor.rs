@@ -344,7 +344,8 @@ impl Supervisor {
                 let c = &record.tally.counters;
                 let level = if outcome == RunOutcome::Succeeded { Level::Info } else { Level::Warn };
                 let why = error.map(|e| format!(": {e}")).unwrap_or_default();
-                let counts = format!("listed {}, same {}, copied {}, skipped {}, failed {}", c.listed, c.same, c.copied, c.skipped, c.failed);
+                let counts =
+                    format!("listed {}, same {}, copied {}, skipped {}, failed {}", c.listed, c.same, c.copied, c.skipped, c.failed);
                 self.events.push(level, at, format!("run {} {}{why}; {counts}", record.run, outcome.word()));
             }
         }

@@ -8,7 +8,11 @@ use dth_proto::{
 };
 use tokio::sync::mpsc;
 
-use super::{PassEnd, RunInput, account::{Account, Open}, ends::Ends};
+use super::{
+    PassEnd, RunInput,
+    account::{Account, Open},
+    ends::Ends,
+};
 use crate::{
     clock,
     s3::{
