@@ -1,1 +1,2 @@
+//! Every end-to-end test, in one binary so that they link once.
 fn main() {}
