@@ -1,2 +1,4 @@
 //! Every end-to-end test, in one binary so that they link once.
-fn main() {}
+
+mod embedded_s3;
+mod real_servers;

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 
 use super::{
     data::Data,
-    digest::{Algorithm, Checksum, md5_hex},
+    digest::{Algorithm, Checksum, md5, md5_hex},
     error::S3Error,
 };
 
@@ -71,6 +71,19 @@ impl Object {
         let data = Data::from(bytes.into());
         let etag = md5_hex(&data);
         Self { data, etag, modified: Timestamp::now(), attributes: Attributes::default(), checksums: Vec::new(), parts: Vec::new() }
+    }
+
+    /// An object as a multipart upload with parts of `part_size` bytes makes it.
+    #[must_use]
+    pub fn multipart(bytes: impl Into<Bytes>, part_size: u64) -> Self {
+        let data = Data::from(bytes.into());
+        let part_size = part_size.max(1);
+        let starts = (0..data.len().max(1).div_ceil(part_size)).map(|n| n * part_size);
+        let parts: Vec<Data> = starts.map(|start| data.slice(start..start + part_size)).collect();
+        let sums: Vec<Bytes> = parts.iter().map(|part| Bytes::copy_from_slice(&md5(part))).collect();
+        let etag = format!("{}-{}", md5_hex(&sums.into()), parts.len());
+        let parts = parts.iter().map(|part| PartInfo { size: part.len(), checksums: Vec::new() }).collect();
+        Self { data, etag, modified: Timestamp::now(), attributes: Attributes::default(), checksums: Vec::new(), parts }
     }
 
     /// The same with a system header, such as `content-type`.
