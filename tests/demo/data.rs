@@ -43,7 +43,7 @@ pub const VAULT: Route = Route {
 pub const ROUTES: [Route; 2] = [PHOTOS, VAULT];
 
 /// Sizes of the objects that are large enough for a multipart upload, in bytes.
-const LARGE: [usize; 5] = [17 << 20, (20 << 20) + 1, 24 << 20, 33 << 20, 48 << 20];
+pub const LARGE: [usize; 5] = [17 << 20, (20 << 20) + 1, 24 << 20, 33 << 20, 48 << 20];
 /// Size of their parts at the source.
 const PART: u64 = 8 << 20;
 
@@ -56,16 +56,28 @@ impl Route {
     }
 }
 
-/// Puts `count` small objects of about `size` bytes, and on top of them the large ones and those with hostile keys; answers with
-/// the number of objects and bytes.
-pub fn fill(store: &Store, count: u64, size: u64) -> (u64, u64) {
+/// How much to make.
+#[derive(Clone, Copy, Debug)]
+pub struct Amount<'a> {
+    /// Small objects.
+    pub objects: u64,
+    /// Usual size of a small object, in bytes.
+    pub object_size: u64,
+    /// Sizes of the large objects, in bytes.
+    pub large: &'a [usize],
+}
+
+/// Puts the small objects, the large ones and those with hostile keys into their buckets; answers with the number of all objects
+/// and of their bytes.
+pub fn fill(store: &Store, amount: Amount<'_>) -> (u64, u64) {
+    let size = amount.object_size;
     let mut random = StdRng::seed_from_u64(0x00d7_4d43);
-    let longest = LARGE.iter().copied().max().unwrap_or(0).max(64 * size as usize);
+    let longest = amount.large.iter().copied().max().unwrap_or(0).max(32 * size as usize);
     let mut noise = vec![0; longest + (1 << 16)];
     random.fill_bytes(&mut noise);
     // every object is a window on the same noise: cheap, and no two are alike
     let noise = Bytes::from(noise);
-    let mut window = |len: usize, random: &mut StdRng| {
+    let window = |len: usize, random: &mut StdRng| {
         let start = random.random_range(0..=noise.len() - len);
         noise.slice(start..start + len)
     };
@@ -74,12 +86,12 @@ pub fn fill(store: &Store, count: u64, size: u64) -> (u64, u64) {
         total = (total.0 + 1, total.1 + object.data.len());
         store.put(bucket, key, object);
     };
-    for n in 0..count {
+    for n in 0..amount.objects {
         let len = small_size(n, size, &mut random);
         let object = Object::new(window(len, &mut random)).header("content-type", content_type(n)).metadata("shot", &n.to_string());
         put(PHOTOS.source, &format!("raw/{}/{:03}/IMG_{n:05}.jpg", 2020 + n % 7, n / 7 % 60), object);
     }
-    for (n, len) in LARGE.into_iter().enumerate() {
+    for (n, len) in amount.large.iter().copied().enumerate() {
         let object = Object::multipart(window(len, &mut random), PART).header("content-type", "video/mp4").metadata("reel", &n.to_string());
         put(VAULT.source, &format!("films/reel-{n}.mp4"), object);
     }
@@ -157,14 +169,19 @@ mod tests {
     #[test]
     fn the_same_objects_every_time() {
         let (one, two) = (Store::default(), Store::default());
-        let total = fill(&one, 300, 1_000);
-        assert_eq!(total, fill(&two, 300, 1_000));
+        let amount = Amount { objects: 300, object_size: 1_000, large: &[100_000] };
+        let total = fill(&one, amount);
+        assert_eq!(total, fill(&two, amount));
         for route in ROUTES {
             let (one, two) = (one.all(route.source), two.all(route.source));
             assert!(one.len() > 20);
-            assert!(one.iter().map(|(key, object)| (key, &object.data, &object.etag)).eq(two.iter().map(|(key, object)| (key, &object.data, &object.etag))));
+            assert!(one.iter().map(|(key, object)| (key, &object.data, &object.etag)).eq(two.iter().map(|(key, object)| (
+                key,
+                &object.data,
+                &object.etag
+            ))));
         }
-        assert_eq!(total.0, 300 + (LARGE.len() + hostile_keys().len()) as u64);
+        assert_eq!(total.0, 300 + (1 + hostile_keys().len()) as u64);
     }
 
     #[test]

@@ -94,7 +94,8 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<Summary> {
     let say = |line: &str| if arguments.output == Output::Json { eprintln!("{line}") } else { println!("{line}") };
     let source = Server::start().await.context("cannot start the source store")?;
     let destination = Server::start().await.context("cannot start the destination store")?;
-    let (objects, bytes) = data::fill(source.store(), arguments.objects, arguments.object_size.0);
+    let amount = data::Amount { objects: arguments.objects, object_size: arguments.object_size.0, large: &data::LARGE };
+    let (objects, bytes) = data::fill(source.store(), amount);
     data::ROUTES.iter().for_each(|route| destination.store().create_bucket(route.destination));
     say(&format!("{} objects, {}, from {} to {}", units::grouped(objects), units::bytes(bytes), source.endpoint(), destination.endpoint()));
     if watched {

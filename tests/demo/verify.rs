@@ -88,11 +88,11 @@ mod tests {
     use dth_tests::s3::Data;
 
     use super::*;
-    use crate::data::{PHOTOS, ROUTES, fill};
+    use crate::data::{Amount, PHOTOS, ROUTES, fill};
 
     fn copied() -> (Store, Store) {
         let (source, destination) = (Store::default(), Store::default());
-        fill(&source, 120, 500);
+        fill(&source, Amount { objects: 120, object_size: 500, large: &[100_000] });
         for route in ROUTES {
             for (key, object) in source.all(route.source) {
                 destination.put(route.destination, &route.destination_key(&key), object);

@@ -38,8 +38,9 @@ fn code<T: std::fmt::Debug, E: ProvideErrorMetadata>(result: Result<T, E>) -> St
     result.expect_err("an error").code().unwrap_or("no code").to_owned()
 }
 
-/// What every store must do for a copy to be right: ETags, pins, ranges, metadata, tags, uploads.
-async fn behaves(s3: &Client) {
+/// What every store must do for a copy to be right: ETags, pins, ranges, metadata, tags, uploads. `tells_parts`: its `ListParts` is
+/// one that aws-sdk-s3 can read (moto's has another root element).
+async fn behaves(s3: &Client, tells_parts: bool) {
     let etag = put(s3, "plain", b"hello world").await;
     assert_eq!(etag, format!("\"{}\"", md5_hex(&bytes::Bytes::from_static(b"hello world").into())));
     let pinned = |etag: &str| s3.get_object().bucket("bucket").key("plain").range("bytes=0-4").if_match(etag).send();
@@ -48,14 +49,15 @@ async fn behaves(s3: &Client) {
     put(s3, "empty", b"").await;
     assert!(get(s3, "empty").await.is_empty());
 
-    let attributes = s3.put_object().bucket("bucket").key("attributes").content_type("text/x").metadata("name", "v 1").tagging("a=1&b%20c=%26");
+    let attributes =
+        s3.put_object().bucket("bucket").key("attributes").content_type("text/x").metadata("name", "v 1").tagging("a=1&b%20c=d%2Be");
     attributes.body(ByteStream::from_static(b"x")).send().await.unwrap();
     let head = s3.head_object().bucket("bucket").key("attributes").send().await.unwrap();
     assert_eq!((head.content_type(), head.metadata().unwrap()["name"].as_str()), (Some("text/x"), "v 1"));
     let tags = s3.get_object_tagging().bucket("bucket").key("attributes").send().await.unwrap();
     let mut tags: Vec<_> = tags.tag_set().iter().map(|tag| (tag.key(), tag.value())).collect();
     tags.sort_unstable();
-    assert_eq!(tags, [("a", "1"), ("b c", "&")]);
+    assert_eq!(tags, [("a", "1"), ("b c", "d+e")]);
 
     let parts = [vec![1_u8; PART], vec![2; PART], vec![3; 10]];
     let create = s3.create_multipart_upload().bucket("bucket").key("large").content_type("text/x").metadata("m", "1");
@@ -65,8 +67,10 @@ async fn behaves(s3: &Client) {
         let part = s3.upload_part().bucket("bucket").key("large").upload_id(&id).part_number(number).body(ByteStream::from(part.clone()));
         done = done.parts(CompletedPart::builder().part_number(number).e_tag(part.send().await.unwrap().e_tag.unwrap()).build());
     }
-    let listed = s3.list_parts().bucket("bucket").key("large").upload_id(&id).send().await.unwrap();
-    assert_eq!(listed.parts().iter().filter_map(|part| part.part_number()).collect::<Vec<_>>(), [1, 2, 3]);
+    if tells_parts {
+        let listed = s3.list_parts().bucket("bucket").key("large").upload_id(&id).send().await.unwrap();
+        assert_eq!(listed.parts().iter().filter_map(|part| part.part_number()).collect::<Vec<_>>(), [1, 2, 3]);
+    }
     let uploads = s3.list_multipart_uploads().bucket("bucket").send().await.unwrap();
     assert_eq!(uploads.uploads()[0].upload_id(), Some(id.as_str()));
     let complete = s3.complete_multipart_upload().bucket("bucket").key("large").upload_id(&id).multipart_upload(done.build());
@@ -96,7 +100,7 @@ async fn seaweedfs_is_a_store_with_an_order_of_its_own() {
     assert!(keys(&s3, 100).await.contains(&"double/slash".to_owned()));
     let bad = s3.put_object().bucket("bucket").key("bad").body(ByteStream::from_static(b"x")).content_md5(STANDARD.encode([7; 16]));
     assert_eq!(code(bad.send().await), "BadDigest");
-    behaves(&s3).await;
+    behaves(&s3, true).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,5 +115,5 @@ async fn moto_keeps_keys_as_they_are() {
     }
     hostile.sort_unstable();
     assert_eq!(keys(&s3, 2).await, hostile);
-    behaves(&s3).await;
+    behaves(&s3, false).await;
 }

@@ -21,8 +21,7 @@ use crate::{command::Dth, installed, process::Process};
 /// How long a daemon may take until it answers.
 const START: Duration = Duration::from_secs(60);
 /// Variables of the tester's environment that must not reach the daemon.
-const NOT_INHERITED: [&str; 6] =
-    ["DTHD_CONFIG", "DTHD_STATE", "DTHD_SOCKET", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "NOTIFY_SOCKET"];
+const NOT_INHERITED: [&str; 6] = ["DTHD_CONFIG", "DTHD_STATE", "DTHD_SOCKET", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "NOTIFY_SOCKET"];
 
 /// A daemon in a folder of its own. It may be running or not; it is killed when this is dropped.
 #[derive(Debug)]
@@ -199,6 +198,10 @@ impl Daemon {
     /// # Panics
     /// When it is not running.
     pub fn reload(&self) {
-        self.process.as_ref().expect("only a started daemon can be told to reload").signal(Signal::SIGHUP).expect("a running daemon can be signalled");
+        self.process
+            .as_ref()
+            .expect("only a started daemon can be told to reload")
+            .signal(Signal::SIGHUP)
+            .expect("a running daemon can be signalled");
     }
 }

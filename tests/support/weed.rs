@@ -59,7 +59,13 @@ impl Weed {
         ] {
             command.arg(format!("-{name}={value}"));
         }
-        command.args(["-ip=127.0.0.1", "-ip.bind=127.0.0.1", "-master.volumeSizeLimitMB=256", "-volume.max=40", "-volume.preStopSeconds=0"]);
+        command.args([
+            "-ip=127.0.0.1",
+            "-ip.bind=127.0.0.1",
+            "-master.volumeSizeLimitMB=256",
+            "-volume.max=40",
+            "-volume.preStopSeconds=0",
+        ]);
         command.arg(format!("-filer.localSocket={}", folder.path().join("filer.sock").display()));
         command.arg(format!("-s3.localSocket={}", folder.path().join("s3.sock").display()));
         command.arg(format!("-dir={}", folder.path().display())).arg(format!("-s3.config={}", config.display()));

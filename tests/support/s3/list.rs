@@ -54,7 +54,8 @@ fn directory_order(a: &str, b: &str) -> Ordering {
 
 pub(super) fn page(objects: &BTreeMap<String, Arc<Object>>, request: &Request<'_>) -> Page {
     let from = request.prefix.max(if request.by_directory { "" } else { request.after });
-    let matching = objects.range::<str, _>((Bound::Included(from), Bound::Unbounded)).take_while(|(key, _)| key.starts_with(request.prefix));
+    let matching =
+        objects.range::<str, _>((Bound::Included(from), Bound::Unbounded)).take_while(|(key, _)| key.starts_with(request.prefix));
     if request.by_directory {
         let mut sorted: Vec<_> = matching.collect();
         sorted.sort_by(|(a, _), (b, _)| directory_order(a, b));

@@ -64,7 +64,9 @@ pub(super) fn part(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error>
     for sum in &call.checksums {
         reply.set(sum.algorithm.header(), &sum.value);
     }
-    upload.parts.insert(number, Part { data: call.body.clone(), md5: call.md5, modified: Timestamp::now(), checksums: call.checksums.clone() });
+    upload
+        .parts
+        .insert(number, Part { data: call.body.clone(), md5: call.md5, modified: Timestamp::now(), checksums: call.checksums.clone() });
     Ok(reply)
 }
 

@@ -77,8 +77,13 @@ impl Builder {
     pub async fn start(self) -> io::Result<Server> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
-        let shared =
-            Arc::new(Shared { settings: self, store: Store::default(), faults: Faults::default(), counter: Counter::default(), pace: Pace::default() });
+        let shared = Arc::new(Shared {
+            settings: self,
+            store: Store::default(),
+            faults: Faults::default(),
+            counter: Counter::default(),
+            pace: Pace::default(),
+        });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
         Ok(Server { address, shared, accepting })
     }

@@ -104,7 +104,8 @@ pub(super) fn set_checksums(reply: &mut Reply, checksums: &[Checksum]) {
 pub(super) fn copy_source(call: &Call, buckets: &mut Buckets) -> Result<Arc<Object>, S3Error> {
     let source = decode(call.header("x-amz-copy-source").unwrap_or_default())?;
     let source = source.strip_prefix('/').unwrap_or(&source);
-    let (bucket, key) = source.split_once('/').ok_or_else(|| S3Error::invalid_argument("Copy Source must mention the source bucket and key"))?;
+    let (bucket, key) =
+        source.split_once('/').ok_or_else(|| S3Error::invalid_argument("Copy Source must mention the source bucket and key"))?;
     let object = buckets.bucket(bucket)?.objects.get(key).cloned().ok_or_else(S3Error::no_such_key)?;
     read::check_conditions(call, "x-amz-copy-source-", &object)?;
     Ok(object)

@@ -8,7 +8,8 @@ pub(super) struct Xml(String);
 impl Xml {
     /// A document with S3's namespace on its root element, filled by `fill`.
     pub fn document(root: &str, fill: impl FnOnce(&mut Self)) -> String {
-        let mut xml = Self(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"));
+        let mut xml =
+            Self(format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<{root} xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">"));
         fill(&mut xml);
         xml.0.push_str(&format!("</{root}>"));
         xml.0
