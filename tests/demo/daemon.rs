@@ -1,13 +1,16 @@
 //! The daemon inside the demo's own process, with everything in a temporary folder.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
+use anyhow::Context as _;
 use dth_proto::{
     address::Address,
     connect::{Connection, connect},
-    units::ByteSize,
 };
-use dthd::config::{Access, Config, Limits};
+use dthd::{
+    config::{self, Environment, Flags},
+    daemon::{self, DaemonError},
+};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -17,7 +20,7 @@ const START: Duration = Duration::from_secs(20);
 /// A running daemon.
 pub struct Daemon {
     stop: CancellationToken,
-    running: JoinHandle<anyhow::Result<()>>,
+    running: JoinHandle<Result<(), DaemonError>>,
     /// Where it listens.
     pub address: Address,
 }
@@ -27,20 +30,14 @@ pub struct Daemon {
 /// # Errors
 /// When it does not start or does not answer.
 pub async fn start(folder: &Path) -> anyhow::Result<(Daemon, Connection)> {
-    let config = Config {
-        file: None,
-        state: folder.join("state"),
-        socket: folder.join("dthd.sock"),
-        limits: Limits { memory: ByteSize(256 << 20), bandwidth: None, runs: 4, objects: 32, parts: 4 },
-        credentials: BTreeMap::new(),
-        access: Access::default(),
-        cloudwatch: None,
-        log_filter: "warn".to_owned(),
-        drain: Duration::from_secs(5),
-    };
+    // an empty file and an empty environment: what this machine's own daemon is told must not reach this one
+    let file = folder.join("dthd.toml");
+    std::fs::write(&file, "").with_context(|| format!("cannot write {}", file.display()))?;
+    let flags = Flags { config: Some(file), state: Some(folder.join("state")), socket: Some(folder.join("dthd.sock")) };
+    let config = config::load(&flags, &Environment::of(std::iter::empty::<(String, String)>(), false))?.config;
     let address = Address::Unix(config.socket.clone());
     let stop = CancellationToken::new();
-    let mut running = tokio::spawn(serve(config, stop.clone()));
+    let mut running = tokio::spawn(daemon::run_until(config, stop.clone()));
     let answers = async {
         loop {
             match connect(&address, "dth-demo", true).await {
@@ -67,10 +64,6 @@ impl Daemon {
     /// What the daemon ended with.
     pub async fn stop(self) -> anyhow::Result<()> {
         self.stop.cancel();
-        self.running.await?
+        Ok(self.running.await??)
     }
-}
-
-async fn serve(_config: Config, _stop: CancellationToken) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no daemon in it")
 }

@@ -69,12 +69,12 @@ async fn behaves(s3: &Client, tells_parts: bool) {
     }
     if tells_parts {
         let listed = s3.list_parts().bucket("bucket").key("large").upload_id(&id).send().await.unwrap();
-        assert_eq!(listed.parts().iter().filter_map(|part| part.part_number()).collect::<Vec<_>>(), [1, 2, 3]);
+        assert_eq!(listed.parts().iter().filter_map(aws_sdk_s3::types::Part::part_number).collect::<Vec<_>>(), [1, 2, 3]);
     }
     let uploads = s3.list_multipart_uploads().bucket("bucket").send().await.unwrap();
     assert_eq!(uploads.uploads()[0].upload_id(), Some(id.as_str()));
     let complete = s3.complete_multipart_upload().bucket("bucket").key("large").upload_id(&id).multipart_upload(done.build());
-    let sums: Vec<u8> = parts.iter().flat_map(|part| <md5::Md5 as md5::Digest>::digest(part)).collect();
+    let sums: Vec<u8> = parts.iter().flat_map(<md5::Md5 as md5::Digest>::digest).collect();
     let etag = format!("\"{}-3\"", md5_hex(&bytes::Bytes::from(sums).into()));
     assert_eq!(complete.send().await.unwrap().e_tag(), Some(etag.as_str()));
     assert!(get(s3, "large").await == parts.concat());

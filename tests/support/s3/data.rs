@@ -96,8 +96,11 @@ impl PartialEq for Data {
     fn eq(&self, other: &Self) -> bool {
         let (mut ours, mut theirs) = (self.segments.iter(), other.segments.iter());
         let (mut left, mut right): (&[u8], &[u8]) = (&[], &[]);
+        if self.len != other.len {
+            return false;
+        }
         // whole slices at a time: a comparison byte by byte through iterators takes seconds for large objects
-        while self.len == other.len {
+        loop {
             left = if left.is_empty() { ours.next().map_or(left, AsRef::as_ref) } else { left };
             right = if right.is_empty() { theirs.next().map_or(right, AsRef::as_ref) } else { right };
             let common = left.len().min(right.len());
@@ -109,7 +112,6 @@ impl PartialEq for Data {
             }
             (left, right) = (&left[common..], &right[common..]);
         }
-        false
     }
 }
 

@@ -1,5 +1,7 @@
 //! From an HTTP request to the operation it asks for, its bucket and its key.
 
+use std::borrow::Cow;
+
 use hyper::{HeaderMap, Method, Uri, header::HOST};
 use percent_encoding::percent_decode_str;
 
@@ -88,7 +90,7 @@ impl Call {
 
 /// Percent-decoding; keys that are not UTF-8 do not exist in S3.
 pub(super) fn decode(text: &str) -> Result<String, S3Error> {
-    percent_decode_str(text).decode_utf8().map(|text| text.into_owned()).map_err(|_| S3Error::invalid_uri())
+    percent_decode_str(text).decode_utf8().map(Cow::into_owned).map_err(|_| S3Error::invalid_uri())
 }
 
 fn host_bucket(headers: &HeaderMap, domain: &str) -> Option<String> {
