@@ -84,11 +84,7 @@ impl StateLock {
     /// # Errors
     /// See [`LockError`].
     pub fn acquire(dir: &Path, now: Timestamp) -> Result<Self, LockError> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(|source| LockError::Create { dir: dir.to_owned(), source })?;
+        DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|source| LockError::Create { dir: dir.to_owned(), source })?;
         Self::lock(dir, now)
     }
 

@@ -161,8 +161,7 @@ mod tests {
     fn written(format: LogFormat, filter: &str, log: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let subscriber =
-            tracing_subscriber::registry().with(parse(filter).expect("filter")).with(lines(format, move || writer.clone()));
+        let subscriber = tracing_subscriber::registry().with(parse(filter).expect("filter")).with(lines(format, move || writer.clone()));
         tracing::subscriber::with_default(subscriber, log);
         buffer.text()
     }

@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::Path,
     process::{Child, Command, Output, Stdio},
@@ -138,4 +139,45 @@ fn the_service_manager_is_told_everything() {
     daemon.signal(Signal::SIGTERM);
     message(&socket, "STOPPING=1");
     assert_eq!(daemon.0.wait().expect("ends").code(), Some(0));
+}
+
+/// A daemon with state and socket in `home`, ready to serve.
+fn started(home: &Path, notify: &UnixDatagram) -> Daemon {
+    let address = notify.local_addr().expect("bound");
+    let mut command = dthd(home);
+    command.env("NOTIFY_SOCKET", address.as_pathname().expect("a path"));
+    let daemon = Daemon(command.stderr(Stdio::null()).spawn().expect("starts"));
+    message(notify, "READY=1");
+    daemon
+}
+
+#[test]
+fn a_killed_daemon_starts_again_and_answers_over_stdio() {
+    let home = tempfile::tempdir().expect("dir");
+    let notify = UnixDatagram::bind(home.path().join("notify")).expect("bound");
+    notify.set_read_timeout(Some(Duration::from_secs(60))).expect("set");
+    let mut killed = started(home.path(), &notify);
+    killed.signal(Signal::SIGKILL);
+    killed.0.wait().expect("ends");
+    let mut daemon = started(home.path(), &notify);
+
+    let (code, _, stderr) = output(dthd(home.path()).args(["state", "info"]));
+    assert!(code == 75 && stderr.contains(&format!("pid {}", daemon.0.id())), "{code}: {stderr}");
+    let (code, _, stderr) = output(dthd(home.path()).args(["run", "--state"]).arg(home.path().join("another")));
+    assert!(code == 75 && stderr.contains("another daemon answers on"), "{code}: {stderr}");
+
+    let mut dial = dthd(home.path());
+    let mut dial = dial.arg("dial-stdio").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("starts");
+    // dropped after the line: the half-close must end the connection and with it the bridge
+    dial.stdin.take().expect("piped").write_all(b"DTH 1 proto=1..1 name=test/1\n").expect("written");
+    let said = dial.wait_with_output().expect("ends");
+    let line = String::from_utf8(said.stdout).expect("UTF-8");
+    assert!(said.status.success() && line.starts_with("DTH 1 ok proto=1 name=dthd/"), "{line}");
+    assert!(line.contains("role=operator"), "{line}");
+
+    daemon.signal(Signal::SIGTERM);
+    assert_eq!(daemon.0.wait().expect("ends").code(), Some(0));
+    assert!(!home.path().join("dth/dthd.sock").exists(), "removed at a clean stop");
+    let (code, info, stderr) = output(dthd(home.path()).args(["state", "info"]));
+    assert!(code == 0 && !info.is_empty(), "{code}: {stderr}");
 }

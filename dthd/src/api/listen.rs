@@ -14,12 +14,12 @@ use std::{
     time::Duration,
 };
 
-use dth_proto::handshake;
+use dth_proto::handshake::{self, PATIENCE};
 use futures::FutureExt;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::Semaphore,
-    time::{interval, sleep},
+    time::{interval, sleep, timeout},
 };
 use tokio_util::task::TaskTracker;
 
@@ -31,6 +31,8 @@ use crate::{
 
 /// Connections at the same time.
 pub const MAX_CONNECTIONS: usize = 256;
+/// Clients over that number that are told so at the same time.
+const MAX_TURNED_AWAY: usize = 64;
 /// Group members may connect; what they may do is decided by role.
 const MODE: u32 = 0o660;
 /// Pause after a failed accept (no file descriptors left), doubled up to [`LONGEST_PAUSE`].
@@ -157,6 +159,7 @@ where
     let Bound { listener, file } = bound;
     let connections = TaskTracker::new();
     let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let corners = Arc::new(Semaphore::new(MAX_TURNED_AWAY));
     let mut tick = interval(TICK);
     let mut pause = FIRST_PAUSE;
     loop {
@@ -180,9 +183,13 @@ where
         };
         pause = FIRST_PAUSE;
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            let line = handshake::refusal("busy", &format!("this dthd serves {MAX_CONNECTIONS} clients already: try again later"));
-            // fits the socket's empty buffer; if not, closing says enough
-            let _ = io.try_write(format!("{line}\n").as_bytes());
+            // more than these are closed without a word
+            if let Ok(corner) = Arc::clone(&corners).try_acquire_owned() {
+                connections.spawn(async move {
+                    turn_away(io).await;
+                    drop(corner);
+                });
+            }
             continue;
         };
         let Ok(credentials) = io.peer_cred() else {
@@ -208,9 +215,22 @@ where
     }
 }
 
+/// Tells a client to come back. Its line is read first: if we closed before it is written, it would see a broken pipe and
+/// never our sentence.
+async fn turn_away(mut io: UnixStream) {
+    let say = format!("this dthd serves {MAX_CONNECTIONS} clients already: try again later");
+    let told = timeout(PATIENCE, async {
+        handshake::read_line(&mut io).await?;
+        handshake::write_line(&mut io, &handshake::refusal("busy", &say)).await
+    });
+    if !matches!(told.await, Ok(Ok(()))) {
+        tracing::debug!("a client over the limit did not listen");
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use std::io::{BufRead, BufReader};
+    use dth_proto::handshake::HandshakeError;
 
     use super::*;
     use crate::systemd::Watchdog;
@@ -251,6 +271,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_passed_socket_is_served_and_left_to_its_owner() {
+        let dir = tempfile::tempdir().expect("dir");
+        let path = dir.path().join("dthd.sock");
+        let bound = Bound::passed(net::UnixListener::bind(&path).expect("bound"), &path).expect("taken over");
+        // queued before anyone accepts, as while a daemon restarts
+        let _client = UnixStream::connect(&path).await.expect("connects");
+        let shutdown = Shutdown::new();
+        let (served, mut peers) = tokio::sync::mpsc::unbounded_channel();
+        let serve = move |_io: UnixStream, peer: Peer| {
+            let _ = served.send(peer);
+            std::future::ready(Ok(()))
+        };
+        let server = tokio::spawn(accept(bound, shutdown.clone(), Watchdog::new().register("api"), serve));
+        assert_eq!(peers.recv().await.expect("served").pid, i32::try_from(std::process::id()).ok());
+        shutdown.advance();
+        server.await.expect("ends");
+        assert!(path.exists());
+    }
+
+    #[tokio::test]
     async fn silent_clients_do_not_block_others_and_too_many_are_told() {
         let dir = tempfile::tempdir().expect("dir");
         let path = dir.path().join("dthd.sock");
@@ -275,16 +315,9 @@ mod tests {
             let peer = peers.recv().await.expect("served");
             assert_eq!(peer.uid, nix::unistd::geteuid().as_raw());
         }
-        let refused = {
-            let path = path.clone();
-            tokio::task::spawn_blocking(move || {
-                let mut line = String::new();
-                BufReader::new(net::UnixStream::connect(path)?).read_line(&mut line)?;
-                io::Result::Ok(line)
-            })
-        };
-        let line = refused.await.expect("joined").expect("read");
-        assert!(line.starts_with("DTH 1 err code=busy"), "{line}");
+        let one_more = UnixStream::connect(&path).await.expect("connects");
+        let refused = dth_proto::connect::over(one_more, "dth/test").await.err().expect("refused");
+        assert!(matches!(&refused, HandshakeError::Refused { code, .. } if code == "busy"), "{refused}");
         shutdown.advance();
         server.await.expect("ends");
         assert!(!path.exists());

@@ -30,6 +30,8 @@ use crate::{config::Access, shutdown::Shutdown};
 const MAX_REQUESTS: usize = 16;
 /// How long a draining connection waits for the requests it has.
 const DRAIN: Duration = Duration::from_secs(5);
+/// How long the answers of a draining connection get to be written once the last handler is done.
+const FLUSH: Duration = Duration::from_millis(200);
 
 /// The process at the other end of a unix socket, as the kernel knows it (SO_PEERCRED).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -136,9 +138,6 @@ async fn drive<F: Future<Output = ()>>(requests: impl futures::Stream<Item = F>,
     }
 }
 
-/// How long the answers of a draining connection get to be written once the last handler is done.
-const FLUSH: Duration = Duration::from_millis(200);
-
 /// tarpc keeps deadlines in a queue that panics on one more than 2.2 years ahead.
 fn clamp<T>(message: ClientMessage<T>) -> ClientMessage<T> {
     match message {
@@ -175,13 +174,8 @@ async fn greet<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, peer: Peer, door: 
         refuse(io, "denied", &say).await;
         return Err(SessionError::Denied { user, uid });
     };
-    let welcome = Welcome {
-        protocol,
-        name: format!("dthd/{version}"),
-        boot: door.epoch.0.clone(),
-        user: user.clone(),
-        role: role.word().to_owned(),
-    };
+    let welcome =
+        Welcome { protocol, name: format!("dthd/{version}"), boot: door.epoch.0.clone(), user: user.clone(), role: role.word().to_owned() };
     let written = timeout(PATIENCE, handshake::write_line(io, &welcome.line())).await;
     written.map_err(|_| HandshakeError::Silent)??;
     Ok(Session { uid, gid, user, role, protocol })

@@ -2,13 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::{
-    api::ListenError,
-    config::ConfigError,
-    daemon::DaemonError,
-    lock::LockError,
-    store::StoreError,
-};
+use crate::{api::ListenError, config::ConfigError, daemon::DaemonError, lock::LockError, store::StoreError};
 
 /// How dthd ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -45,18 +45,20 @@ fn root(t: &mut Table<'_, '_>) -> Values {
     values.drain = t.parsed("drain");
     values.drain = checked(t, "drain", "drain", values.drain, &validate::drain);
     let _ = t.table("limits", |l| limits(l, &mut values));
-    values.credentials = credentials(t);
+    let credentials = t.tables("credentials", |name, c| (name.to_owned(), credential(name, c)));
     let _ = t.table("access", |a| {
         values.operators = principals(a, "operators");
         values.viewers = principals(a, "viewers");
     });
-    let names: Vec<&str> = values.credentials.keys().map(String::as_str).collect();
+    // also those with mistakes of their own: who names one makes no second mistake
+    let names: Vec<&str> = credentials.iter().map(|(name, _)| name.as_str()).collect();
     values.cloudwatch = t.table("cloudwatch", |c| cloudwatch(c, &names));
     let _ = t.table("log", |l| {
         let filter = l.text("filter");
         values.log_filter = checked(l, "filter", "log.filter", filter, &validate::log_filter);
         values.log_format = l.parsed("format");
     });
+    values.credentials = credentials.into_iter().filter_map(|(name, spec)| Some((name, spec?))).collect();
     values
 }
 
@@ -68,16 +70,6 @@ fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
     values.runs = number("runs", validate::RUNS);
     values.objects = number("objects", validate::OBJECTS);
     values.parts = number("parts", validate::PARTS);
-}
-
-fn credentials(t: &mut Table<'_, '_>) -> BTreeMap<String, CredentialSpec> {
-    let mut all = BTreeMap::new();
-    for (name, spec) in t.tables("credentials", |name, c| (name.to_owned(), credential(name, c))) {
-        if let Some(spec) = spec {
-            all.insert(name, spec);
-        }
-    }
-    all
 }
 
 fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
@@ -235,7 +227,7 @@ format = 'jsn'
             "t.toml:8: credentials.a.arn is not a known key: ",
             "t.toml:9: credentials.b.path is missing: ",
             "t.toml:11: credentials.anonymous is built in",
-            "t.toml:14: cloudwatch.credential = \"c\" is not defined in [credentials]: did you mean \"b\"?",
+            "t.toml:14: cloudwatch.credential = \"c\" is not defined in [credentials]: did you mean \"a\"?",
             "t.toml:15: cloudwatch.interval must be from 10s to 1h, not 5s",
             "t.toml:17: access.operators: \"dth-admin\" is neither a user nor a group: write user:NAME or group:NAME",
             "t.toml:19: log.filter \"dthd=loud\" is not a log filter",

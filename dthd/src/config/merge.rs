@@ -44,7 +44,7 @@ pub enum Origin {
 pub struct Effective {
     /// The values.
     pub config: Config,
-    /// By key of dthd.toml (`limits.memory`).
+    /// By key of dthd.toml (`limits.memory`), and `config` for the file itself.
     pub origins: BTreeMap<&'static str, Origin>,
 }
 
@@ -107,6 +107,9 @@ fn load_with(
     let on_line = Values { state: flags.state.clone(), socket: flags.socket.clone(), ..Values::default() };
     let mut merged = merge(&on_line, &in_environment, &in_file, environment);
     merged.config.file = text.is_some().then(|| path.to_owned());
+    let named_by = [(Origin::Flag, flags.config.is_some()), (Origin::Environment, named.is_some())];
+    let named_by = named_by.into_iter().find_map(|(origin, named)| named.then_some(origin));
+    merged.origins.insert("config", named_by.unwrap_or(Origin::BuiltIn));
     if let Err(why) = validate::socket(&merged.config.socket) {
         problems.push(format!("socket {} {why}", merged.config.socket.display()));
     }
@@ -198,14 +201,12 @@ mod tests {
 
     #[test]
     fn directories_come_from_the_service_manager_first() {
-        let cases: [(&[(&str, &str)], bool, &str, &str); 5] = [
-            (
-                &[("STATE_DIRECTORY", "/var/lib/dth:/var/lib/other"), ("RUNTIME_DIRECTORY", "/run/dth"), ("HOME", "/h")],
-                false,
-                "/var/lib/dth",
-                "/run/dth/dthd.sock",
-            ),
-            (&[("XDG_STATE_HOME", "/s"), ("XDG_RUNTIME_DIR", "/r")], false, "/s/dth", "/r/dth/dthd.sock"),
+        type Variables = &'static [(&'static str, &'static str)];
+        let service: Variables = &[("STATE_DIRECTORY", "/var/lib/dth:/var/lib/other"), ("RUNTIME_DIRECTORY", "/run/dth"), ("HOME", "/h")];
+        let session: Variables = &[("XDG_STATE_HOME", "/s"), ("XDG_RUNTIME_DIR", "/r")];
+        let cases = [
+            (service, false, "/var/lib/dth", "/run/dth/dthd.sock"),
+            (session, false, "/s/dth", "/r/dth/dthd.sock"),
             (&[("HOME", "/root")], true, "/root/.local/state/dth", "/run/dth/dthd.sock"),
             (&[("HOME", "/h")], false, "/h/.local/state/dth", "/h/.local/state/dth/dthd.sock"),
             (&[], true, "/var/lib/dth", "/run/dth/dthd.sock"),
@@ -214,6 +215,25 @@ mod tests {
             let environment = Environment::of(variables.iter().copied(), root);
             assert_eq!(environment.default_state(), Path::new(state), "{variables:?}");
             assert_eq!(environment.default_socket(), Path::new(socket), "{variables:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_mixture_of_places_keeps_the_order(
+            flag in proptest::option::of("/f/[a-z]{1,8}"),
+            variable in proptest::option::of("/e/[a-z]{1,8}"),
+            file in proptest::option::of("/t/[a-z]{1,8}"),
+        ) {
+            let flags = Flags { state: flag.as_ref().map(PathBuf::from), ..Flags::default() };
+            let variables: Vec<(&str, &str)> = std::iter::once(("HOME", "/h")).chain(variable.as_deref().map(|v| ("DTHD_STATE", v))).collect();
+            let text = file.as_ref().map(|f| format!("state = {f:?}\n"));
+            let all = run(&flags, &variables, text.as_deref()).expect("good");
+            let expected = [(flag, Origin::Flag), (variable, Origin::Environment), (file, Origin::File)]
+                .into_iter()
+                .find_map(|(value, origin)| Some((value?, origin)))
+                .unwrap_or(("/h/.local/state/dth".to_owned(), Origin::BuiltIn));
+            proptest::prop_assert_eq!((all.config.state, all.origins["state"]), (PathBuf::from(expected.0), expected.1));
         }
     }
 

@@ -130,8 +130,7 @@ pub const DEFAULT_LOG_FILTER: &str = "info,tarpc=warn,hyper=warn,aws=warn";
 pub const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
 
 impl LogFormat {
-    const WORDS: [(&str, Self); 4] =
-        [("auto", Self::Auto), ("human", Self::Human), ("journal", Self::Journal), ("json", Self::Json)];
+    const WORDS: [(&str, Self); 4] = [("auto", Self::Auto), ("human", Self::Human), ("journal", Self::Journal), ("json", Self::Json)];
 
     /// The word for it in dthd.toml.
     #[must_use]

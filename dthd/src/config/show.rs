@@ -17,6 +17,7 @@ pub fn show(effective: &Effective) -> String {
         if all.is_empty() { empty.to_owned() } else { all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") }
     };
     let mut rows = vec![
+        ("config", or(config.file.as_ref().map(|f| f.display().to_string()), "no file")),
         ("state", config.state.display().to_string()),
         ("socket", config.socket.display().to_string()),
         ("drain", Span(config.drain).to_string()),
@@ -95,6 +96,7 @@ mod tests {
             let line = text.lines().find(|l| l.split(' ').next() == Some(key)).unwrap_or_else(|| panic!("{key} in\n{text}"));
             line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
         };
+        assert_eq!(words("config"), format!("{} flag --config", file.display()));
         assert_eq!(words("state"), "/s flag --state");
         assert_eq!(words("limits.parts"), "3 environment DTHD_LIMITS_PARTS");
         assert_eq!(words("limits.runs"), format!("2 file {}", file.display()));

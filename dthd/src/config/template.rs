@@ -27,7 +27,11 @@ mod tests {
 
     /// The template with every `#key = value` and `#[table]` in force.
     fn uncommented() -> String {
-        TEMPLATE.lines().map(|line| line.strip_prefix('#').filter(|l| !l.starts_with([' ', '#'])).unwrap_or(line)).collect::<Vec<_>>().join("\n")
+        TEMPLATE
+            .lines()
+            .map(|line| line.strip_prefix('#').filter(|l| !l.starts_with([' ', '#'])).unwrap_or(line))
+            .collect::<Vec<_>>()
+            .join("\n")
     }
 
     #[test]
@@ -42,10 +46,7 @@ mod tests {
         assert_eq!(written.limits.bandwidth.take().map(|r| r.to_string()).as_deref(), Some("1250MB/s"), "an example");
         assert_eq!(
             std::mem::take(&mut written.access),
-            Access {
-                operators: vec![Principal::Group("dth-admin".to_owned())],
-                viewers: vec![Principal::Group("dth".to_owned())]
-            }
+            Access { operators: vec![Principal::Group("dth-admin".to_owned())], viewers: vec![Principal::Group("dth".to_owned())] }
         );
         let credentials = std::mem::take(&mut written.credentials);
         let kinds: Vec<&str> = credentials.values().map(CredentialSpec::kind).collect();
@@ -60,8 +61,22 @@ mod tests {
     #[test]
     fn every_key_is_in_it() {
         let values = file::read("t", &uncommented()).expect("good");
-        let Values { state, socket, drain, memory, bandwidth, runs, objects, parts, operators, viewers, cloudwatch, log_filter, log_format, credentials } =
-            values;
+        let Values {
+            state,
+            socket,
+            drain,
+            memory,
+            bandwidth,
+            runs,
+            objects,
+            parts,
+            operators,
+            viewers,
+            cloudwatch,
+            log_filter,
+            log_format,
+            credentials,
+        } = values;
         let there = [
             state.is_some(),
             socket.is_some(),

@@ -22,7 +22,8 @@ impl Environment {
         let (id, secret) = (value("ACCESS_KEY_ID"), value("SECRET_ACCESS_KEY"));
         let missing: Vec<String> = [("ACCESS_KEY_ID", id.is_none()), ("SECRET_ACCESS_KEY", secret.is_none())]
             .into_iter()
-            .filter_map(|(suffix, missing)| missing.then(|| name(suffix)))
+            .filter(|(_, missing)| *missing)
+            .map(|(suffix, _)| name(suffix))
             .collect();
         match (id, secret) {
             (Some(id), Some(secret)) => Ok(Credentials::new(id, secret, value("SESSION_TOKEN"), None, "environment")),

@@ -35,15 +35,17 @@ const RETRY: RetryPolicy = RetryPolicy {
 pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(CheckStep) + Send) {
     let source = &job.source;
     if let Some(bucket) = reach(Side::Source, &source.store, source.requester_pays, credentials, &mut tell).await
-        && let Some(sample) = list(&bucket, &source.prefix, &mut tell).await
+        && let Listing::Read(sample) = list(&bucket, &source.prefix, &mut tell).await
     {
         read(&bucket, &source.prefix, sample.first(), &mut tell).await;
     }
     let destination = &job.destination;
     if let Some(bucket) = reach(Side::Destination, &destination.store, false, credentials, &mut tell).await {
-        // Writing is tried even if listing is not allowed: a person wants to know both.
-        list(&bucket, &destination.prefix, &mut tell).await;
-        write(&bucket, job, &mut tell).await;
+        // Writing is tried even if listing is not allowed: a person wants to know both. Not into a bucket that does not exist:
+        // some stores create it.
+        if !matches!(list(&bucket, &destination.prefix, &mut tell).await, Listing::Pointless) {
+            write(&bucket, job, &mut tell).await;
+        }
     }
 }
 
@@ -88,8 +90,18 @@ async fn reach(
     }
 }
 
-/// One page of the listing, which also shows whether the store answers at all. `None`: the next steps are pointless.
-async fn list(bucket: &Bucket, prefix: &str, tell: &mut (impl FnMut(CheckStep) + Send)) -> Option<Vec<Entry>> {
+/// What listing has shown.
+enum Listing {
+    /// The first objects.
+    Read(Vec<Entry>),
+    /// There is a bucket, but it cannot be listed.
+    Refused,
+    /// There is no store, or no bucket.
+    Pointless,
+}
+
+/// One page of the listing, which also shows whether the store answers at all.
+async fn list(bucket: &Bucket, prefix: &str, tell: &mut (impl FnMut(CheckStep) + Send)) -> Listing {
     let side = bucket.side();
     tell(step(side, "reach", CheckState::Running, format!("asking {}", bucket.place()), None));
     let answer = bucket.list_some(prefix, None, None, Some(10)).await;
@@ -97,17 +109,17 @@ async fn list(bucket: &Bucket, prefix: &str, tell: &mut (impl FnMut(CheckStep) +
         Err(error) if matches!(error.class, FailureClass::Transient | FailureClass::Throttled) => {
             let hint = "check endpoint, region, proxy and network between the daemon and the store".to_owned();
             tell(step(side, "reach", CheckState::Failed, error.message.clone(), Some(hint)));
-            None
+            Listing::Pointless
         }
         Err(error) => {
             tell(step(side, "reach", CheckState::Ok, format!("{} answers", bucket.place()), None));
             tell(step(side, "list", CheckState::Failed, in_words(&error), hint(&error, bucket, "s3:ListBucket", "")));
-            None
+            if error.class == FailureClass::Auth { Listing::Refused } else { Listing::Pointless }
         }
         Ok((entries, _)) => {
             tell(step(side, "reach", CheckState::Ok, format!("{} answers", bucket.place()), None));
             tell(step(side, "list", CheckState::Ok, format!("s3://{}/{prefix} can be listed", bucket.name()), None));
-            Some(entries)
+            Listing::Read(entries)
         }
     }
 }

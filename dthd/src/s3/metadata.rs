@@ -50,6 +50,8 @@ pub struct ObjectInfo {
     pub checksum: Option<StoredChecksum>,
     /// Encrypted in a way that makes the ETag something else than the MD5 (SSE-KMS, DSSE, SSE-C).
     pub opaque_etag: bool,
+    /// Number of parts it was uploaded in; stores say so only when a part was asked for.
+    pub parts: Option<u32>,
     /// Generation in a versioned bucket.
     pub version: Option<String>,
 }
@@ -130,6 +132,7 @@ mod tests {
             tags: 0,
             checksum: None,
             opaque_etag: false,
+            parts: None,
             version: None,
         }
     }

@@ -97,8 +97,9 @@ impl<J: Journal> Copier<J> {
     /// The size of the parts, equal to the source's where its ETag can be repeated.
     async fn part_size(&self, entry: &Entry) -> Result<u64, TransferError> {
         let source = match entry.etag.parts() {
-            Some(count) => match self.source.head_first_part(&entry.key, &entry.etag).await {
-                Ok(first) => uniform(entry.size, count, first),
+            Some(count) => match self.source.head_first_part(&entry.key).await {
+                Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size),
+                Ok(_) => None,
                 // Not every store knows partNumber.
                 Err(error) if error.class == FailureClass::Permanent => None,
                 Err(error) => return Err(error),
@@ -133,6 +134,10 @@ impl<J: Journal> Copier<J> {
                         return Ok((known, id, sent));
                     }
                     Err(error) if is_no_upload(&error) => self.journal.remove(key).await?,
+                    // A store whose answer cannot be used cannot tell what it has: begin again.
+                    Err(error) if error.class == FailureClass::Permanent || error.code == "UnexpectedAnswer" => {
+                        self.discard(&known).await?;
+                    }
                     Err(error) => return Err(error.into()),
                 },
                 None => self.discard(&known).await?,
@@ -397,6 +402,7 @@ mod tests {
                 tags: 0,
                 checksum: None,
                 opaque_etag: false,
+                parts: None,
                 version: None,
             };
             assert_eq!(landed(&found, &upload, 2, Some(&expected), gone), want, "{size} {etag} {modified} {gone}");

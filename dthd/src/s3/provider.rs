@@ -70,7 +70,8 @@ impl Profile {
 }
 
 /// An address without a name cannot carry a bucket's name in front.
-fn has_no_name(endpoint: &str) -> bool {
+#[must_use]
+pub fn has_no_name(endpoint: &str) -> bool {
     let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
     let host = rest.split('/').next().unwrap_or(rest);
     let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(host, _)| host);

@@ -319,3 +319,18 @@ async fn a_forced_stop_waits_for_nobody() {
     served.await.expect("no panic").expect("an end");
     assert!(waiting.await.expect("no panic").is_err());
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+    #[test]
+    fn whatever_a_stranger_says_the_connection_just_ends(said in proptest::collection::vec(proptest::num::u8::ANY, 0..700)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().expect("a runtime");
+        runtime.block_on(async {
+            let daemon = Daemon::new();
+            let (mut client, served) = daemon.accept(STRANGER);
+            client.write_all(&said).await.expect("written");
+            client.shutdown().await.expect("closed");
+            assert!(served.await.expect("no panic").is_err(), "nobody was let in");
+        });
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use dth_proto::failure::FailureClass;
 
@@ -35,7 +35,7 @@ impl Bucket {
             }
             SdkError::DispatchFailure(failure) => {
                 let text = causes(error);
-                if failure.as_connector_error().is_some_and(|e| e.is_user()) {
+                if failure.as_connector_error().is_some_and(ConnectorError::is_user) {
                     return self.error(FailureClass::Permanent, operation, "BadRequest", text);
                 }
                 if let Some(message) = credentials_in(error) {
@@ -55,14 +55,19 @@ impl Bucket {
         format!("cannot sign with {}: {why}", self.inner.credential.describe())
     }
 
-    fn answered<E: ProvideErrorMetadata + Error>(&self, operation: &'static str, error: &E, raw: &HttpResponse) -> TransferError {
+    fn answered<E: ProvideErrorMetadata + Error + 'static>(&self, operation: &'static str, error: &E, raw: &HttpResponse) -> TransferError {
         let status = raw.status().as_u16();
         let header = |name: &str| raw.headers().get(name).map(str::to_owned);
         let code = error.code().filter(|c| !c.is_empty()).unwrap_or_default();
         // For answers without a body the SDK makes names of its own from the status.
         let store_code = if code == "NotFound" || code == "Unknown" { "" } else { code };
-        let class = classify(self.inner.side, operation, status, store_code);
-        let mut message = error.message().filter(|m| !m.is_empty()).map_or_else(|| format!("status {status}"), str::to_owned);
+        let unread = store_code.is_empty() && status < 300;
+        let class = if unread { FailureClass::Transient } else { classify(self.inner.side, operation, status, store_code) };
+        let mut message = match error.message().filter(|m| !m.is_empty()) {
+            Some(message) => message.to_owned(),
+            None if unread => format!("{} gave an answer that cannot be read: {}", self.inner.place, causes(error)),
+            None => format!("status {status}"),
+        };
         if let Some(region) = header("x-amz-bucket-region").filter(|_| matches!(status, 301 | 307 | 400)) {
             message = format!("{message}; the bucket is in region {region}: write region = \"{region}\"");
         }

@@ -51,6 +51,9 @@ const QUIET: Duration = Duration::from_secs(60);
 /// Bodies that are sent get this much longer per byte: 32 KiB/s is slower than any link worth a transfer.
 const SLOWEST: u64 = 32 * 1024;
 
+/// Providers that want, or only take, the bucket in the host name.
+const HOST_STYLE: [&str; 6] = ["aws", "aliyun-oss", "google-gcs", "huawei-obs", "tencent-cos", "wasabi"];
+
 /// Requests made by a run, over all its buckets and tries.
 #[derive(Debug, Default)]
 pub struct RequestCounters {
@@ -153,10 +156,12 @@ impl Bucket {
             check_endpoint(endpoint)?;
             config = config.endpoint_url(endpoint);
             place.clone_from(endpoint);
-        } else if let Some(endpoint) = shared.endpoint_url() {
-            endpoint.clone_into(&mut place);
+        } else if let Some(endpoint) = std::env::var("AWS_ENDPOINT_URL_S3").ok().or_else(|| shared.endpoint_url().map(str::to_owned)) {
+            place = endpoint;
         }
-        let config = config.force_path_style(store.path_style.unwrap_or(false)).build();
+        // also the environment can name an address that no bucket's name fits in front of
+        let path_style = store.path_style.unwrap_or(false) || provider::has_no_name(&place);
+        let config = config.force_path_style(path_style).build();
         let inner = Inner {
             client: Client::from_conf(config),
             side,
