@@ -34,3 +34,14 @@ async fn two_daemons_do_not_share_a_state() {
     let output = tokio::time::timeout(Duration::from_secs(30), second.output()).await.unwrap().unwrap();
     assert_eq!(output.status.code(), Some(75), "{}", String::from_utf8_lossy(&output.stderr));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_client_talks_to_this_daemon_and_no_other() {
+    let mut daemon = Daemon::start("").await;
+    let status: serde_json::Value = daemon.dth(&["status"]).json().await;
+    assert!(status.is_object(), "{status}");
+    daemon.kill();
+    let output = daemon.dth(&["status", "--exit-code"]).run().await;
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.err.contains(&daemon.socket().display().to_string()), "{output:?}");
+}
