@@ -13,6 +13,9 @@ use super::{Store, StoreError, run_key};
 
 const VERSION: u8 = 1;
 
+/// Source keys with their records, and the key to continue after when there may be more.
+pub type ItemPage = (Vec<(String, ItemRecord)>, Option<String>);
+
 /// What became of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ItemOutcome {
@@ -231,7 +234,7 @@ impl Store {
         after: Option<&str>,
         limit: usize,
         wanted: impl Fn(&ItemRecord) -> bool,
-    ) -> Result<(Vec<(String, ItemRecord)>, Option<String>), StoreError> {
+    ) -> Result<ItemPage, StoreError> {
         let first = match after {
             Some(after) if after >= prefix => [item_key(uid, run, after), vec![0]].concat(),
             _ => item_key(uid, run, prefix),

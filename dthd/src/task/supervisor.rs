@@ -274,7 +274,7 @@ impl Supervisor {
             return;
         }
         let slots = self.resources.config().limits.runs as usize;
-        let mut going = self.tasks.values().filter(|t| t.active.is_some()).count();
+        let going = self.tasks.values().filter(|t| t.active.is_some()).count();
         let mut queued: Vec<(Timestamp, TaskName)> = self
             .tasks
             .values()
@@ -282,12 +282,8 @@ impl Supervisor {
             .filter_map(|t| Some((t.run.as_ref()?.queued, t.record.spec.name.clone())))
             .collect();
         queued.sort();
-        for (_, name) in queued {
-            if going >= slots {
-                break;
-            }
+        for (_, name) in queued.into_iter().take(slots.saturating_sub(going)) {
             self.begin(&name);
-            going += 1;
         }
     }
 

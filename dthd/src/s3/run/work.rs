@@ -105,14 +105,14 @@ impl Inner {
             }
         };
         match result {
-            Ok(copied) => self.copied(&task, tries, copied),
+            Ok(copied) => self.copied(&task, tries, &copied),
             Err(CopyError::Vanished) => self.account.skipped(&task.open, "vanished", true),
             Err(CopyError::Failed(error)) => self.account.failed(&task.open, tries, failed(&error)),
             Err(CopyError::Journal(error)) => self.account.failed(&task.open, tries, unjournaled(&error)),
         }
     }
 
-    fn copied(&self, task: &Task, tries: u32, copied: Copied) {
+    fn copied(&self, task: &Task, tries: u32, copied: &Copied) {
         // ETags that agree need no memory: the next listing shows it
         if copied.source_etag != copied.destination_etag {
             let pair = Recorded { source_etag: copied.source_etag.clone(), destination_etag: copied.destination_etag.clone() };
@@ -128,10 +128,7 @@ impl Inner {
     }
 
     async fn is_there(&self, task: &Task) -> bool {
-        match self.destination.head(&task.destination_key, None).await {
-            Ok(_) => true,
-            // not there, or not to be told: the copy itself will say what is wrong
-            Err(_) => false,
-        }
+        // not there, or not to be told: the copy itself will say what is wrong
+        self.destination.head(&task.destination_key, None).await.is_ok()
     }
 }
