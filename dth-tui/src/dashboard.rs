@@ -61,6 +61,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
 
     let (sender, mut events) = mpsc::channel(QUEUE);
     let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut resumed = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGCONT as i32))?;
     let link = link::start(options.address, sender.clone());
@@ -80,6 +81,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
             },
             Some(event) = events.recv() => Some(event),
             _ = terminate.recv() => break false,
+            _ = interrupt.recv() => break false,
             _ = hangup.recv() => break true,
             _ = resumed.recv() => {
                 guard.resume()?;
@@ -163,7 +165,7 @@ impl<W: Write> Dashboard<W> {
         let size = self.model.size;
         let effects = update(&mut self.model, event);
         if self.model.size != size {
-            self.painter.resize(self.model.size)?;
+            self.painter.forget(self.model.size)?;
         }
         let mut at_once = false;
         for effect in &effects {
@@ -171,7 +173,7 @@ impl<W: Write> Dashboard<W> {
                 Effect::Draw => self.stale = true,
                 Effect::DrawNow => at_once = true,
                 Effect::DrawAll => {
-                    self.painter.forget()?;
+                    self.painter.forget(self.model.size)?;
                     at_once = true;
                 }
                 Effect::Copy(text) => self.painter.copy(text)?,
@@ -216,7 +218,7 @@ impl<W: Write> Dashboard<W> {
     /// # Errors
     /// Of the writer.
     pub fn redraw_all(&mut self) -> io::Result<()> {
-        self.painter.forget()?;
+        self.painter.forget(self.model.size)?;
         self.draw()
     }
 }
@@ -238,7 +240,11 @@ fn summary(model: &Model) -> Vec<String> {
         units::count(s.counters.failed)
     )];
     if !model.mirror.problems.is_empty() {
-        lines.push(format!("{} problems, first: {}", model.mirror.problems.len(), crate::sanitize::cut(&model.mirror.problems[0].text, 100, ">")));
+        lines.push(format!(
+            "{} problems, first: {}",
+            model.mirror.problems.len(),
+            crate::sanitize::cut(&model.mirror.problems[0].text, 100, ">")
+        ));
     }
     let goes_on = if model.link.is_up() { "transfers go on" } else { "the link was down; transfers go on" };
     lines.push(format!("{goes_on} at {address}"));

@@ -197,7 +197,8 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
 
 async fn write_new(path: &Path, text: &str) -> Result<PathBuf, String> {
     use tokio::io::AsyncWriteExt;
-    let fail = |error: std::io::Error| format!("cannot write {}: {error}; leave with ^C and start dth in another directory", path.display());
+    let fail =
+        |error: std::io::Error| format!("cannot write {}: {error}; leave with ^C and start dth in another directory", path.display());
     let mut file = tokio::fs::OpenOptions::new().write(true).create_new(true).open(path).await.map_err(fail)?;
     file.write_all(text.as_bytes()).await.map_err(fail)?;
     file.sync_all().await.map_err(fail)?;
@@ -221,7 +222,8 @@ mod tests {
     #[tokio::test]
     async fn without_a_link_every_question_is_answered() {
         let name = TaskName::new("a").expect("name");
-        let Answer::Done { outcomes, .. } = perform(None, Ask::Control { tasks: vec![name.clone(), name], action: Action::Pause }).await else {
+        let Answer::Done { outcomes, .. } = perform(None, Ask::Control { tasks: vec![name.clone(), name], action: Action::Pause }).await
+        else {
             panic!("control answers with outcomes");
         };
         assert!(outcomes.len() == 2 && outcomes.iter().all(|(_, o)| o.is_err()));
@@ -229,7 +231,9 @@ mod tests {
 
     #[test]
     fn errors_keep_details_and_the_way_out() {
-        let error = ApiError::new(dth_proto::error::ErrorCode::Invalid, "the task is wrong").details(vec!["a".to_owned(), "b".to_owned()]).hint("fix it");
+        let error = ApiError::new(dth_proto::error::ErrorCode::Invalid, "the task is wrong")
+            .details(vec!["a".to_owned(), "b".to_owned()])
+            .hint("fix it");
         assert_eq!(sentence(&error), "the task is wrong: a; b (fix it)");
     }
 }

@@ -32,6 +32,8 @@
 pub mod command;
 pub mod dashboard;
 pub mod effect;
+#[cfg(test)]
+mod fake;
 pub mod glyph;
 pub mod input;
 pub mod link;

@@ -53,21 +53,27 @@ impl Handle {
     /// Ends a pause between attempts.
     pub fn reconnect(&self) {
         // full: somebody asked already
-        drop(self.again.try_send(()));
+        self.again.try_send(()).ok();
     }
 }
 
 /// Starts the connection's task; it ends when nobody receives `events` any more.
 #[must_use]
 pub fn start(address: Address, events: mpsc::Sender<Event>) -> Handle {
-    start_with(move || { let address = address.clone(); async move {
-        let name = concat!("dth/", env!("CARGO_PKG_VERSION"));
-        connect::connect(&address, name, true).await.map_err(|e| e.to_string())
-    }}, events)
+    start_with(
+        move || {
+            let address = address.clone();
+            async move {
+                let name = concat!("dth/", env!("CARGO_PKG_VERSION"));
+                connect::connect(&address, name, true).await.map_err(|e| e.to_string())
+            }
+        },
+        events,
+    )
 }
 
 /// [`start`] with another way to connect.
-fn start_with<C, F>(connect: C, events: mpsc::Sender<Event>) -> Handle
+pub(crate) fn start_with<C, F>(connect: C, events: mpsc::Sender<Event>) -> Handle
 where
     C: Fn() -> F + Send + 'static,
     F: Future<Output = Result<Connection, String>> + Send + 'static,

@@ -15,7 +15,8 @@ use crossterm::{
     event::{DisableBracketedPaste, EnableBracketedPaste},
     execute, queue,
     terminal::{
-        BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+        BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+        enable_raw_mode,
     },
 };
 use ratatui::{
@@ -124,6 +125,11 @@ impl Write for Held {
     }
 }
 
+fn terminal(held: Held, size: (u16, u16)) -> io::Result<Terminal<CrosstermBackend<Held>>> {
+    let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
+    Terminal::with_options(CrosstermBackend::new(held), TerminalOptions { viewport })
+}
+
 /// Draws frames. The size is told and never asked for, so that drawing costs no system call and works on any writer.
 pub struct Painter<W: Write> {
     terminal: Terminal<CrosstermBackend<Held>>,
@@ -142,9 +148,7 @@ impl<W: Write> Painter<W> {
     /// Of the writer.
     pub fn new(out: W, size: (u16, u16)) -> io::Result<Self> {
         let held = Held(Arc::new(Mutex::new(Vec::with_capacity(FRAME_BYTES))));
-        let viewport = Viewport::Fixed(Rect::new(0, 0, size.0, size.1));
-        let terminal = Terminal::with_options(CrosstermBackend::new(held.clone()), TerminalOptions { viewport })?;
-        Ok(Self { terminal, held, out, shown: None, frames: 0 })
+        Ok(Self { terminal: terminal(held.clone(), size)?, held, out, shown: None, frames: 0 })
     }
 
     /// Frames written so far.
@@ -153,22 +157,13 @@ impl<W: Write> Painter<W> {
         self.frames
     }
 
-    /// Takes another size and forgets what the terminal shows.
+    /// Forgets what the terminal of now `size` columns and rows shows: the next frame is drawn in full. (The library's own clear and
+    /// resize ask the terminal for its cursor; the answer would arrive among the keys.)
     ///
     /// # Errors
     /// Of the writer.
-    pub fn resize(&mut self, size: (u16, u16)) -> io::Result<()> {
-        self.terminal.resize(Rect::new(0, 0, size.0, size.1))?;
-        self.shown = None;
-        Ok(())
-    }
-
-    /// Forgets what the terminal shows: the next frame is drawn in full.
-    ///
-    /// # Errors
-    /// Of the writer.
-    pub fn forget(&mut self) -> io::Result<()> {
-        self.terminal.clear()?;
+    pub fn forget(&mut self, size: (u16, u16)) -> io::Result<()> {
+        self.terminal = terminal(self.held.clone(), size)?;
         self.shown = None;
         Ok(())
     }
@@ -178,7 +173,10 @@ impl<W: Write> Painter<W> {
     /// # Errors
     /// Of the writer.
     pub fn paint(&mut self, draw: impl FnOnce(&mut Frame<'_>) -> Option<Position>) -> io::Result<()> {
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        queue!(self.held, BeginSynchronizedUpdate)?;
+        if self.shown.is_none() {
+            queue!(self.held, Clear(ClearType::All))?;
+        }
         let mut cursor = None;
         let done = self.terminal.draw(|frame| {
             cursor = draw(frame);
@@ -252,7 +250,7 @@ mod tests {
         painter.paint(draw("one")).expect("paint");
         painter.paint(draw("two")).expect("paint");
         painter.paint(draw("two")).expect("paint");
-        painter.forget().expect("forget");
+        painter.forget((20, 3)).expect("forget");
         painter.paint(draw("two")).expect("paint");
         assert_eq!(painter.frames(), 3);
         assert_eq!(sink.0.len(), 3);

@@ -167,9 +167,8 @@ mod tests {
         #[test]
         fn any_text_is_read_or_refused(text in ".{0,40}") {
             if let Ok(filter) = text.parse::<Filter>() {
-                for task in sample::hostile().mirror.tasks.values() {
-                    filter.matches(task);
-                }
+                let shown = sample::hostile().mirror.tasks.values().filter(|t| filter.matches(t)).count();
+                prop_assert!(shown == 7 || !filter.is_empty());
             }
         }
     }

@@ -31,15 +31,7 @@ pub struct Log {
 
 impl Default for Log {
     fn default() -> Self {
-        Self {
-            events: VecDeque::new(),
-            after: (None, 0),
-            asking: false,
-            level: Level::Info,
-            task: None,
-            follow: true,
-            cursor: 0,
-        }
+        Self { events: VecDeque::new(), after: (None, 0), asking: false, level: Level::Info, task: None, follow: true, cursor: 0 }
     }
 }
 
@@ -82,8 +74,7 @@ mod tests {
 
     fn events(epoch: &str, range: std::ops::Range<u64>) -> EventsReply {
         let next = range.end;
-        let event =
-            |seq| Event { seq, at: Timestamp(seq), level: Level::Info, task: None, run: None, message: format!("event {seq}") };
+        let event = |seq| Event { seq, at: Timestamp(seq), level: Level::Info, task: None, run: None, message: format!("event {seq}") };
         EventsReply { epoch: Epoch(epoch.to_owned()), events: range.map(event).collect(), next }
     }
 

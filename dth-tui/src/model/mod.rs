@@ -20,8 +20,8 @@ use dth_proto::{
     watch::Mirror,
 };
 
-pub use self::{confirm::Confirm, link::Link};
 use self::{chart::Chart, failures::Failures, input::Input, list::List, log::Log, when::Zone, wizard::Wizard};
+pub use self::{confirm::Confirm, link::Link};
 
 /// A screen, in the order in which `Esc` leaves them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -10,9 +10,7 @@ use dth_proto::{
     id::{Epoch, TaskName},
     spec::{Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec},
     time::Timestamp,
-    view::{
-        Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunView, Severity, Summary, TaskDetail, TaskState, TaskView,
-    },
+    view::{Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunView, Severity, Summary, TaskDetail, TaskState, TaskView},
 };
 
 use super::{Confirm, Input, Link, Model, Overlay, Screen, when::Zone};
@@ -108,7 +106,11 @@ fn spec() -> TaskSpec {
         description: String::new(),
         labels: BTreeMap::new(),
         job: Job::S3(S3Job {
-            source: S3Source { store: store("acme-photos-cn", "cn-north-1", "cn-reader"), prefix: "raw/".to_owned(), requester_pays: false },
+            source: S3Source {
+                store: store("acme-photos-cn", "cn-north-1", "cn-reader"),
+                prefix: "raw/".to_owned(),
+                requester_pays: false,
+            },
             destination: S3Destination {
                 store: store("acme-photos-global", "us-east-1", "global-writer"),
                 prefix: "raw/".to_owned(),
@@ -238,8 +240,10 @@ pub(crate) fn typical() -> Model {
     m.data_at = Some(NOW);
     m.chart.have = Some((None, 3_600, history()));
     m.task = Some(name("photos-cn-to-global"));
-    let groups =
-        vec![group(FailureClass::Auth, "AccessDenied", Side::Source, "GetObject", 1_198), group(FailureClass::Permanent, "EntityTooLarge", Side::Destination, "UploadPart", 6)];
+    let groups = vec![
+        group(FailureClass::Auth, "AccessDenied", Side::Source, "GetObject", 1_198),
+        group(FailureClass::Permanent, "EntityTooLarge", Side::Destination, "UploadPart", 6),
+    ];
     m.detail = Some(Box::new(TaskDetail {
         view: m.mirror.tasks[&name("photos-cn-to-global")].clone(),
         spec: spec(),
@@ -250,12 +254,22 @@ pub(crate) fn typical() -> Model {
             phase("verify", 123_000_000_000_000, 127_100_000_000_000, "bytes", 600e6),
         ],
         in_flight: vec![
-            InFlight { key: "raw/2023/08/17/IMG_99211.tar".to_owned(), size: 3_100_000_000_000, done: 1_271_000_000_000, parts: Some((4_102, 9_920)) },
+            InFlight {
+                key: "raw/2023/08/17/IMG_99211.tar".to_owned(),
+                size: 3_100_000_000_000,
+                done: 1_271_000_000_000,
+                parts: Some((4_102, 9_920)),
+            },
             InFlight { key: "raw/2023/08/17/0091/0001.png".to_owned(), size: 1_800_000, done: 400_000, parts: None },
         ],
         in_flight_count: 96,
         memory: (5_900_000_000, 8_000_000_000),
-        sizes: vec![("<1MB".to_owned(), 51_200_000), ("1-64MB".to_owned(), 9_800_000), ("64MB-5GB".to_owned(), 900_000), (">5GB".to_owned(), 812)],
+        sizes: vec![
+            ("<1MB".to_owned(), 51_200_000),
+            ("1-64MB".to_owned(), 9_800_000),
+            ("64MB-5GB".to_owned(), 900_000),
+            (">5GB".to_owned(), 812),
+        ],
         largest: 3_100_000_000_000,
         skipped: BTreeMap::from([("archived".to_owned(), 212)]),
         verified: BTreeMap::from([("crc64nvme".to_owned(), 25_000_000), ("md5".to_owned(), 420_000)]),
@@ -302,7 +316,9 @@ pub(crate) fn hostile() -> Model {
     };
     nasty(&mut m.address);
     for t in m.mirror.tasks.values_mut() {
-        for text in [&mut t.engine, &mut t.from, &mut t.to, &mut t.from_where, &mut t.to_where, &mut t.trigger, &mut t.note, &mut t.created_by] {
+        for text in
+            [&mut t.engine, &mut t.from, &mut t.to, &mut t.from_where, &mut t.to_where, &mut t.trigger, &mut t.note, &mut t.created_by]
+        {
             nasty(text);
         }
         if t.state != TaskState::Running {
@@ -318,7 +334,13 @@ pub(crate) fn hostile() -> Model {
             run.error = Some(NASTY.to_owned());
             nasty(&mut run.cause);
         }
-        t.live = Some(Live { rate: u64::MAX, rate_hour: u64::MAX, objects_per_s: f64::INFINITY, eta_s: Some(u64::MAX), stalled_s: Some(u64::MAX) });
+        t.live = Some(Live {
+            rate: u64::MAX,
+            rate_hour: u64::MAX,
+            objects_per_s: f64::INFINITY,
+            eta_s: Some(u64::MAX),
+            stalled_s: Some(u64::MAX),
+        });
     }
     let long = name(&"x".repeat(64));
     let mut more = m.mirror.tasks.values().next().cloned().expect("a task");
@@ -363,7 +385,13 @@ pub(crate) fn hostile() -> Model {
     m.chart.have = Some((
         None,
         u32::MAX,
-        History { until: Timestamp(u64::MAX), slot_s: f64::NAN, bytes: wild.into_iter().cycle().take(500).collect(), objects: Vec::new(), failed: Vec::new() },
+        History {
+            until: Timestamp(u64::MAX),
+            slot_s: f64::NAN,
+            bytes: wild.into_iter().cycle().take(500).collect(),
+            objects: Vec::new(),
+            failed: Vec::new(),
+        },
     ));
     m.failures.groups.iter_mut().for_each(|g| {
         for text in [&mut g.code, &mut g.operation, &mut g.prefix, &mut g.message] {
@@ -400,12 +428,16 @@ pub(crate) fn review(mut m: Model) -> Model {
     }
     m.wizard.go_to(super::wizard::REVIEW);
     m.wizard.guard = Input::new("acme-photos-glob");
-    let step = |side, name: &str, state, message: &str| CheckStep { side, name: name.to_owned(), state, message: message.to_owned(), hint: None };
+    let step =
+        |side, name: &str, state, message: &str| CheckStep { side, name: name.to_owned(), state, message: message.to_owned(), hint: None };
     let reply = CheckReply {
         steps: vec![
             step(Side::Source, "list", CheckState::Ok, "first page 1,000 keys in 212 ms"),
             step(Side::Source, "read", CheckState::Warn, "2 of 3 sample keys; 1 is GLACIER and needs a restore"),
-            CheckStep { hint: Some("add s3:PutObject to the role".to_owned()), ..step(Side::Destination, "write", CheckState::Failed, "403 AccessDenied") },
+            CheckStep {
+                hint: Some("add s3:PutObject to the role".to_owned()),
+                ..step(Side::Destination, "write", CheckState::Failed, "403 AccessDenied")
+            },
         ],
         done: true,
     };

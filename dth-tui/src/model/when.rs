@@ -44,6 +44,13 @@ impl Zone {
         self.format(at, if same_day { "%H:%M" } else { "%b %d" })
     }
 
+    /// Of something to come: `02:00` within a day from `now`, else `Nov 03`.
+    #[must_use]
+    pub fn next(&self, at: Timestamp, now: Timestamp) -> String {
+        const DAY_MS: u64 = 86_400_000;
+        self.format(at, if at.0.saturating_sub(now.0) < DAY_MS { "%H:%M" } else { "%b %d" })
+    }
+
     /// `2026-11-03 14:02`.
     #[must_use]
     pub fn full(&self, at: Timestamp) -> String {
@@ -70,6 +77,7 @@ mod tests {
         assert_eq!(zone.day_time(at), "Tue 10:00:00");
         assert_eq!(zone.short(at, at), "10:00");
         assert_eq!(zone.short(at, Timestamp(at.0 + 86_400_000)), "Dec 01");
+        assert_eq!(zone.next(Timestamp(at.0 + 43_200_000), at), "22:00");
         assert_eq!(zone.full(Timestamp(u64::MAX)), "-");
     }
 }

@@ -24,7 +24,9 @@ pub(super) fn key(model: &mut Model, key: Key) -> Vec<Effect> {
         }
         return vec![Effect::DrawNow];
     }
-    edit(model, |input| drop(input.key(key)))
+    edit(model, |input| {
+        input.key(key);
+    })
 }
 
 /// Edits the focused text.
@@ -66,10 +68,6 @@ pub(super) fn next(model: &mut Model) -> Vec<Effect> {
 
 /// Creates the task.
 pub(super) fn create(model: &mut Model, start: bool) -> Vec<Effect> {
-    if model.wizard.step < REVIEW {
-        complain(model, "create: go to the last step first (Enter)");
-        return Vec::new();
-    }
     match model.wizard.spec() {
         Ok(spec) => {
             model.wizard.sending = true;

@@ -132,7 +132,9 @@ fn key_pressed(model: &mut Model, key: Key) -> Vec<Effect> {
         Some(found) => act::run(model, found),
         None => match model.place() {
             Place::Screen(Screen::Wizard) => form::key(model, key),
-            Place::Palette | Place::Confirm | Place::Filter => typed(model, |input| drop(input.key(key))),
+            Place::Palette | Place::Confirm | Place::Filter => typed(model, |input| {
+                input.key(key);
+            }),
             _ => Vec::new(),
         },
     };

@@ -31,7 +31,14 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, confirm: &Confirm, theme: &T
         lines.push(head.text(confirm.typed.text(), style).line());
     }
     let yes = if confirm.is_armed() { theme.bad } else { theme.dim };
-    lines.push(row().text("Esc", theme.key).text(" nothing happens   ", theme.plain).text("Enter", theme.key).text(&format!(" {}", confirm.yes), yes).line());
+    lines.push(
+        row()
+            .text("Esc", theme.key)
+            .text(" nothing happens   ", theme.plain)
+            .text("Enter", theme.key)
+            .text(&format!(" {}", confirm.yes), yes)
+            .line(),
+    );
     put(buffer, inner, &lines);
     cursor.map(|(x, y)| Position::new(inner.x.saturating_add(x), inner.y.saturating_add(y))).filter(|at| inner.contains(*at))
 }

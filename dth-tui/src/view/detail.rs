@@ -57,7 +57,12 @@ fn state(view: &TaskView, width: usize, model: &Model, theme: &Theme) -> Line<'s
             format!("run {}{outcome} ({}) {began}{ended}", run.run, run.cause)
         }
     };
-    row.text(&format!("{stale}{}", view.word), theme.word(&view.word)).gap(2).text(&run, theme.plain).gap(2).text(&view.note, theme.warn).line()
+    row.text(&format!("{stale}{}", view.word), theme.word(&view.word))
+        .gap(2)
+        .text(&run, theme.plain)
+        .gap(2)
+        .text(&view.note, theme.warn)
+        .line()
 }
 
 fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, theme: &Theme) -> Vec<Line<'static>> {
@@ -73,10 +78,8 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
         let room = row.room().saturating_sub(crate::sanitize::width(&side) + 2);
         row.left(url, room, theme.plain).gap(1).text(&side, theme.dim).line()
     };
-    let mut lines = vec![
-        end("from", &view.from, &view.from_where, credential(true)),
-        end("to", &view.to, &view.to_where, credential(false)),
-    ];
+    let mut lines =
+        vec![end("from", &view.from, &view.from_where, credential(true)), end("to", &view.to, &view.to_where, credential(false))];
     if let (true, Some(detail)) = (tall, detail) {
         let text = options(detail);
         lines.push(Row::new(width, theme.glyph.cut).gap(1).left("opts", 6, theme.dim).text(&text, theme.plain).line());
@@ -127,11 +130,19 @@ fn phase(phase: &Phase, width: usize, model: &Model, theme: &Theme) -> Line<'sta
     let row = Row::new(width, theme.glyph.cut).gap(1).left(&phase.name, 8, theme.plain);
     let (tail, unit) = if width < 60 { (8, 0) } else { (8 + 1 + 7 + 10, 8) };
     let room = row.room().saturating_sub(tail + unit + 2);
-    let row = row.text(&bar(phase.done, if phase.finished { phase.done } else { phase.total }, room, &theme.glyph), theme.gauge).right(&percent, 7, theme.plain);
+    let row = row.text(&bar(phase.done, if phase.finished { phase.done } else { phase.total }, room, &theme.glyph), theme.gauge).right(
+        &percent,
+        7,
+        theme.plain,
+    );
     if width < 60 {
         return row.line();
     }
-    row.right(&amount(phase.done), 9, theme.plain).gap(1).left(if bytes { "" } else { &phase.unit }, 7, theme.dim).right(&rate, 10, theme.plain).line()
+    row.right(&amount(phase.done), 9, theme.plain)
+        .gap(1)
+        .left(if bytes { "" } else { &phase.unit }, 7, theme.dim)
+        .right(&rate, 10, theme.plain)
+        .line()
 }
 
 fn rates(view: &TaskView, detail: &TaskDetail, width: usize, model: &Model, theme: &Theme) -> Line<'static> {
@@ -191,7 +202,14 @@ fn after(view: &TaskView, detail: &TaskDetail, width: usize, model: &Model, them
         lines.push(line(&ways, theme.plain));
     }
     if let Some(group) = detail.failures.first() {
-        let text = format!("failed: {} {} {} {}, last {} (F shows all)", units::count(group.count), group.code, group.side.word(), group.operation, model.zone.short(group.last, model.now));
+        let text = format!(
+            "failed: {} {} {} {}, last {} (F shows all)",
+            units::count(group.count),
+            group.code,
+            group.side.word(),
+            group.operation,
+            model.zone.short(group.last, model.now)
+        );
         lines.push(line(&text, theme.warn));
     }
     lines
@@ -201,7 +219,12 @@ fn in_flight(detail: &TaskDetail, width: usize, room: usize, theme: &Theme) -> V
     if detail.in_flight_count == 0 || room < 2 {
         return Vec::new();
     }
-    let head = format!("copying {} objects, memory {} of {}", units::count(detail.in_flight_count), units::bytes(detail.memory.0), units::bytes(detail.memory.1));
+    let head = format!(
+        "copying {} objects, memory {} of {}",
+        units::count(detail.in_flight_count),
+        units::bytes(detail.memory.0),
+        units::bytes(detail.memory.1)
+    );
     let mut lines = vec![Row::new(width, theme.glyph.cut).gap(1).text(&head, theme.dim).line()];
     lines.extend(detail.in_flight.iter().take(room - 1).map(|f| object(f, width, theme)));
     lines
@@ -209,7 +232,10 @@ fn in_flight(detail: &TaskDetail, width: usize, room: usize, theme: &Theme) -> V
 
 fn object(of: &InFlight, width: usize, theme: &Theme) -> Line<'static> {
     let row = Row::new(width, theme.glyph.cut).gap(2);
-    let parts = of.parts.filter(|_| width >= 60).map_or(String::new(), |(n, all)| format!("part {}/{}", units::grouped(n.into()), units::grouped(all.into())));
+    let parts = of
+        .parts
+        .filter(|_| width >= 60)
+        .map_or(String::new(), |(n, all)| format!("part {}/{}", units::grouped(n.into()), units::grouped(all.into())));
     let tail = 1 + 8 + 1 + if width >= 60 { 18 } else { 0 } + 6;
     let key = row.room().saturating_sub(tail);
     row.left(&of.key, key, theme.plain)

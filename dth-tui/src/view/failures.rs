@@ -27,14 +27,15 @@ pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'stati
         return vec![row().text(text, theme.plain).line()];
     };
     let total: u64 = f.groups.iter().fold(0, |sum, g| sum.saturating_add(g.count));
-    let mut lines = vec![row().text(&format!("run {}: {} failed in {} groups", f.run, units::grouped(total), f.groups.len()), theme.title).line()];
+    let mut lines =
+        vec![row().text(&format!("run {}: {} failed in {} groups", f.run, units::grouped(total), f.groups.len()), theme.title).line()];
     lines.extend(groups(width, model, theme));
     if height >= 14 {
         lines.push(row().text(&theme.glyph.rule.repeat(width.saturating_sub(2)), theme.dim).line());
         lines.push(row().left("prefix", 8, theme.dim).text(&group.prefix, theme.plain).line());
         lines.push(row().left("said", 8, theme.dim).text(&group.message, theme.plain).line());
         if let Some(hint) = &group.hint {
-            lines.push(row().left("likely", 8, theme.dim).text(hint, theme.warn).line());
+            lines.push(row().left("hint", 8, theme.dim).text(hint, theme.warn).line());
         }
         lines.push(Line::default());
     }

@@ -48,7 +48,8 @@ fn right(width: usize, model: &Model, theme: &Theme) -> (String, ratatui::style:
         }
         Link::Up { rtt_ms, .. } => {
             let rtt = rtt_ms.map_or(String::new(), |ms| format!("rtt {ms}ms  "));
-            let time = model.shown_at().map_or(String::new(), |t| if width >= 60 { model.zone.day_time(t) } else { model.zone.short(t, t) });
+            let time =
+                model.shown_at().map_or(String::new(), |t| if width >= 60 { model.zone.day_time(t) } else { model.zone.short(t, t) });
             (format!("{rtt}{time}"), theme.plain)
         }
     }

@@ -31,7 +31,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, first: usize, model: &Model,
         let enabled = (c.enabled)(model);
         let style = if enabled.is_ok() { theme.plain } else { theme.dim };
         let why = enabled.err().map_or(String::new(), |why| format!(" ({why})"));
-        lines.push(row().left(&keys.join(" "), 10, theme.key).gap(1).left(c.title, 15, style).text(&format!("{}{why}", c.help), style).line());
+        lines.push(
+            row().left(&keys.join(" "), 10, theme.key).gap(1).left(c.title, 15, style).text(&format!("{}{why}", c.help), style).line(),
+        );
     }
     lines.push(Line::default());
     lines.extend(WORDS.iter().map(|(word, means)| row().left(word, 10, theme.word(word)).gap(1).text(means, theme.plain).line()));

@@ -88,17 +88,27 @@ pub(super) fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
                 pieces.push(std::mem::take(&mut piece));
                 continue;
             }
-            let head = sanitize::cut(word, width + 1, "");
+            let (head, rest) = word.split_at(fitting(word, width));
             if head.is_empty() || pieces.len() >= most {
                 return pieces;
             }
-            word = &word[head.len().min(word.len())..];
-            pieces.push(head);
+            pieces.push(head.to_owned());
+            word = rest;
         }
     }
     pieces.push(piece);
     pieces.truncate(most);
     pieces
+}
+
+/// Bytes of the longest start of a text that fits in `width` columns.
+fn fitting(text: &str, width: usize) -> usize {
+    let mut used = 0;
+    let too_far = text.char_indices().find(|(_, c)| {
+        used += sanitize::width(c.encode_utf8(&mut [0; 4]));
+        used > width
+    });
+    too_far.map_or(text.len(), |(at, _)| at)
 }
 
 #[cfg(test)]
@@ -118,7 +128,7 @@ mod tests {
         #[test]
         fn pieces_fit(text in ".{0,80}", width in 0usize..20) {
             for piece in wrap(&text, width, 50) {
-                prop_assert!(sanitize::width(&piece) <= width.max(1), "{piece:?}");
+                prop_assert!(sanitize::width(&piece) <= width, "{piece:?}");
             }
         }
     }

@@ -71,7 +71,10 @@ fn verdict(width: usize, most: usize, model: &Model, theme: &Theme) -> Vec<Line<
         Link::Down { error, next_try, tries, .. } => {
             let next = format!("try {} failed; next at {} (r now)", tries, model.zone.time(*next_try));
             return vec![
-                row().left("?", 5, theme.bad).text("Unknown. The daemon keeps transferring while this screen is disconnected.", theme.plain).line(),
+                row()
+                    .left("?", 5, theme.bad)
+                    .text("Unknown. The daemon keeps transferring while this screen is disconnected.", theme.plain)
+                    .line(),
                 row().gap(5).text(error, theme.warn).line(),
                 row().gap(5).text(&next, theme.plain).line(),
             ];
@@ -192,7 +195,7 @@ fn cells(task: &TaskView, width: usize, model: &Model, theme: &Theme) -> Vec<(St
     let done = plain(figure::task_done(task));
     let eta = match (live, task.next_run) {
         (Some(live), _) => figure::eta(live.eta_s),
-        (None, Some(next)) if task.state == TaskState::Waiting => model.zone.short(next, model.now),
+        (None, Some(next)) if task.state == TaskState::Waiting => model.zone.next(next, model.now),
         _ => "-".to_owned(),
     };
     if width < 60 {

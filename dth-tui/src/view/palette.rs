@@ -30,7 +30,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, input: &Input, at: usize, mo
             Ok(()) => (c.title.to_owned(), c.help.to_owned(), theme.plain),
             Err(why) => (format!("({})", c.title), why.to_owned(), theme.dim),
         };
-        let line = row().text(margin, theme.title).gap(1).left(&title, 16, style).left(&c.keys[0].to_string(), 7, theme.key).text(&about, style);
+        let line =
+            row().text(margin, theme.title).gap(1).left(&title, 16, style).left(&c.keys[0].to_string(), 7, theme.key).text(&about, style);
         lines.push(if number == at { line.filled(theme.selected) } else { line.line() });
     }
     put(buffer, inner, &lines);

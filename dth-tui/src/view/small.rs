@@ -19,7 +19,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme
     };
     let width = usize::from(area.width);
     let lines = [
-        Row::new(width, theme.glyph.cut).text(&format!("{} {} {verdict}", figure::percent(done, total), figure::short_rate(s.rate)), theme.title),
+        Row::new(width, theme.glyph.cut)
+            .text(&format!("{} {} {verdict}", figure::percent(done, total), figure::short_rate(s.rate)), theme.title),
         Row::new(width, theme.glyph.cut).text(&format!("needs {}x{}", SMALLEST.0, SMALLEST.1), theme.dim),
     ];
     put(buffer, area, &lines.map(Row::line));

@@ -31,7 +31,12 @@ pub(super) fn lines(task: Option<&TaskName>, width: usize, height: usize, model:
         let level = top / steps * (steps - y as u64);
         let label = scale_label(level);
         lines.push(
-            Row::new(width, cut).right(&label, MARGIN - 1, theme.dim).gap(1).text(theme.glyph.axis, theme.dim).text(&text, theme.gauge).line(),
+            Row::new(width, cut)
+                .right(&label, MARGIN - 1, theme.dim)
+                .gap(1)
+                .text(theme.glyph.axis, theme.dim)
+                .text(&text, theme.gauge)
+                .line(),
         );
     }
     let axis = format!("{}{}", theme.glyph.corner, theme.glyph.rule.repeat(columns));

@@ -91,7 +91,8 @@ fn status(width: usize, shown: usize, model: &Model, theme: &Theme) -> Line<'sta
 
 fn describe(task: &TaskView, width: usize, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let line = |text: String| Row::new(width, theme.glyph.cut).gap(1).text(&text, theme.plain).line();
-    let next = task.next_run.filter(|_| task.state == TaskState::Waiting).map_or(String::new(), |n| format!("   next {}", model.zone.full(n)));
+    let next =
+        task.next_run.filter(|_| task.state == TaskState::Waiting).map_or(String::new(), |n| format!("   next {}", model.zone.full(n)));
     let mut lines = vec![
         line(format!("{}   {} -> {}", task.name, task.from, task.to)),
         line(format!("made by {}, {}   {}{next}", task.created_by, model.zone.full(task.created), task.trigger)),

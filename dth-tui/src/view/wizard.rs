@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Columns of a label with its margin.
-const LABEL: usize = 16;
+const LABEL: usize = 17;
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) -> Option<Position> {
     let width = usize::from(area.width);
@@ -45,8 +45,7 @@ fn steps(width: usize, model: &Model, theme: &Theme) -> Line<'static> {
     row.line()
 }
 
-const TITLES: [&str; 4] =
-    ["What is to be moved?", "Where are the objects now?", "Where shall they go?", "Which ones, how fast, and when?"];
+const TITLES: [&str; 4] = ["What is to be moved?", "Where are the objects now?", "Where shall they go?", "Which ones, how fast, and when?"];
 
 /// Adds the fields; says where the cursor stands, in columns and lines.
 fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme) -> Option<(usize, usize)> {
@@ -95,7 +94,10 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
                 }
             } else {
                 let style = if focused { theme.field } else { theme.plain };
-                row = row.text("< ", theme.dim).text(words.get(*at).map_or("", String::as_str), style).text(&format!(" >  {} of {}", at + 1, words.len()), theme.dim);
+                row = row
+                    .text("< ", theme.dim)
+                    .text(words.get(*at).map_or("", String::as_str), style)
+                    .text(&format!(" >  {} of {}", at + 1, words.len()), theme.dim);
             }
             (row.line(), LABEL)
         }
@@ -124,7 +126,8 @@ fn window(text: &str, before: &str, room: usize) -> (String, usize) {
 /// Adds the last step; says where the cursor stands.
 fn review(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme) -> Option<(usize, usize)> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
-    let line = |label: &str, text: &str, style: Style| Row::new(width, theme.glyph.cut).gap(1).left(label, 10, theme.dim).text(text, style).line();
+    let line =
+        |label: &str, text: &str, style: Style| Row::new(width, theme.glyph.cut).gap(1).left(label, 10, theme.dim).text(text, style).line();
     let spec = match model.wizard.spec() {
         Ok(spec) => spec,
         Err(mistakes) => {
@@ -152,7 +155,8 @@ fn review(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &The
     let room = width.saturating_sub(question.len() + 3);
     let (typed, x) = window(model.wizard.guard.text(), model.wizard.guard.before(), room);
     let style = if model.wizard.is_guarded() { theme.ok } else { theme.field };
-    let row = Row::new(width, theme.glyph.cut).text(question, theme.title).text("[", theme.dim).left(&typed, room, style).text("]", theme.dim);
+    let row =
+        Row::new(width, theme.glyph.cut).text(question, theme.title).text("[", theme.dim).left(&typed, room, style).text("]", theme.dim);
     lines.push(row.line());
     Some((question.len() + 1 + x, lines.len() - 1))
 }
