@@ -77,7 +77,7 @@ pub enum Danger {
 }
 
 /// One command.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Command {
     /// Its name in code.
     pub id: Id,
@@ -143,7 +143,7 @@ pub static COMMANDS: &[Command] = &[
         can_retry,
         Danger::None,
     ),
-    when(command(Id::New, 3, &[Key::Char('n')], "new", "define a new task", VIEWING), |m| m.may_operate(), Danger::None),
+    when(command(Id::New, 3, &[Key::Char('n')], "new", "define a new task", VIEWING), Model::may_operate, Danger::None),
     when(command(Id::NextProblem, 4, &[Key::Char('!')], "problems", "go to the next problem", VIEWING), has_problem, Danger::None),
     command(Id::Filter, 4, &[Key::Char('/')], "filter", "text state: from: to: kind: label: fail:>0", &[OVERVIEW, TRANSFERS]),
     when(command(Id::Mark, 3, &[Key::Char(' ')], "mark", "mark or unmark the task", &[TRANSFERS]), has_subject, Danger::None),
@@ -198,7 +198,7 @@ pub static COMMANDS: &[Command] = &[
     ),
     when(
         command(Id::Check, 5, &[Key::Ctrl('t')], "test", "let the daemon try both ends (it writes and removes one object)", &[WIZARD]),
-        |m| m.may_operate(),
+        Model::may_operate,
         Danger::None,
     ),
     command(Id::WriteFile, 6, &[Key::Ctrl('w')], "write file", "write the task file NAME.toml here", &[WIZARD]),

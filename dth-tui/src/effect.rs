@@ -81,7 +81,7 @@ pub enum Answer {
     /// To [`Ask::Control`] and [`Ask::Retry`]: what was done, and one outcome per task.
     Done { verb: &'static str, outcomes: Vec<(TaskName, Result<TaskView, String>)> },
     /// To [`Ask::Create`].
-    Created(Result<TaskView, String>),
+    Created(Result<Box<TaskView>, String>),
     /// To [`Ask::CheckStart`].
     CheckStarted(Result<u64, String>),
     /// To [`Ask::CheckPoll`].
@@ -181,7 +181,7 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
             }
             Answer::Done { verb: "retry", outcomes }
         }
-        Ask::Create { spec, start } => Answer::Created(call!(client, create(RequestId::random(), *spec, start))),
+        Ask::Create { spec, start } => Answer::Created(call!(client, create(RequestId::random(), *spec, start)).map(Box::new)),
         Ask::CheckStart(spec) => Answer::CheckStarted(call!(client, check_start(*spec))),
         Ask::CheckPoll { job, seen } => {
             let context = wire::deadline_after(std::time::Duration::from_millis(CHECK_WAIT_MS.into()));

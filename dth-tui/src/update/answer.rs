@@ -44,7 +44,7 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Ok(task) => {
                     let text = format!("{} is created, {}", task.name, task.word);
                     model.list.cursor = Some((task.name.clone(), 0));
-                    model.mirror.tasks.insert(task.name.clone(), task);
+                    model.mirror.tasks.insert(task.name.clone(), *task);
                     form::clear(model);
                     model.screens.retain(|s| *s != Screen::Wizard);
                     say(model, text);

@@ -232,7 +232,7 @@ fn the_form_leads_to_a_test_and_a_task() {
     assert!(matches!(&asked[0], Ask::Create { start: true, .. }));
 
     let made = model.mirror.tasks.values().next().cloned().expect("a task");
-    update(&mut model, Event::Answer(Answer::Created(Ok(made))));
+    update(&mut model, Event::Answer(Answer::Created(Ok(Box::new(made)))));
     assert_eq!(model.screen(), Screen::Overview);
     assert!(!model.wizard.is_touched());
 }

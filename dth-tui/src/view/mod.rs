@@ -60,11 +60,11 @@ fn place(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) -> Optio
         put(buffer, line(area.bottom() - 2), std::slice::from_ref(&rule));
     }
     let mut cursor = match model.screen() {
-        Screen::Overview => fill(buffer, body, overview::lines(body, model, theme)),
-        Screen::Transfers => fill(buffer, body, transfers::lines(body, model, theme)),
-        Screen::Detail => fill(buffer, body, detail::lines(body, model, theme)),
-        Screen::Failures => fill(buffer, body, failures::lines(body, model, theme)),
-        Screen::Log => fill(buffer, body, log::lines(body, model, theme)),
+        Screen::Overview => fill(buffer, body, &overview::lines(body, model, theme)),
+        Screen::Transfers => fill(buffer, body, &transfers::lines(body, model, theme)),
+        Screen::Detail => fill(buffer, body, &detail::lines(body, model, theme)),
+        Screen::Failures => fill(buffer, body, &failures::lines(body, model, theme)),
+        Screen::Log => fill(buffer, body, &log::lines(body, model, theme)),
         Screen::Wizard => wizard::draw(buffer, body, model, theme),
     };
     footer::draw(buffer, line(area.bottom() - 1), model, theme);
@@ -83,8 +83,8 @@ fn place(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) -> Optio
     cursor
 }
 
-fn fill(buffer: &mut Buffer, area: Rect, lines: Vec<Line<'static>>) -> Option<Position> {
-    put(buffer, area, &lines);
+fn fill(buffer: &mut Buffer, area: Rect, lines: &[Line<'static>]) -> Option<Position> {
+    put(buffer, area, lines);
     None
 }
 
