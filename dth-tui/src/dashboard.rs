@@ -74,6 +74,8 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let quiet = loop {
         let wake = dashboard.wake();
         let event = tokio::select! {
+            biased;
+            () = terminal::lost() => anyhow::bail!("the dashboard broke down, the report above says where; transfers go on in the daemon"),
             key = keys.next() => match key {
                 Some(Ok(event)) => read(event),
                 // the terminal is gone
@@ -104,7 +106,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 Effect::Copy(_) | Effect::Draw | Effect::DrawNow | Effect::DrawAll => {}
             }
         }
-        if left || terminal::is_lost() {
+        if left {
             break false;
         }
     };

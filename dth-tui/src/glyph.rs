@@ -1,7 +1,7 @@
 //! The characters that charts, bars and marks are drawn with: Unicode or plain ASCII, each one column wide.
 
 /// Which characters the user wants.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Glyphs {
     /// Unicode when the locale is UTF-8, else ASCII.
     #[default]

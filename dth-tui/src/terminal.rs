@@ -25,6 +25,7 @@ use ratatui::{
     buffer::Buffer,
     layout::{Position, Rect},
 };
+use tokio::sync::Notify;
 
 /// Room for a frame at first; a larger one grows it.
 const FRAME_BYTES: usize = 64 * 1024;
@@ -34,6 +35,8 @@ pub const CLIPBOARD_BYTES: usize = 56_000;
 /// The terminal is ours now. Static, because a panic hook has nothing else to look at.
 static ENTERED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+/// A panic was reported.
+static LOST: Notify = Notify::const_new();
 
 /// Takes the terminal and gives it back when dropped.
 #[derive(Debug)]
@@ -49,6 +52,7 @@ impl Guard {
             let before = panic::take_hook();
             panic::set_hook(Box::new(move |info| {
                 leave();
+                LOST.notify_one();
                 before(info);
             }));
         });
@@ -96,10 +100,9 @@ fn leave() {
     }
 }
 
-/// Whether a panic in some task gave the terminal back behind our back.
-#[must_use]
-pub fn is_lost() -> bool {
-    HOOK.is_completed() && !ENTERED.load(Ordering::SeqCst)
+/// Waits for a panic in some task, which gave the terminal back behind our back: nothing may be drawn any more.
+pub async fn lost() {
+    LOST.notified().await;
 }
 
 /// Holds what a frame writes until it is complete: the backend flushes in the middle of a frame, and does not give its writer

@@ -5,7 +5,7 @@ use ratatui::style::{Color, Modifier, Style};
 use crate::glyph::GlyphSet;
 
 /// Whether colours are wanted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum ColorChoice {
     /// Unless `NO_COLOR` is set (<https://no-color.org>) or the terminal is dumb.
     #[default]

@@ -114,7 +114,7 @@ impl Default for Wizard {
             text("options.older_than", "Older than", "1h", ""),
             text("limits.bandwidth", "Speed limit", "800MB/s or 10Gbit/s; empty: none", ""),
             choice("trigger", "When", "Left/Right", &["manual", "every", "cron", "at"]),
-            text("trigger.value", "", "1h | 0 2 * * * | 2026-12-01T02:00Z", ""),
+            text("trigger.value", "exactly", "1h | 0 2 * * * | 2026-12-01T02:00Z", ""),
             text("trigger.timezone", "Time zone", "of cron; empty: UTC", ""),
         ];
         Self { step: 0, focus: 1, fields: [kind, from, to, options], guard: Input::default(), check: None, sending: false }

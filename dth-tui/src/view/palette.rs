@@ -14,9 +14,10 @@ use crate::{
 };
 
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, input: &Input, at: usize, model: &Model, theme: &Theme) -> Option<Position> {
-    let inner = boxed::open(buffer, area, (74, 14), "commands", theme);
-    let (width, height) = (usize::from(inner.width), usize::from(inner.height));
     let found = command::matching(Place::Screen(model.screen()), input.text());
+    let wanted = u16::try_from(found.len().clamp(1, 12)).unwrap_or(12) + 3;
+    let inner = boxed::open(buffer, area, (74, wanted), "commands", theme);
+    let (width, height) = (usize::from(inner.width), usize::from(inner.height));
     let row = || Row::new(width, theme.glyph.cut);
     let mut lines = vec![row().text(":", theme.key).text(input.text(), theme.field).line()];
     if found.is_empty() {

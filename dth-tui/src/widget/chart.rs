@@ -30,17 +30,19 @@ fn level(value: u64, top: u64, steps: usize) -> usize {
     ((value as f64 / top as f64 * steps as f64).round() as usize).clamp(1, steps.max(1))
 }
 
-/// A round value at or above the largest point, so that the scale seldom changes: 1, 2 or 5 times a power of ten.
+/// A round value at or above the largest point, so that the scale seldom changes.
 #[must_use]
 pub fn scale(points: &[Option<u64>]) -> u64 {
-    let max = points.iter().flatten().max().copied().unwrap_or(0).max(1);
+    let max = points.iter().flatten().max().copied().unwrap_or(0);
     let mut power: u64 = 1;
     loop {
-        for step in [1, 2, 5] {
-            match power.checked_mul(step) {
-                Some(value) if value >= max => return value,
-                Some(_) => {}
-                None => return u64::MAX,
+        for tenths in [10, 15, 20, 30, 40, 60, 80] {
+            // below ten there are no halves
+            let Some(value) = power.checked_mul(tenths).map(|v| v / 10) else {
+                return u64::MAX;
+            };
+            if value >= max {
+                return value;
             }
         }
         power = match power.checked_mul(10) {
@@ -62,7 +64,7 @@ mod tests {
         let points = [Some(0), Some(1), Some(50), None, Some(100)];
         assert_eq!(rows(&points, 5, 2, 100, &ASCII), ["    |", " .| |"]);
         assert_eq!(rows(&points, 10, 1, 100, &UNICODE), ["  ▁▁▄▄  ██"]);
-        assert_eq!([0, 1, 3, 999, 1_000].map(|v| scale(&[Some(v)])), [1, 1, 5, 1_000, 1_000]);
+        assert_eq!([0, 1, 3, 999, 1_000].map(|v| scale(&[Some(v)])), [1, 1, 3, 1_000, 1_000]);
         assert_eq!(scale(&[Some(u64::MAX), None]), u64::MAX);
         assert_eq!(scale(&[]), 1);
     }
