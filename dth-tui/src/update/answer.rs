@@ -1,6 +1,10 @@
 //! What the daemon's answers do to the model.
 
-use dth_proto::{check::CheckReply, id::TaskName, view::TaskView};
+use dth_proto::{
+    check::{CheckReply, CheckState},
+    id::TaskName,
+    view::TaskView,
+};
 
 use super::{complain, form, say};
 use crate::{
@@ -124,7 +128,8 @@ fn polled(model: &mut Model, job: u64, result: Result<CheckReply, String>) -> Ve
         Ok(reply) => {
             let changed = *shown != reply;
             let again = (!reply.done).then(|| {
-                let seen = u32::try_from(reply.steps.len()).unwrap_or(u32::MAX);
+                let ended = reply.steps.iter().filter(|s| s.state != CheckState::Running).count();
+                let seen = u32::try_from(ended).unwrap_or(u32::MAX);
                 Effect::Ask(Ask::CheckPoll { job, seen })
             });
             *shown = reply;
