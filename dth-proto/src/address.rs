@@ -1,6 +1,6 @@
 //! Where a daemon is: `unix:/path`, `ssh://[user@]host[:port][/socket]`.
 
-use std::{env, fmt, path::PathBuf, str::FromStr};
+use std::{env, ffi::OsString, fmt, path::PathBuf, str::FromStr};
 
 /// The address of a daemon.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,26 +33,45 @@ pub struct BadAddress {
 }
 
 impl Address {
-    /// The local daemon's socket: `$DTHD_SOCKET`, else `$XDG_RUNTIME_DIR/dth/dthd.sock`, else `/run/dth/dthd.sock`. A
-    /// service's socket is preferred when the user has none of their own.
+    /// The local daemon's socket; see [`local_socket`].
     #[must_use]
     pub fn local() -> Self {
         Self::Unix(local_socket())
     }
 }
 
-/// See [`Address::local`].
+/// The socket of a service that runs as root or as a user of its own.
+pub const SERVICE_SOCKET: &str = "/run/dth/dthd.sock";
+
+/// Where a client finds the local daemon: `$DTHD_SOCKET`, else where a daemon started by the same user listens
+/// ([`user_socket`]), else [`SERVICE_SOCKET`] when only that exists.
 #[must_use]
 pub fn local_socket() -> PathBuf {
     if let Some(path) = env::var_os("DTHD_SOCKET").filter(|p| !p.is_empty()) {
         return path.into();
     }
-    let service = PathBuf::from("/run/dth/dthd.sock");
-    let own = env::var_os("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()).map(|d| PathBuf::from(d).join("dth/dthd.sock"));
-    match own {
-        Some(own) if own.exists() || !service.exists() => own,
-        _ => service,
+    let service = PathBuf::from(SERVICE_SOCKET);
+    let own = user_socket(|name| env::var_os(name), nix::unistd::geteuid().is_root());
+    if own.exists() || !service.exists() { own } else { service }
+}
+
+/// Where a daemon without configuration listens: `$XDG_RUNTIME_DIR/dth/dthd.sock`, else [`SERVICE_SOCKET`] for root, else
+/// `dthd.sock` in [`user_state`]. `variable` looks up the environment.
+pub fn user_socket(variable: impl Fn(&str) -> Option<OsString>, root: bool) -> PathBuf {
+    match variable("XDG_RUNTIME_DIR").filter(|d| !d.is_empty()) {
+        Some(directory) => PathBuf::from(directory).join("dth/dthd.sock"),
+        None if root => PathBuf::from(SERVICE_SOCKET),
+        None => user_state(variable).join("dthd.sock"),
     }
+}
+
+/// Where a daemon without configuration keeps its state: `$XDG_STATE_HOME/dth`, else `~/.local/state/dth`, else
+/// `/var/lib/dth`. `variable` looks up the environment.
+pub fn user_state(variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    let directory = |name: &str| variable(name).filter(|d| !d.is_empty()).map(PathBuf::from);
+    directory("XDG_STATE_HOME")
+        .or_else(|| directory("HOME").map(|home| home.join(".local/state")))
+        .map_or_else(|| PathBuf::from("/var/lib/dth"), |state| state.join("dth"))
 }
 
 impl FromStr for Address {

@@ -52,6 +52,6 @@ pub trait Dth {
 
     /// operator: begins a preflight of a definition (it writes and removes one scratch object); answers with its job id.
     async fn check_start(spec: TaskSpec) -> Result<u64, ApiError>;
-    /// operator: where a preflight stands; waits up to `max_wait_ms` for more steps than `seen` or the end.
+    /// operator: where a preflight stands; waits up to `max_wait_ms` until more than `seen` steps have ended, or all of them.
     async fn check_poll(job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError>;
 }

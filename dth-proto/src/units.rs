@@ -88,7 +88,7 @@ fn parse_rate(text: &str) -> Option<u64> {
 fn exact(bytes: u64) -> String {
     let (name, factor) = UNITS
         .iter()
-        .filter(|(_, factor)| bytes != 0 && bytes % factor == 0)
+        .filter(|(_, factor)| bytes != 0 && bytes.is_multiple_of(*factor))
         .max_by_key(|(_, factor)| *factor)
         .map_or(("B", 1), |(n, f)| (*n, *f));
     format!("{}{name}", bytes / factor)
@@ -180,7 +180,7 @@ pub fn grouped(value: u64) -> String {
     let digits = value.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
     for (i, c) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             out.push(',');
         }
         out.push(c);

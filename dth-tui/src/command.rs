@@ -145,7 +145,7 @@ pub static COMMANDS: &[Command] = &[
     ),
     when(command(Id::New, 3, &[Key::Char('n')], "new", "define a new task", VIEWING), Model::may_operate, Danger::None),
     when(command(Id::NextProblem, 4, &[Key::Char('!')], "problems", "go to the next problem", VIEWING), has_problem, Danger::None),
-    command(Id::Filter, 4, &[Key::Char('/')], "filter", "text state: from: to: kind: label: fail:>0", &[OVERVIEW, TRANSFERS]),
+    command(Id::Filter, 4, &[Key::Char('/')], "filter", "name state: from: to: engine: label: fail:>0 !not", &[OVERVIEW, TRANSFERS]),
     when(command(Id::Mark, 3, &[Key::Char(' ')], "mark", "mark or unmark the task", &[TRANSFERS]), has_subject, Danger::None),
     command(Id::MarkAll, 0, &[Key::Char('*')], "mark all", "mark all tasks shown, or unmark all", &[TRANSFERS]),
     command(Id::Sort, 5, &[Key::Char('s')], "sort", "next order: urgency, name, state, rate, failed", &[TRANSFERS]),

@@ -227,7 +227,7 @@ impl<W: Write> Dashboard<W> {
 
 /// What is left on the normal screen: where things stand, and that they go on.
 fn summary(model: &Model) -> Vec<String> {
-    let address = crate::sanitize::clean(&model.address).into_owned();
+    let address = crate::columns::clean(&model.address).into_owned();
     if model.data_at.is_none() {
         return vec![format!("dth: no answer from {address} so far; its transfers, if any, go on")];
     }
@@ -245,7 +245,7 @@ fn summary(model: &Model) -> Vec<String> {
         lines.push(format!(
             "{} problems, first: {}",
             model.mirror.problems.len(),
-            crate::sanitize::cut(&model.mirror.problems[0].text, 100, ">")
+            crate::columns::cut(&model.mirror.problems[0].text, 100, ">")
         ));
     }
     let goes_on = if model.link.is_up() { "transfers go on" } else { "the link was down; transfers go on" };

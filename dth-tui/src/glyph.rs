@@ -104,7 +104,7 @@ mod tests {
         for set in [UNICODE, ASCII] {
             let single = [set.full, set.empty, set.rule, set.axis, set.corner, set.cut, set.cursor];
             for glyph in single.into_iter().chain(set.levels.iter().copied()).chain(set.frame) {
-                assert_eq!(crate::sanitize::width(glyph), 1, "{glyph:?}");
+                assert_eq!(crate::columns::width(glyph), 1, "{glyph:?}");
                 assert!(set.unicode || glyph.is_ascii(), "{glyph:?}");
             }
         }

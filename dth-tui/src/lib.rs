@@ -17,6 +17,8 @@
 //!
 //! | module | holds |
 //! |---|---|
+//! | [`cli`], [`config`], [`exit`] | the command line, `tui.toml`, exit codes |
+//! | [`headless`], [`session`] | the commands for scripts, and their connection |
 //! | [`dashboard`] | the entry: options, the loop, how often to draw |
 //! | [`command`] | every command once: keys, footer, help and palette read it |
 //! | [`model`] | what is known: the daemon's mirror, cursor, filter, form, log |
@@ -27,19 +29,29 @@
 //! | [`widget`] | bar, chart, row, field: each clips to its area |
 //! | [`terminal`] | entering, leaving, suspending; frames in one write |
 //! | [`input`], [`theme`], [`glyph`] | keys, styles, characters |
-//! | [`sanitize`] | text that others wrote, made harmless and cut to columns |
+//! | [`filter`] | which tasks a person means |
+//! | [`sanitise`], [`columns`] | text that others wrote, made harmless, and cut to columns |
 
+pub mod cli;
+pub mod columns;
 pub mod command;
+pub mod config;
 pub mod dashboard;
 pub mod effect;
+pub mod exit;
 #[cfg(test)]
 mod fake;
+pub mod filter;
 pub mod glyph;
+pub mod headless;
 pub mod input;
 pub mod link;
 pub mod model;
-pub mod sanitize;
+pub mod sanitise;
+pub mod session;
 pub mod terminal;
+#[cfg(test)]
+mod test_daemon;
 pub mod theme;
 pub mod update;
 pub mod view;

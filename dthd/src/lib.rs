@@ -4,7 +4,7 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`app`] | the daemon's life: build everything, run until told to stop, drain |
+//! | [`app`], [`daemon`] | the process's life; the daemon in it: build everything, run until told to stop, drain |
 //! | [`cli`] | command line: run, check, print-config, dial-stdio, state, man, completions |
 //! | [`config`] | the file, its precedence and origins, what is wrong with it, what may change live |
 //! | [`api`] | sockets, handshake, roles, the service, the board behind the long poll |
@@ -14,9 +14,10 @@
 //! | [`s3`] | the S3 engine: listing, comparing, copying, verifying |
 //! | [`credential`] | named ways to sign in |
 //! | [`store`] | typed trees over sled |
+//! | [`event`] | what happened, for the log and for clients |
 //! | [`metrics`] | history rings, CloudWatch |
 //! | [`problem`] | from state to "OK" or a list of problems |
-//! | [`clock`] | the only place that reads time |
+//! | [`clock`], [`disk`] | the only places that read the time, and the room on the disk |
 //! | [`lock`], [`logging`], [`shutdown`], [`systemd`] | process conventions |
 //!
 //! # The life of an object
@@ -32,6 +33,9 @@ pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod credential;
+pub mod daemon;
+pub mod disk;
+pub mod event;
 pub mod lock;
 pub mod logging;
 pub mod metrics;

@@ -1,1 +1,7 @@
-fn main() {}
+//! Every end-to-end test, in one binary so that they link once.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
+
+mod embedded_s3;
+mod process;
+mod real_servers;

@@ -8,7 +8,7 @@ use dth_proto::{
     watch::Mirror,
 };
 
-use super::filter::Filter;
+use crate::filter::Filter;
 
 /// What rows are ordered by.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,6 @@
 pub mod chart;
 pub mod confirm;
 pub mod failures;
-pub mod filter;
 pub mod input;
 pub mod link;
 pub mod list;

@@ -480,8 +480,8 @@ pub(crate) fn every_screen(model: &Model) -> Vec<(&'static str, Model)> {
     add("palette", &|m| m.overlay = Some(Overlay::Palette(Input::new("pa"), 0)));
     add("filter", &|m| {
         m.screens.push(Screen::Transfers);
-        m.overlay = Some(Overlay::Filter(Input::new("state:run"), String::new()));
-        m.list.filter = "state:run".parse().expect("a filter");
+        m.overlay = Some(Overlay::Filter(Input::new("state:running"), String::new()));
+        m.list.filter = crate::filter::Filter::parse("state:running").expect("a filter");
     });
     add("help", &|m| m.overlay = Some(Overlay::Help(0)));
     add("confirm", &|m| {

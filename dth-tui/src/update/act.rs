@@ -10,7 +10,8 @@ use super::{answer, complain, form, motion, say};
 use crate::{
     command::{self, Command, Danger, Id},
     effect::{Ask, Effect},
-    model::{Confirm, Link, Model, Overlay, Screen, confirm::Pending, filter::Filter, input::Input},
+    filter::Filter,
+    model::{Confirm, Link, Model, Overlay, Screen, confirm::Pending, input::Input},
 };
 
 /// Runs a command, or says why it cannot be run.
@@ -277,7 +278,7 @@ fn accept(model: &mut Model) -> Vec<Effect> {
                 }
             }
         }
-        Some(Overlay::Filter(input, before)) => match input.text().parse::<Filter>() {
+        Some(Overlay::Filter(input, before)) => match Filter::parse(input.text()) {
             Ok(filter) => {
                 model.list.filter = filter;
                 model.list.filter_text = input.text().trim().to_owned();

@@ -12,8 +12,9 @@ use dth_proto::{handshake::Welcome, id::TaskName, view::DaemonInfo, watch::Watch
 use crate::{
     command,
     effect::{Answer, Ask, Effect},
+    filter::Filter,
     input::Key,
-    model::{Link, Model, Overlay, Place, Screen, Toast, filter::Filter},
+    model::{Link, Model, Overlay, Place, Screen, Toast},
 };
 
 /// Something that happened.
@@ -155,7 +156,7 @@ fn typed(model: &mut Model, edit: impl FnOnce(&mut crate::model::input::Input)) 
         Some(Overlay::Filter(input, _)) => {
             edit(input);
             // half-typed terms (`fail:>`) keep the last filter that made sense
-            if let Ok(filter) = input.text().parse::<Filter>() {
+            if let Ok(filter) = Filter::parse(input.text()) {
                 model.list.filter = filter;
             }
         }

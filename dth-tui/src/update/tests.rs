@@ -117,7 +117,7 @@ fn what_cannot_be_done_says_why() {
 fn marks_survive_the_filter_and_bulk_actions_ask() {
     let mut model = sample::typical();
     press(&mut model, &[Key::Char('2'), Key::Char('/')]);
-    press(&mut model, &letters("state:running -fail:>0"));
+    press(&mut model, &letters("state:running !fail:>0"));
     press(&mut model, &[Key::Enter, Key::Char('*'), Key::Char('/')]);
     press(&mut model, &[Key::Ctrl('u')]);
     press(&mut model, &letters("cold"));
@@ -133,7 +133,7 @@ fn marks_survive_the_filter_and_bulk_actions_ask() {
 fn a_wrong_filter_stays_open_and_keeps_the_last_good_one() {
     let mut model = sample::typical();
     press(&mut model, &[Key::Char('/')]);
-    press(&mut model, &letters("cold -fail:>x"));
+    press(&mut model, &letters("cold !fail:>x"));
     assert_eq!(model.rows().len(), 1);
     press(&mut model, &[Key::Enter]);
     assert_eq!(model.place(), Place::Filter);

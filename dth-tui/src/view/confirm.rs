@@ -6,8 +6,8 @@ use ratatui::{
 };
 
 use crate::{
+    columns,
     model::confirm::Confirm,
-    sanitize,
     theme::Theme,
     widget::{boxed, put, row::Row},
 };
@@ -25,7 +25,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, confirm: &Confirm, theme: &T
         let spare = room.saturating_sub(lines.len() + 2);
         lines.extend((0..spare.min(1)).map(|_| row().line()));
         let head = row().text(&format!("Type {expect} : "), theme.title);
-        let x = width.saturating_sub(head.room()) + sanitize::width(&sanitize::clean(confirm.typed.before()));
+        let x = width.saturating_sub(head.room()) + columns::width(&columns::clean(confirm.typed.before()));
         let style = if confirm.is_armed() { theme.bad } else { theme.field };
         cursor = u16::try_from(x).ok().zip(u16::try_from(lines.len()).ok());
         lines.push(head.text(confirm.typed.text(), style).line());

@@ -74,8 +74,8 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
     let end = |label: &str, url: &str, place: &str, credential: Option<String>| {
         let side = credential.map_or_else(|| place.to_owned(), |c| format!("{place}  {c}"));
         let row = Row::new(width, theme.glyph.cut).gap(1).left(label, 6, theme.dim);
-        let side = crate::sanitize::cut(&side, width / 2, theme.glyph.cut);
-        let room = row.room().saturating_sub(crate::sanitize::width(&side) + 2);
+        let side = crate::columns::cut(&side, width / 2, theme.glyph.cut);
+        let room = row.room().saturating_sub(crate::columns::width(&side) + 2);
         row.left(url, room, theme.plain).gap(1).text(&side, theme.dim).line()
     };
     let mut lines =

@@ -6,9 +6,9 @@ use ratatui::{
 };
 
 use crate::{
+    columns,
     command::{self, Command, Id},
     model::{Model, Toast, input::Input},
-    sanitize,
     theme::Theme,
     widget::{put, row::Row},
 };
@@ -18,7 +18,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme
     let mut commands: Vec<&Command> = command::of(place).filter(|c| c.footer > 0 && (c.enabled)(model).is_ok()).collect();
     commands.sort_by_key(|c| c.footer);
     let width = usize::from(area.width);
-    let wide = |c: &Command| 2 + sanitize::width(&c.keys[0].to_string()) + 1 + c.title.len();
+    let wide = |c: &Command| 2 + columns::width(&c.keys[0].to_string()) + 1 + c.title.len();
     // help and the way out stay, whatever else has to go
     let kept = |c: &Command| matches!(c.id, Id::Help | Id::Back | Id::Quit | Id::Cancel | Id::Palette);
     let mut budget = width.saturating_sub(commands.iter().filter(|c| kept(c)).map(|c| wide(c)).sum());
@@ -43,9 +43,9 @@ pub(super) fn toast(buffer: &mut Buffer, area: Rect, toast: &Toast, theme: &Them
 }
 
 pub(super) fn filter(buffer: &mut Buffer, area: Rect, input: &Input, theme: &Theme) -> Option<Position> {
-    let style = if input.text().parse::<crate::model::filter::Filter>().is_ok() { theme.field } else { theme.warn };
+    let style = if crate::filter::Filter::parse(input.text()).is_ok() { theme.field } else { theme.warn };
     let row = Row::new(usize::from(area.width), theme.glyph.cut).text("/", theme.key).text(input.text(), style);
     put(buffer, area, &[row.filled(theme.plain)]);
-    let before = sanitize::width(&sanitize::clean(input.before()));
+    let before = columns::width(&columns::clean(input.before()));
     Some(Position::new(area.x.saturating_add(1).saturating_add(u16::try_from(before).ok()?), area.y))
 }

@@ -11,8 +11,8 @@ use crate::{
 pub(super) fn line(width: usize, model: &Model, theme: &Theme) -> Line<'static> {
     let row = Row::new(width, theme.glyph.cut).text("dth", theme.title).gap(1);
     let (right, style) = right(width, model, theme);
-    let room = row.room().saturating_sub(crate::sanitize::width(&right) + 1);
-    let left = crate::sanitize::cut(&left(width, model), room, theme.glyph.cut);
+    let room = row.room().saturating_sub(crate::columns::width(&right) + 1);
+    let left = crate::columns::cut(&left(width, model), room, theme.glyph.cut);
     row.text(&left, theme.plain).end(&right, style).line()
 }
 

@@ -4,8 +4,8 @@ use dth_proto::event::{Event, Level};
 use ratatui::{buffer::Buffer, layout::Rect, text::Line};
 
 use crate::{
+    columns,
     model::Model,
-    sanitize,
     theme::Theme,
     widget::{boxed, put, row::Row, table},
 };
@@ -72,14 +72,14 @@ pub(super) fn record(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
 
 /// Text in pieces of at most `width` columns, at most `most` of them.
 pub(super) fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
-    let text = sanitize::clean(text);
+    let text = columns::clean(text);
     let mut pieces = Vec::new();
     let mut piece = String::new();
     for word in text.split(' ') {
         let mut word = word;
         loop {
             let gap = usize::from(!piece.is_empty());
-            if sanitize::width(&piece) + gap + sanitize::width(word) <= width {
+            if columns::width(&piece) + gap + columns::width(word) <= width {
                 piece.push_str(&" "[..gap]);
                 piece.push_str(word);
                 break;
@@ -105,7 +105,7 @@ pub(super) fn wrap(text: &str, width: usize, most: usize) -> Vec<String> {
 fn fitting(text: &str, width: usize) -> usize {
     let mut used = 0;
     let too_far = text.char_indices().find(|(_, c)| {
-        used += sanitize::width(c.encode_utf8(&mut [0; 4]));
+        used += columns::width(c.encode_utf8(&mut [0; 4]));
         used > width
     });
     too_far.map_or(text.len(), |(at, _)| at)
@@ -128,7 +128,7 @@ mod tests {
         #[test]
         fn pieces_fit(text in ".{0,80}", width in 0usize..20) {
             for piece in wrap(&text, width, 50) {
-                prop_assert!(sanitize::width(&piece) <= width, "{piece:?}");
+                prop_assert!(columns::width(&piece) <= width, "{piece:?}");
             }
         }
     }

@@ -57,7 +57,7 @@ fn beside(width: usize, height: usize, model: &Model, theme: &Theme) -> Vec<Line
     let mut table = tasks(left, height, model, theme);
     table.resize(height, Line::default());
     for (row, chart) in table.iter_mut().zip(chart) {
-        let used: usize = row.spans.iter().map(|s| crate::sanitize::width(&s.content)).sum();
+        let used: usize = row.spans.iter().map(|s| crate::columns::width(&s.content)).sum();
         row.spans.push(" ".repeat(left + 2 - used.min(left)).into());
         row.spans.extend(chart.spans);
     }
@@ -95,7 +95,7 @@ fn verdict(width: usize, most: usize, model: &Model, theme: &Theme) -> Vec<Line<
         let task = problem.task.as_ref().map_or(String::new(), |t| format!("{t}: "));
         let start = row().text(&format!("{} ", number + 1), theme.bad);
         let room = start.room().saturating_sub(since.len() + 1);
-        let what = crate::sanitize::cut(&format!("{task}{}", problem.text), room, theme.glyph.cut);
+        let what = crate::columns::cut(&format!("{task}{}", problem.text), room, theme.glyph.cut);
         let style = if model.problem == Some(number) { theme.title } else { theme.plain };
         lines.push(start.text(&what, style).end(&since, theme.dim).line());
     }

@@ -6,9 +6,8 @@ use ratatui::{
 };
 
 use crate::{
-    command,
+    columns, command,
     model::{Model, Place, input::Input},
-    sanitize,
     theme::Theme,
     widget::{boxed, put, row::Row, table},
 };
@@ -36,6 +35,6 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, input: &Input, at: usize, mo
         lines.push(if number == at { line.filled(theme.selected) } else { line.line() });
     }
     put(buffer, inner, &lines);
-    let before = sanitize::width(&sanitize::clean(input.before()));
+    let before = columns::width(&columns::clean(input.before()));
     Some(Position::new(inner.x.saturating_add(u16::try_from(before + 1).ok()?), inner.y)).filter(|at| inner.contains(*at))
 }

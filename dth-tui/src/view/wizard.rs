@@ -13,11 +13,11 @@ use ratatui::{
 };
 
 use crate::{
+    columns,
     model::{
         Model,
         wizard::{Field, Kind, REVIEW, STEPS},
     },
-    sanitize,
     theme::Theme,
     widget::{put, row::Row, table},
 };
@@ -84,7 +84,7 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
             (row.line(), LABEL + 1 + x)
         }
         Kind::Choice(words, at) => {
-            let all: usize = words.iter().map(|w| sanitize::width(w) + 5).sum();
+            let all: usize = words.iter().map(|w| columns::width(w) + 5).sum();
             let mut row = row;
             if all <= row.room() {
                 for (number, word) in words.iter().enumerate() {
@@ -106,17 +106,17 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
 
 /// The part of a text that is seen in `room` columns with the cursor in it, and the column of the cursor.
 fn window(text: &str, before: &str, room: usize) -> (String, usize) {
-    let (text, before) = (sanitize::clean(text), sanitize::clean(before));
-    let ahead = sanitize::width(&before);
+    let (text, before) = (columns::clean(text), columns::clean(before));
+    let ahead = columns::width(&before);
     if ahead < room {
-        return (sanitize::cut(&text, room, ">"), ahead);
+        return (columns::cut(&text, room, ">"), ahead);
     }
     // the cursor stands at the right end, on the column behind the text before it
     let mut hidden = 0;
     let mut chars = before.chars();
     while ahead - hidden >= room.max(1) {
         match chars.next() {
-            Some(c) => hidden += sanitize::width(c.encode_utf8(&mut [0; 4])),
+            Some(c) => hidden += columns::width(c.encode_utf8(&mut [0; 4])),
             None => break,
         }
     }

@@ -5,7 +5,7 @@ use ratatui::{
     text::{Line, Span},
 };
 
-use crate::sanitize;
+use crate::columns;
 
 /// A line that is never wider than it may be.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Row {
     }
 
     fn push(mut self, text: String, style: Style) -> Self {
-        self.used += sanitize::width(&text);
+        self.used += columns::width(&text);
         self.spans.push(Span::styled(text, style));
         self
     }
@@ -38,21 +38,21 @@ impl Row {
     /// Text as wide as it is.
     #[must_use]
     pub fn text(self, text: &str, style: Style) -> Self {
-        let cut = sanitize::cut(text, self.room(), self.cut);
+        let cut = columns::cut(text, self.room(), self.cut);
         self.push(cut, style)
     }
 
     /// Text in a column of its own, from its left.
     #[must_use]
     pub fn left(self, text: &str, columns: usize, style: Style) -> Self {
-        let cell = sanitize::left(text, columns.min(self.room()), self.cut);
+        let cell = columns::left(text, columns.min(self.room()), self.cut);
         self.push(cell, style)
     }
 
     /// Text in a column of its own, to its right.
     #[must_use]
     pub fn right(self, text: &str, columns: usize, style: Style) -> Self {
-        let cell = sanitize::right(text, columns.min(self.room()), self.cut);
+        let cell = columns::right(text, columns.min(self.room()), self.cut);
         self.push(cell, style)
     }
 
@@ -66,8 +66,8 @@ impl Row {
     /// Text at the right end of the line; left out when it does not fit with a space before it.
     #[must_use]
     pub fn end(self, text: &str, style: Style) -> Self {
-        let text = sanitize::clean(text).into_owned();
-        let wide = sanitize::width(&text);
+        let text = columns::clean(text).into_owned();
+        let wide = columns::width(&text);
         match self.room().checked_sub(wide) {
             Some(gap) if gap > 0 || self.used == 0 => self.gap(gap).push(text, style),
             _ => self,
@@ -104,7 +104,7 @@ mod tests {
             let row = Row::new(width, ">").text(NASTY, style).left(NASTY, a, style).gap(1).right("写真 612", b, style).end("rtt 310ms", style);
             prop_assert!(row.used <= width);
             let line = row.filled(style);
-            prop_assert_eq!(line.spans.iter().map(|s| sanitize::width(&s.content)).sum::<usize>(), width);
+            prop_assert_eq!(line.spans.iter().map(|s| columns::width(&s.content)).sum::<usize>(), width);
         }
     }
 }

@@ -1,9 +1,30 @@
 //! The daemon's configuration: effective values.
+//!
+//! [`load`] merges, per value, flag over `DTHD_*` environment over file over built-in, and keeps where each value came
+//! from. Every mistake in every place is told at once.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+mod environment;
+mod file;
+mod merge;
+mod reload;
+mod show;
+mod template;
+mod validate;
 
-use dth_proto::units::{ByteSize, Rate};
+use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
+use dth_proto::{
+    document::nearest,
+    units::{ByteSize, Rate},
+};
+
+pub use self::{
+    environment::Environment,
+    merge::{ConfigError, DEFAULT_FILE, Effective, Flags, Origin, load},
+    reload::reload,
+    show::show,
+    template::TEMPLATE,
+};
 use crate::credential::CredentialSpec;
 
 /// Everything that can be configured, after precedence and validation.
@@ -25,8 +46,24 @@ pub struct Config {
     pub cloudwatch: Option<CloudWatch>,
     /// Log filter, as in RUST_LOG.
     pub log_filter: String,
+    /// Form of a log line.
+    pub log_format: LogFormat,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
+}
+
+/// Form of a log line on stderr.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// `journal` when stderr is the journal's, else `human`.
+    #[default]
+    Auto,
+    /// With time; coloured on a terminal.
+    Human,
+    /// With a syslog priority (`<4>`) in front and without time, which the journal adds.
+    Journal,
+    /// One JSON object per line.
+    Json,
 }
 
 /// What all tasks together may use.
@@ -42,6 +79,12 @@ pub struct Limits {
     pub objects: u32,
     /// Parts of one object copied at the same time.
     pub parts: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory: ByteSize(512 << 20), bandwidth: None, runs: 16, objects: 64, parts: 8 }
+    }
 }
 
 /// Who may do what. Root and the daemon's own user are always operators.
@@ -75,4 +118,59 @@ pub struct CloudWatch {
     pub endpoint: Option<String>,
     /// Time between two publications.
     pub interval: Duration,
+}
+
+/// Namespace of metrics when `[cloudwatch]` names none.
+pub const DEFAULT_NAMESPACE: &str = "DTH";
+/// Time between two publications when `[cloudwatch]` names none.
+pub const DEFAULT_INTERVAL: Duration = Duration::from_mins(1);
+/// What is logged by default: tarpc opens a span per request at info, and the AWS SDK and hyper are talkative too.
+pub const DEFAULT_LOG_FILTER: &str = "info,tarpc=warn,hyper=warn,aws=warn";
+/// How long a stop waits by default.
+pub const DEFAULT_DRAIN: Duration = Duration::from_secs(30);
+
+impl LogFormat {
+    const WORDS: [(&str, Self); 4] = [("auto", Self::Auto), ("human", Self::Human), ("journal", Self::Journal), ("json", Self::Json)];
+
+    /// The word for it in dthd.toml.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Human => "human",
+            Self::Journal => "journal",
+            Self::Json => "json",
+        }
+    }
+}
+
+impl FromStr for LogFormat {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let words = Self::WORDS.map(|(word, _)| word);
+        Self::WORDS.iter().find(|(word, _)| *word == text).map(|(_, format)| *format).ok_or_else(|| {
+            let hint = nearest(text, &words).map_or_else(|| format!("use {}", words.join(", ")), |near| format!("did you mean {near:?}?"));
+            format!("{text:?} is not a log format: {hint}")
+        })
+    }
+}
+
+impl FromStr for Principal {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once(':') {
+            Some(("user", name)) if !name.is_empty() => Ok(Self::User(name.to_owned())),
+            Some(("group", name)) if !name.is_empty() => Ok(Self::Group(name.to_owned())),
+            _ => Err(format!("{text:?} is neither a user nor a group: write user:NAME or group:NAME")),
+        }
+    }
+}
+
+impl fmt::Display for Principal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User(name) => write!(f, "user:{name}"),
+            Self::Group(name) => write!(f, "group:{name}"),
+        }
+    }
 }

@@ -1,6 +1,16 @@
 //! Named ways to sign in.
 
+mod cached;
+mod environment;
+mod file;
+mod resolve;
+
 use std::path::PathBuf;
+
+pub use self::{
+    file::BadCredentialFile,
+    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, known, resolve},
+};
 
 /// How to sign in, as configured. Never holds a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

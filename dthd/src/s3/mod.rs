@@ -1,4 +1,34 @@
 //! The S3 engine.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`run`] | one run: feed, decide, copy, count, checkpoint |
+//! | [`list`], [`order`], [`sorted`], [`stream`] | listings in byte order, sorted on disk where the store is not |
+//! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
+//! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
+//! | [`journal`] | multipart uploads under way |
+//! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
+//! | [`provider`] | what is known of stores, from config/providers.toml |
+//! | [`check`] | preflight |
+//! | [`object`] | an object as a listing shows it |
 
+pub mod check;
+pub mod client;
+pub mod compare;
+pub mod copy;
+pub mod error;
+pub mod filter;
+pub mod join;
 pub mod journal;
+pub mod key;
+pub mod layout;
+pub mod list;
+pub mod metadata;
+pub mod multipart;
 pub mod object;
+pub mod order;
+pub mod provider;
+pub mod run;
+pub mod sorted;
+pub mod stream;
+pub mod verify;

@@ -1,14 +1,16 @@
-//! Text that others wrote (keys, errors, notes), made harmless for a terminal and cut to a width in columns.
+//! Text that others wrote (keys, errors, notes), cut to a width in columns of the terminal.
 
 use std::borrow::Cow;
 
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use crate::sanitise::sanitise;
+
 /// Most combining marks kept on one character; more of them paint over the lines above and below.
 const MAX_MARKS: usize = 2;
 
-/// `text` without anything that steers a terminal: C0, C1, DEL, bidi controls, zero-width and tag characters become `?`,
-/// variation selectors and stacked combining marks beyond two are dropped. Width and order of what remains can be trusted.
+/// Sanitised text whose width can be counted: beside what [`sanitise`] replaces, characters that terminals show in different
+/// widths (soft hyphen, tags) are replaced, and variation selectors and combining marks beyond two on a character are dropped.
 #[must_use]
 pub fn clean(text: &str) -> Cow<'_, str> {
     if text.bytes().all(|b| (0x20..0x7f).contains(&b)) {
@@ -16,11 +18,10 @@ pub fn clean(text: &str) -> Cow<'_, str> {
     }
     let mut marks = 0;
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if is_steering(c) {
-            out.push('?');
+    for c in sanitise(text).chars().filter(|c| !matches!(c, '\u{fe00}'..='\u{fe0f}')) {
+        if matches!(c, '\u{ad}' | '\u{180e}' | '\u{e0000}'..='\u{e0fff}') {
+            out.push(char::REPLACEMENT_CHARACTER);
             marks = 0;
-        } else if matches!(c, '\u{fe00}'..='\u{fe0f}') {
         } else if c.width() == Some(0) {
             marks += 1;
             // a mark without a character to stand on would land on the one before the text
@@ -33,13 +34,6 @@ pub fn clean(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(out)
-}
-
-fn is_steering(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-            | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 /// Columns that cleaned text takes.
@@ -96,11 +90,11 @@ mod tests {
     #[test]
     fn nothing_steers_the_terminal() {
         for (dirty, clean_text) in [
-            ("a\x1b[31mb", "a?[31mb"),
-            ("tab\tnew\nline\r", "tab?new?line?"),
-            ("\u{9b}31m", "?31m"),
-            ("gpj.\u{202e}exe", "gpj.?exe"),
-            ("a\u{200d}b\u{feff}", "a?b?"),
+            ("a\x1b[31mb", "a\u{fffd}[31mb"),
+            ("tab\tnew\nline\r", "tab\u{fffd}new\u{fffd}line\u{fffd}"),
+            ("\u{9b}31m", "\u{fffd}31m"),
+            ("gpj.\u{202e}exe", "gpj.\u{fffd}exe"),
+            ("a\u{200d}b\u{feff}", "a\u{fffd}b\u{fffd}"),
             ("e\u{301}\u{301}\u{301}\u{301}", "e\u{301}\u{301}"),
             ("❤\u{fe0f}", "❤"),
             ("写真/2023.jpg", "写真/2023.jpg"),

@@ -1,0 +1,345 @@
+//! The command line: what can be typed, and who carries it out.
+
+use std::{
+    ffi::OsString,
+    io::{Read, Write},
+    path::PathBuf,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use dth_proto::{address::Address, event::Level, failure::FailureClass, id::TaskName, time::Span};
+
+use crate::{
+    config::{Config, ConfigError},
+    exit,
+    headless::{self, Format},
+    sanitise::sanitise_lines,
+};
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0   done; all well
+  1   refused, failed, or problems were found
+  2   dthd cannot be reached
+  3   `dth wait` timed out
+  64  the command line is wrong
+
+Without a command, the dashboard starts. `dth help COMMAND` has an example of each.";
+
+/// Watch and control dthd, which copies S3 objects between clouds.
+#[derive(Debug, Parser)]
+#[command(name = "dth", version, after_help = EXIT_CODES, disable_help_subcommand = false, max_term_width = 100)]
+pub struct Cli {
+    /// Which daemon, and how answers look.
+    #[command(flatten)]
+    pub global: Global,
+    /// `None`: the dashboard.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Options of all commands.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub struct Global {
+    /// Where dthd is: unix:/path or ssh://[user@]host[:port][/socket] [env: DTH_HOST] [default: the local socket]
+    #[arg(long, global = true, value_name = "ADDR", conflicts_with = "context")]
+    pub host: Option<Address>,
+    /// Where dthd is, by a name from tui.toml: [contexts.NAME] host = "…"
+    #[arg(long, global = true, value_name = "NAME")]
+    pub context: Option<String>,
+    /// How answers look: columns for people, one JSON document, or one JSON object per line
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
+    pub output: Format,
+}
+
+/// One task by name.
+#[derive(Debug, Args)]
+pub struct Task {
+    /// Name of the task
+    pub task: TaskName,
+}
+
+/// What can be done without the dashboard.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Say whether all is well: verdict, problems, totals and rates
+    #[command(after_help = "Example:\n  dth status --exit-code || notify-oncall")]
+    Status {
+        /// Exit with 1 when there are problems
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// List tasks
+    #[command(after_help = "Filter terms, all must hold; ! before a term turns it round:
+  WORD               part of the name
+  state:failed       state, word shown, or last outcome; several with commas
+  from:cn to:us      part of the URL or place of an end
+  fail:>0            failed items of the last run: > >= < <= =
+  label:team=photos  a label, or label:team for any value
+  engine:s3  trigger:cron  note:stalled
+
+Example:
+  dth list --filter 'state:failed,incomplete from:cn' -o ndjson")]
+    List {
+        /// Only tasks that match
+        #[arg(long, value_name = "EXPR", default_value = "", hide_default_value = true)]
+        filter: String,
+    },
+    /// Show one task with its last run
+    #[command(after_help = "Example:\n  dth show photos-cn -o json")]
+    Show(Task),
+    /// Create a task from a file
+    #[command(after_help = "Example:\n  dth create --file photos.toml --start")]
+    Create {
+        /// The task file; - is standard input
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+        /// Queue its first run at once
+        #[arg(long)]
+        start: bool,
+    },
+    /// Replace the definition of a task; a run that is going keeps the one it started with
+    #[command(after_help = "Example:\n  dth export photos-cn > photos.toml; $EDITOR photos.toml; dth edit photos-cn --file photos.toml")]
+    Edit {
+        #[command(flatten)]
+        task: Task,
+        /// The task file; - is standard input
+        #[arg(long, value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Make a new task with the definition of another, not started
+    #[command(after_help = "Example:\n  dth clone photos-cn photos-cn-again")]
+    Clone {
+        #[command(flatten)]
+        task: Task,
+        /// Name of the new task
+        new: TaskName,
+    },
+    /// Print the definition of a task as a task file
+    #[command(after_help = "Example:\n  dth export photos-cn > photos.toml")]
+    Export(Task),
+    /// Try both ends of a task: reach, list, read, write; changes nothing but one scratch object
+    #[command(after_help = "Example:\n  dth check --file photos.toml")]
+    Check {
+        /// Name of a task
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        task: Option<TaskName>,
+        /// A task file instead; - is standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Queue a run now
+    #[command(after_help = "Example:\n  dth start photos-cn && dth wait photos-cn")]
+    Start(Task),
+    /// Halt a run and keep its checkpoint
+    #[command(after_help = "Example:\n  dth pause photos-cn")]
+    Pause(Task),
+    /// Go on with a paused run from its checkpoint
+    #[command(after_help = "Example:\n  dth resume photos-cn")]
+    Resume(Task),
+    /// End a run; what was copied stays
+    #[command(after_help = "Example:\n  dth stop photos-cn")]
+    Stop(Task),
+    /// Forget a task and its history; what was copied stays
+    #[command(after_help = "Example:\n  dth delete photos-cn --yes")]
+    Delete {
+        #[command(flatten)]
+        task: Task,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// List the runs of a task, newest first
+    #[command(after_help = "Example:\n  dth runs photos-cn -o ndjson | head -n 1")]
+    Runs(Task),
+    /// Wait for the current or queued run of a task to end
+    #[command(after_help = "\
+Exit codes: 0 succeeded, 1 incomplete, failed or cancelled, 2 dthd cannot be reached, 3 timed out.
+A restart of dthd in between does not end the wait.
+
+Example:
+  dth wait photos-cn --timeout 2h")]
+    Wait {
+        #[command(flatten)]
+        task: Task,
+        /// Give up after this long (90s, 15m, 2h); without it, wait for ever
+        #[arg(long, value_name = "D")]
+        timeout: Option<Span>,
+    },
+    /// List failed items with class and message
+    #[command(after_help = "Example:\n  dth failures photos-cn --class auth")]
+    Failures {
+        #[command(flatten)]
+        task: Task,
+        /// Of this run [default: the last]
+        #[arg(long, value_name = "N")]
+        run: Option<u32>,
+        /// Only throttled, transient, auth, changed or permanent ones
+        #[arg(long, value_name = "C")]
+        class: Option<FailureClass>,
+    },
+    /// Try the failed items of the last run again
+    #[command(after_help = "Example:\n  dth retry photos-cn --class throttled && dth wait photos-cn")]
+    Retry {
+        #[command(flatten)]
+        task: Task,
+        /// Only throttled, transient, auth, changed or permanent ones
+        #[arg(long, value_name = "C")]
+        class: Option<FailureClass>,
+    },
+    /// List the record of every object acted upon (objects found the same leave none)
+    #[command(after_help = "Example:\n  dth items photos-cn --outcome copied --prefix raw/2026/ -o ndjson")]
+    Items {
+        #[command(flatten)]
+        task: Task,
+        /// Of this run [default: the last]
+        #[arg(long, value_name = "N")]
+        run: Option<u32>,
+        /// Only these
+        #[arg(long, value_name = "O", value_parser = ["copied", "skipped", "deleted", "failed"])]
+        outcome: Option<String>,
+        /// Only keys that begin with this
+        #[arg(long, value_name = "P")]
+        prefix: Option<String>,
+    },
+    /// Print what happened, the newest 500 events
+    #[command(after_help = "Example:\n  dth log -f --task photos-cn --level warn")]
+    Log {
+        /// Go on with what happens from now, until interrupted
+        #[arg(short, long)]
+        follow: bool,
+        /// Only events of this task
+        #[arg(long, value_name = "T")]
+        task: Option<TaskName>,
+        /// Only this level and above: debug, info, warn, error
+        #[arg(long, value_name = "L", default_value = "info", value_parser = level)]
+        level: Level,
+    },
+    /// Print a line for every task that changes, until interrupted
+    #[command(after_help = "Example:\n  dth watch --plain")]
+    Watch {
+        /// Sentences instead of columns, for screen readers and logs
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Write the manual pages into a directory
+    #[command(hide = true, after_help = "Example:\n  dth man /usr/local/share/man/man1")]
+    Man {
+        /// An existing directory
+        dir: PathBuf,
+    },
+    /// Print the completions of a shell
+    #[command(hide = true, after_help = "Example:\n  dth completions bash > /etc/bash_completion.d/dth")]
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+impl ValueEnum for Format {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Table, Self::Json, Self::Ndjson]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Self::Table => "table",
+            Self::Json => "json",
+            Self::Ndjson => "ndjson",
+        }))
+    }
+}
+
+fn level(text: &str) -> Result<Level, String> {
+    [Level::Debug, Level::Info, Level::Warn, Level::Error]
+        .into_iter()
+        .find(|l| l.word().eq_ignore_ascii_case(text))
+        .ok_or_else(|| format!("{text:?} is not a level: use debug, info, warn or error"))
+}
+
+/// Everything a command touches besides the daemon, so that tests can hand in their own.
+pub struct Surroundings<'a> {
+    /// Standard input.
+    pub input: &'a mut dyn Read,
+    /// Somebody can answer questions.
+    pub input_is_terminal: bool,
+    /// Standard output.
+    pub out: &'a mut dyn Write,
+    /// Somebody looks at the output.
+    pub out_is_terminal: bool,
+    /// Standard error.
+    pub err: &'a mut dyn Write,
+    /// `$DTH_HOST`, if set and not empty.
+    pub host: Option<String>,
+    /// Where `tui.toml` is; see [`crate::config::path`].
+    pub config: Option<PathBuf>,
+}
+
+/// Which daemon to talk to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its address.
+    pub address: Address,
+    /// The name it was asked for by (`--context`).
+    pub context: Option<String>,
+}
+
+/// Carries out a command line (`args[0]` is the program) and answers with the exit code, see [`crate::exit`]. Without a
+/// command `dashboard` is called.
+pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &mut Surroundings<'_>, dashboard: impl FnOnce(&Target) -> u8) -> u8 {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(error) => return explain(&error, surroundings),
+    };
+    let target = match target(&cli.global, surroundings) {
+        Ok(target) => target,
+        Err(message) => {
+            // a closed standard error leaves nothing to say it with
+            let _ = writeln!(surroundings.err, "dth: {}", sanitise_lines(&message));
+            return exit::USAGE;
+        }
+    };
+    match cli.command {
+        None => dashboard(&target),
+        Some(command) => headless::run(command, target, cli.global.output, surroundings),
+    }
+}
+
+/// Help and version go to standard output and are no failure; everything else is a mistake of usage.
+fn explain(error: &clap::Error, surroundings: &mut Surroundings<'_>) -> u8 {
+    let text = error.render().to_string();
+    let text = sanitise_lines(&text);
+    if error.use_stderr() {
+        let _ = write!(surroundings.err, "{text}");
+        return exit::USAGE;
+    }
+    // a reader that has seen enough of the help is no failure
+    let _ = write!(surroundings.out, "{text}").and_then(|()| surroundings.out.flush());
+    exit::OK
+}
+
+/// Flag, then `--context`, then `DTH_HOST`, then the local socket.
+fn target(global: &Global, surroundings: &Surroundings<'_>) -> Result<Target, String> {
+    if let Some(address) = &global.host {
+        return Ok(Target { address: address.clone(), context: None });
+    }
+    if let Some(name) = &global.context {
+        let address = context(name, surroundings.config.as_deref()).map_err(|e| e.to_string())?;
+        return Ok(Target { address, context: Some(name.clone()) });
+    }
+    let address = match &surroundings.host {
+        Some(text) => text.parse().map_err(|e| format!("DTH_HOST: {e}"))?,
+        None => Address::local(),
+    };
+    Ok(Target { address, context: None })
+}
+
+fn context(name: &str, path: Option<&std::path::Path>) -> Result<Address, ConfigError> {
+    let (config, file) = match path {
+        Some(path) => (Config::load(path)?, path.to_string_lossy().into_owned()),
+        None => (Config::default(), "tui.toml".to_owned()),
+    };
+    config.context(name, &file)
+}

@@ -1,0 +1,103 @@
+//! What stands before every request: the role it needs, and the answer of a daemon that stops.
+
+use dth_proto::{
+    error::{ApiError, ErrorCode},
+    service::{DthRequest, DthResponse},
+};
+use tarpc::{RequestName, ServerError, context::Context, server::Serve};
+
+use super::{Role, Session};
+use crate::shutdown::Shutdown;
+
+/// Lets a request through to `inner` when the session's role suffices and the daemon is not stopping.
+#[derive(Clone)]
+pub struct Gate<S> {
+    inner: S,
+    session: Session,
+    shutdown: Shutdown,
+}
+
+impl<S> Gate<S> {
+    /// A gate for one connection.
+    pub fn new(inner: S, session: Session, shutdown: Shutdown) -> Self {
+        Self { inner, session, shutdown }
+    }
+}
+
+impl<S> Serve for Gate<S>
+where
+    S: Serve<Req = DthRequest, Resp = DthResponse>,
+{
+    type Req = DthRequest;
+    type Resp = DthResponse;
+
+    async fn serve(self, context: Context, request: DthRequest) -> Result<DthResponse, ServerError> {
+        if self.shutdown.is_draining() {
+            let error = ApiError::new(ErrorCode::ShuttingDown, "the daemon is stopping").hint("try again when it is back");
+            return Ok(refuse(&request, error));
+        }
+        let session = &self.session;
+        let needed = needs(&request);
+        if session.role < needed {
+            let error = ApiError::new(
+                ErrorCode::NotAllowed,
+                format!("{} is {} and may not do this: it needs {needed}", session.user, session.role),
+            );
+            return Ok(refuse(&request, error.hint("[access] in dthd.toml names the operators")));
+        }
+        if changes_something(&request) {
+            tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
+        }
+        self.inner.serve(context, request).await
+    }
+}
+
+/// The least role that may make a request.
+#[must_use]
+pub fn needs(request: &DthRequest) -> Role {
+    match request {
+        DthRequest::Info { .. }
+        | DthRequest::Watch { .. }
+        | DthRequest::Events { .. }
+        | DthRequest::History { .. }
+        | DthRequest::Task { .. }
+        | DthRequest::Runs { .. }
+        | DthRequest::WaitRun { .. }
+        | DthRequest::Failures { .. }
+        | DthRequest::Items { .. } => Role::Viewer,
+        DthRequest::Create { .. }
+        | DthRequest::Edit { .. }
+        | DthRequest::CloneTask { .. }
+        | DthRequest::Control { .. }
+        | DthRequest::Retry { .. }
+        | DthRequest::CheckStart { .. }
+        | DthRequest::CheckPoll { .. } => Role::Operator,
+    }
+}
+
+/// Whether the request is worth a line in the log: who changed what must be found there.
+fn changes_something(request: &DthRequest) -> bool {
+    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. })
+}
+
+/// The answer `error` in the form that the caller of `request` expects.
+fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
+    match request {
+        DthRequest::Info { .. } => DthResponse::Info(Err(error)),
+        DthRequest::Watch { .. } => DthResponse::Watch(Err(error)),
+        DthRequest::Events { .. } => DthResponse::Events(Err(error)),
+        DthRequest::History { .. } => DthResponse::History(Err(error)),
+        DthRequest::Task { .. } => DthResponse::Task(Err(error)),
+        DthRequest::Runs { .. } => DthResponse::Runs(Err(error)),
+        DthRequest::WaitRun { .. } => DthResponse::WaitRun(Err(error)),
+        DthRequest::Failures { .. } => DthResponse::Failures(Err(error)),
+        DthRequest::Items { .. } => DthResponse::Items(Err(error)),
+        DthRequest::Create { .. } => DthResponse::Create(Err(error)),
+        DthRequest::Edit { .. } => DthResponse::Edit(Err(error)),
+        DthRequest::CloneTask { .. } => DthResponse::CloneTask(Err(error)),
+        DthRequest::Control { .. } => DthResponse::Control(Err(error)),
+        DthRequest::Retry { .. } => DthResponse::Retry(Err(error)),
+        DthRequest::CheckStart { .. } => DthResponse::CheckStart(Err(error)),
+        DthRequest::CheckPoll { .. } => DthResponse::CheckPoll(Err(error)),
+    }
+}

@@ -1,0 +1,221 @@
+//! The service: who may call what, and one call to a handle per method.
+
+use std::{sync::Arc, time::Duration};
+
+use dth_proto::{
+    check::CheckReply,
+    error::{ApiError, ErrorCode},
+    event::{EventsReply, EventsRequest},
+    failure::{FailureClass, FailuresReply, FailuresRequest},
+    id::{RequestId, TaskName},
+    service::Dth,
+    spec::TaskSpec,
+    time::Timestamp,
+    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
+    watch::{WatchReply, WatchRequest},
+    wire::{MAX_WAIT, PAGE},
+};
+use tarpc::context::Context;
+use tokio::sync::watch;
+
+use super::{board::Board, check::Checks, session::Session, watch::watch as answer_watch};
+use crate::{
+    event::EventLog,
+    metrics::cloudwatch::Health,
+    store::Store,
+    task::{
+        self, Handle,
+        failure::Groups,
+        handle::{Change, not_found},
+        view::run_view,
+    },
+    transfer::resources::Resources,
+};
+
+/// What every connection shares.
+pub struct Shared {
+    /// The state clients see.
+    pub board: Board,
+    /// What happened.
+    pub events: EventLog,
+    /// The owner of the tasks.
+    pub tasks: Handle,
+    /// Records.
+    pub store: Store,
+    /// Configuration and limits.
+    pub resources: Arc<Resources>,
+    /// Preflights.
+    pub checks: Checks,
+    /// When the daemon started.
+    pub started: Timestamp,
+    /// How publishing metrics is going; `None`: off.
+    pub metrics: Option<watch::Receiver<Health>>,
+}
+
+/// The service as one connection sees it. tarpc clones it for every request.
+#[derive(Clone)]
+pub struct Api {
+    shared: Arc<Shared>,
+    session: Session,
+}
+
+impl Api {
+    /// The service for one connection.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, session: Session) -> Self {
+        Self { shared, session }
+    }
+
+    async fn change(&self, id: RequestId, change: Change) -> Result<TaskView, ApiError> {
+        self.shared.tasks.change(id, &self.session.user, change).await
+    }
+
+    /// uid and number of the run asked for, or else the newest.
+    async fn run_of(&self, name: &TaskName, run: Option<u32>) -> Result<(u64, u32), ApiError> {
+        let (uid, newest) = self.shared.tasks.newest(name.clone()).await?;
+        match run {
+            Some(run) if run == 0 || run > newest => {
+                Err(ApiError::new(ErrorCode::NotFound, format!("{name} has no run {run}: its newest is {newest}")))
+            }
+            run => Ok((uid, run.unwrap_or(newest))),
+        }
+    }
+
+    /// Everything handed to the writer can be read after this.
+    async fn settled(&self) -> Result<(), ApiError> {
+        self.shared.store.writer().applied().await.map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))
+    }
+}
+
+fn unreadable(error: impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorCode::Internal, error.to_string()).hint("dthd state check tells what is damaged; stop dthd first")
+}
+
+impl Dth for Api {
+    async fn info(self, _: Context) -> Result<DaemonInfo, ApiError> {
+        let Shared { board, resources, store, started, metrics, .. } = &*self.shared;
+        let config = resources.config();
+        let credentials = config.credentials.iter().map(|(name, spec)| (name.clone(), spec.kind().to_owned())).collect();
+        let host = nix::unistd::gethostname().map_or_else(|_| String::new(), |h| h.to_string_lossy().into_owned());
+        Ok(DaemonInfo {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: self.session.protocol,
+            epoch: board.epoch().clone(),
+            started: *started,
+            host,
+            pid: std::process::id(),
+            config_file: config.file.as_ref().map(|f| f.display().to_string()),
+            state_dir: store.dir().display().to_string(),
+            credentials,
+            memory: (resources.budget.used(), resources.budget.limit()),
+            metrics: metrics.as_ref().map(|health| health.borrow().to_string()),
+            user: self.session.user.clone(),
+            role: self.session.role.word().to_owned(),
+            verdict: board.verdict(),
+        })
+    }
+
+    async fn watch(self, _: Context, request: WatchRequest) -> Result<WatchReply, ApiError> {
+        let Shared { board, events, tasks, .. } = &*self.shared;
+        answer_watch(board, events, tasks, request).await
+    }
+
+    async fn events(self, _: Context, request: EventsRequest) -> Result<EventsReply, ApiError> {
+        Ok(self.shared.events.answer(&request).await)
+    }
+
+    async fn history(self, _: Context, request: HistoryRequest) -> Result<History, ApiError> {
+        self.shared.tasks.history(request).await
+    }
+
+    async fn task(self, _: Context, name: TaskName) -> Result<TaskDetail, ApiError> {
+        Ok(*self.shared.tasks.detail(name).await?)
+    }
+
+    async fn runs(self, _: Context, name: TaskName, before: Option<u32>, limit: u32) -> Result<Vec<RunView>, ApiError> {
+        let current = self.shared.tasks.detail(name.clone()).await?.view.run;
+        let Ok((uid, _)) = self.shared.tasks.newest(name.clone()).await else { return Ok(Vec::new()) };
+        self.settled().await?;
+        let records = self.shared.store.runs(uid, before, limit.clamp(1, PAGE) as usize).map_err(unreadable)?;
+        // the record of a run that is going is as old as its checkpoint
+        let fresh = |r: crate::store::RunRecord| match &current {
+            Some(run) if run.run == r.run => run.clone(),
+            _ => run_view(&name, &r, &r.tally.counters),
+        };
+        Ok(records.into_iter().map(fresh).collect())
+    }
+
+    async fn wait_run(self, _: Context, name: TaskName, max_wait_ms: u32) -> Result<RunView, ApiError> {
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(max_wait_ms.into()).min(MAX_WAIT);
+        let mut changed = self.shared.board.subscribe();
+        loop {
+            changed.mark_unchanged();
+            let view = self.shared.board.task(&name).ok_or_else(|| not_found(&name))?;
+            let never = || ApiError::new(ErrorCode::NotFound, format!("{name} has never run")).hint(format!("dth start {name}"));
+            let run = view.run.ok_or_else(never)?;
+            if run.outcome.is_some() || !matches!(tokio::time::timeout_at(deadline, changed.changed()).await, Ok(Ok(()))) {
+                return Ok(run);
+            }
+        }
+    }
+
+    async fn failures(self, _: Context, name: TaskName, request: FailuresRequest) -> Result<FailuresReply, ApiError> {
+        let (uid, run) = self.run_of(&name, request.run).await?;
+        self.settled().await?;
+        let store = self.shared.store.clone();
+        let answer = move || {
+            let mut groups = Groups::default();
+            store.each_failure(uid, run, |item| groups.add(&item))?;
+            let limit = request.limit.clamp(1, PAGE) as usize;
+            let wanted = |record: &crate::store::item::ItemRecord| record.is_failure(request.class);
+            let (items, next) = store.items(uid, run, "", request.after.as_deref(), limit, wanted)?;
+            let items = items.into_iter().filter_map(|(key, record)| record.failure(key)).collect();
+            Ok::<_, crate::store::StoreError>(FailuresReply { run, groups: groups.list(), items, next })
+        };
+        tokio::task::spawn_blocking(answer).await.map_err(unreadable)?.map_err(unreadable)
+    }
+
+    async fn items(self, _: Context, name: TaskName, request: ItemsRequest) -> Result<ItemsReply, ApiError> {
+        let (uid, run) = self.run_of(&name, request.run).await?;
+        self.settled().await?;
+        let store = self.shared.store.clone();
+        let answer = move || {
+            let limit = request.limit.clamp(1, PAGE) as usize;
+            let prefix = request.prefix.as_deref().unwrap_or("");
+            let wanted = |r: &crate::store::item::ItemRecord| request.outcome.as_deref().is_none_or(|outcome| outcome == r.outcome.word());
+            let (items, next) = store.items(uid, run, prefix, request.after.as_deref(), limit, wanted)?;
+            let items = items.into_iter().map(|(key, record)| record.view(key)).collect();
+            Ok::<_, crate::store::StoreError>(ItemsReply { run, items, next })
+        };
+        tokio::task::spawn_blocking(answer).await.map_err(unreadable)?.map_err(unreadable)
+    }
+
+    async fn create(self, _: Context, id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Create { spec, start }).await
+    }
+
+    async fn edit(self, _: Context, id: RequestId, name: TaskName, spec: TaskSpec) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Edit { name, spec }).await
+    }
+
+    async fn clone_task(self, _: Context, id: RequestId, name: TaskName, new: TaskName) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Clone { name, new }).await
+    }
+
+    async fn control(self, _: Context, id: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Control { name, action }).await
+    }
+
+    async fn retry(self, _: Context, id: RequestId, name: TaskName, class: Option<FailureClass>) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Retry { name, class }).await
+    }
+
+    async fn check_start(self, _: Context, spec: TaskSpec) -> Result<u64, ApiError> {
+        task::admit::admit(&spec, &self.shared.resources.config())?;
+        self.shared.checks.start(spec, &self.shared.resources)
+    }
+
+    async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {
+        self.shared.checks.poll(job, seen, Duration::from_millis(max_wait_ms.into()).min(MAX_WAIT)).await
+    }
+}

@@ -1,0 +1,107 @@
+//! The effective values with their origin, as `dthd check` prints them. Credentials are described, never read.
+
+use std::path::Path;
+
+use dth_proto::time::Span;
+
+use super::{Effective, Origin, Principal};
+use crate::credential::CredentialSpec;
+
+/// One line per value: key, value, origin.
+#[must_use]
+pub fn show(effective: &Effective) -> String {
+    let config = &effective.config;
+    let limits = &config.limits;
+    let or = |value: Option<String>, word: &str| value.unwrap_or_else(|| word.to_owned());
+    let list = |all: &[Principal], empty: &str| {
+        if all.is_empty() { empty.to_owned() } else { all.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ") }
+    };
+    let mut rows = vec![
+        ("config", or(config.file.as_ref().map(|f| f.display().to_string()), "no file")),
+        ("state", config.state.display().to_string()),
+        ("socket", config.socket.display().to_string()),
+        ("drain", Span(config.drain).to_string()),
+        ("limits.memory", limits.memory.to_string()),
+        ("limits.bandwidth", or(limits.bandwidth.map(|r| r.to_string()), "no limit")),
+        ("limits.runs", limits.runs.to_string()),
+        ("limits.objects", limits.objects.to_string()),
+        ("limits.parts", limits.parts.to_string()),
+        ("access.operators", list(&config.access.operators, "root and the daemon's user")),
+        ("access.viewers", list(&config.access.viewers, "everyone who can open the socket")),
+        ("log.filter", config.log_filter.clone()),
+        ("log.format", config.log_format.word().to_owned()),
+    ]
+    .into_iter()
+    .map(|(key, value)| (key.to_owned(), value, effective.origins.get(key).copied().unwrap_or(Origin::BuiltIn)))
+    .collect::<Vec<_>>();
+    match &config.cloudwatch {
+        None => rows.push(("cloudwatch".to_owned(), "off".to_owned(), Origin::BuiltIn)),
+        Some(cloudwatch) => {
+            for (key, value) in [
+                ("namespace", cloudwatch.namespace.clone()),
+                ("region", or(cloudwatch.region.clone(), "the SDK's default")),
+                ("credential", or(cloudwatch.credential.clone(), "the SDK's default chain")),
+                ("endpoint", or(cloudwatch.endpoint.clone(), "AWS")),
+                ("interval", Span(cloudwatch.interval).to_string()),
+            ] {
+                rows.push((format!("cloudwatch.{key}"), value, Origin::File));
+            }
+        }
+    }
+    for (name, spec) in &config.credentials {
+        rows.push((format!("credentials.{name}"), credential(spec), Origin::File));
+    }
+    table(&rows, config.file.as_deref())
+}
+
+fn credential(spec: &CredentialSpec) -> String {
+    match spec {
+        CredentialSpec::Default | CredentialSpec::Anonymous => spec.kind().to_owned(),
+        CredentialSpec::Profile { name } => format!("profile {name}"),
+        CredentialSpec::File { path } => format!("file {}", path.display()),
+        CredentialSpec::Env { prefix } => format!("env {prefix}AWS_ACCESS_KEY_ID"),
+    }
+}
+
+fn table(rows: &[(String, String, Origin)], file: Option<&Path>) -> String {
+    let width = |get: fn(&(String, String, Origin)) -> &String| rows.iter().map(|r| get(r).chars().count()).max().unwrap_or(0);
+    let (keys, values) = (width(|r| &r.0), width(|r| &r.1));
+    let mut text = String::new();
+    for (key, value, origin) in rows {
+        let place = match (origin, file) {
+            (Origin::Flag, _) => format!("flag --{key}"),
+            (Origin::Environment, _) => format!("environment DTHD_{}", key.replace('.', "_").to_uppercase()),
+            (Origin::File, Some(file)) => format!("file {}", file.display()),
+            (origin, _) => origin.to_string(),
+        };
+        text.push_str(&format!("{key:keys$}  {value:values$}  {place}\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Environment, Flags, load};
+
+    #[test]
+    fn every_value_has_its_origin() {
+        let dir = tempfile::tempdir().expect("dir");
+        let file = dir.path().join("t.toml");
+        std::fs::write(&file, "[credentials.cn]\ntype = 'file'\npath = '/k'\n[limits]\nruns = 2\n[cloudwatch]\n").expect("written");
+        let flags = Flags { config: Some(file.clone()), state: Some("/s".into()), socket: None };
+        let environment = Environment::of([("DTHD_LIMITS_PARTS", "3"), ("XDG_RUNTIME_DIR", "/r")], false);
+        let text = show(&load(&flags, &environment).expect("good"));
+        let words = |key: &str| {
+            let line = text.lines().find(|l| l.split(' ').next() == Some(key)).unwrap_or_else(|| panic!("{key} in\n{text}"));
+            line.split_whitespace().skip(1).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(words("config"), format!("{} flag --config", file.display()));
+        assert_eq!(words("state"), "/s flag --state");
+        assert_eq!(words("limits.parts"), "3 environment DTHD_LIMITS_PARTS");
+        assert_eq!(words("limits.runs"), format!("2 file {}", file.display()));
+        assert_eq!(words("limits.objects"), "64 built-in");
+        assert_eq!(words("cloudwatch.interval"), format!("1m file {}", file.display()));
+        assert_eq!(words("credentials.cn"), format!("file /k file {}", file.display()));
+    }
+}

@@ -1,0 +1,144 @@
+//! Credentials from a JSON file that only its owner can read.
+
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use aws_credential_types::{
+    Credentials,
+    provider::{ProvideCredentials, error::CredentialsError, future},
+};
+use serde_json::{Map, Value};
+
+const FIELDS: [&str; 3] = ["access_key_id", "secret_access_key", "session_token"];
+
+/// Reads `{"access_key_id", "secret_access_key"[, "session_token"]}`, again each time it is asked.
+#[derive(Clone, Debug)]
+pub(super) struct FileProvider {
+    path: PathBuf,
+}
+
+/// Everything that is wrong with a credential file. Never quotes its content.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("credential file {}: {}", path.display(), problems.join("; "))]
+pub struct BadCredentialFile {
+    path: PathBuf,
+    problems: Vec<String>,
+}
+
+impl FileProvider {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+}
+
+impl ProvideCredentials for FileProvider {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let path = self.path.clone();
+        future::ProvideCredentials::new(async move {
+            let read = tokio::task::spawn_blocking(move || read(&path)).await.map_err(CredentialsError::unhandled)?;
+            read.map_err(CredentialsError::invalid_configuration)
+        })
+    }
+}
+
+/// Reads a credential file.
+///
+/// # Errors
+/// [`BadCredentialFile`] with every problem: not there, readable by others, not JSON, fields missing, unknown or of the wrong kind.
+fn read(path: &Path) -> Result<Credentials, BadCredentialFile> {
+    let bad = |problems: Vec<String>| BadCredentialFile { path: path.to_owned(), problems };
+    let mut problems = Vec::new();
+    match std::fs::metadata(path) {
+        Ok(meta) if meta.mode() & 0o077 != 0 => {
+            problems.push(format!("others can read it (mode {:04o}): chmod 600 {}", meta.mode() & 0o7777, path.display()));
+        }
+        Ok(_) => {}
+        Err(e) => return Err(bad(vec![format!("cannot be read: {e}")])),
+    }
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(e) => {
+            problems.push(format!("cannot be read: {e}"));
+            return Err(bad(problems));
+        }
+    };
+    let (parsed, found) = parse(&text);
+    problems.extend(found);
+    match parsed {
+        Some(credentials) if problems.is_empty() => Ok(credentials),
+        _ => Err(bad(problems)),
+    }
+}
+
+fn parse(text: &str) -> (Option<Credentials>, Vec<String>) {
+    let object: Map<String, Value> = match serde_json::from_str(text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => return (None, vec![format!("is not a JSON object with {}", FIELDS.join(", "))]),
+        // serde_json's message would quote what it found.
+        Err(e) => return (None, vec![format!("is not JSON: line {}, column {}", e.line(), e.column())]),
+    };
+    let mut problems: Vec<String> = object
+        .keys()
+        .filter(|k| !FIELDS.contains(&k.as_str()))
+        .map(|k| format!("{k:?} has no meaning here (known: {})", FIELDS.join(", ")))
+        .collect();
+    let mut field = |name: &str, needed: bool| match object.get(name) {
+        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+        Some(Value::Null) | None if !needed => None,
+        Some(Value::Null) | None => {
+            problems.push(format!("{name} is missing"));
+            None
+        }
+        Some(_) => {
+            problems.push(format!("{name} is not a text, or empty"));
+            None
+        }
+    };
+    let (id, secret, token) = (field(FIELDS[0], true), field(FIELDS[1], true), field(FIELDS[2], false));
+    match (id, secret) {
+        (Some(id), Some(secret)) => (Some(Credentials::new(id, secret, token, None, "file")), problems),
+        _ => (None, problems),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use super::*;
+
+    fn with(mode: u32, text: &str) -> Result<Credentials, String> {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("key");
+        fs::write(&path, text).expect("writes");
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).expect("mode");
+        read(&path).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn a_good_file() {
+        let read = with(0o600, r#"{"access_key_id": "AK", "secret_access_key": "SK", "session_token": "T"}"#).expect("good");
+        assert_eq!((read.access_key_id(), read.secret_access_key(), read.session_token()), ("AK", "SK", Some("T")));
+        assert_eq!(with(0o400, r#"{"access_key_id": "AK", "secret_access_key": "SK"}"#).expect("good").session_token(), None);
+    }
+
+    #[test]
+    fn everything_wrong_is_named_and_nothing_quoted() {
+        let error = with(0o644, r#"{"access_key": "AKSECRET", "secret_access_key": 5}"#).expect_err("bad");
+        for part in
+            ["mode 0644", "chmod 600", "\"access_key\" has no meaning", "access_key_id is missing", "secret_access_key is not a text"]
+        {
+            assert!(error.contains(part), "{part} in {error}");
+        }
+        let broken = with(0o600, r#"{"access_key_id": AKSECRET"#).expect_err("bad");
+        assert!(broken.contains("is not JSON: line 1"), "{broken}");
+        assert!(!error.contains("AKSECRET") && !broken.contains("AKSECRET"));
+        assert!(with(0o600, "[]").expect_err("bad").contains("is not a JSON object"));
+        assert!(read(Path::new("/nowhere/key")).expect_err("missing").to_string().contains("cannot be read"));
+    }
+}

@@ -1,0 +1,245 @@
+//! From a credential's name to something that signs.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
+use dth_proto::document::nearest;
+
+use super::{CredentialSpec, cached::Cached, environment::Environment, file::FileProvider};
+
+/// The name that needs no entry in dthd.toml.
+pub const ANONYMOUS: &str = "anonymous";
+
+/// Why a name does not lead to a credential.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CredentialError {
+    /// No such entry.
+    #[error("no credential is called {name:?}{}; add [credentials.{name}] to dthd.toml, or use \"anonymous\"", near(nearest.as_deref()))]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// The most similar name there is.
+        nearest: Option<String>,
+    },
+}
+
+fn near(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |n| format!(" (did you mean {n:?}?)"))
+}
+
+/// A way to sign in, found. Clones share what they have loaded.
+#[derive(Clone)]
+pub struct Credential {
+    described: Arc<str>,
+    profile: Option<Arc<str>>,
+    identity: Option<Arc<Cached>>,
+}
+
+impl fmt::Debug for Credential {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Credential").field(&self.described).finish()
+    }
+}
+
+impl Credential {
+    /// For messages: `the default chain`, `file /etc/dth/…`, never a secret.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.described
+    }
+
+    /// Requests are not signed.
+    #[must_use]
+    pub fn is_anonymous(&self) -> bool {
+        self.identity.is_none()
+    }
+
+    /// The profile whose region and endpoint count as well.
+    #[must_use]
+    pub fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
+    }
+
+    /// What an AWS client signs with; `None`: nothing.
+    #[must_use]
+    pub fn provider(&self) -> Option<SharedCredentialsProvider> {
+        self.identity.clone().map(|identity| SharedCredentialsProvider::new(SharedIdentity(identity)))
+    }
+
+    /// Forgets what was loaded, so that the next request loads it again (the store said that it has expired).
+    pub fn refresh(&self) {
+        if let Some(identity) = &self.identity {
+            identity.forget();
+        }
+    }
+
+    /// Loads it, to see whether it is there.
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub async fn probe(&self) -> Result<(), String> {
+        match &self.identity {
+            Some(identity) => identity.load().await.map(drop).map_err(|e| in_words(&e)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// An error and its causes in one line.
+fn in_words(error: &provider::error::CredentialsError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text.push_str(": ");
+            text.push_str(&inner_text);
+        }
+        cause = inner.source();
+    }
+    text
+}
+
+#[derive(Clone, Debug)]
+struct SharedIdentity(Arc<Cached>);
+
+impl ProvideCredentials for SharedIdentity {
+    fn provide_credentials<'a>(&'a self) -> provider::future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        provider::future::ProvideCredentials::new(self.0.load())
+    }
+}
+
+/// The named credentials of a configuration. One name is loaded once, however many tasks use it.
+pub struct Credentials {
+    specs: BTreeMap<String, CredentialSpec>,
+    found: Mutex<HashMap<Option<String>, Credential>>,
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Credentials").field("names", &self.specs.keys()).finish_non_exhaustive()
+    }
+}
+
+impl Credentials {
+    /// The credentials of `specs`, and `anonymous`.
+    #[must_use]
+    pub fn new(specs: BTreeMap<String, CredentialSpec>) -> Self {
+        Self { specs, found: Mutex::default() }
+    }
+
+    /// The credential of a name; without a name, the SDK's default chain. Nothing is read yet: a file that is missing shows when a
+    /// request is signed, or by [`Credential::probe`].
+    ///
+    /// # Errors
+    /// When there is no such name; the message has the most similar one.
+    pub async fn resolve(&self, name: Option<&str>) -> Result<Credential, CredentialError> {
+        let key = name.map(str::to_owned);
+        if let Some(found) = self.lock().get(&key) {
+            return Ok(found.clone());
+        }
+        let credential = resolve(name, &self.specs).await?;
+        Ok(self.lock().entry(key).or_insert(credential).clone())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Option<String>, Credential>> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// See [`Credentials::resolve`]; shares nothing with other calls.
+///
+/// # Errors
+/// When there is no such name.
+pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>) -> Result<Credential, CredentialError> {
+    let spec = match name {
+        None => &CredentialSpec::Default,
+        Some(name) => match specs.get(name) {
+            Some(spec) => spec,
+            None if name == ANONYMOUS => &CredentialSpec::Anonymous,
+            None => return Err(CredentialError::Unknown { name: name.to_owned(), nearest: near_name(name, specs) }),
+        },
+    };
+    let mut profile = None;
+    let (described, provider) = match spec {
+        CredentialSpec::Default => {
+            let chain = aws_config::default_provider::credentials::default_provider().await;
+            ("the default chain".to_owned(), Some(SharedCredentialsProvider::new(chain)))
+        }
+        CredentialSpec::Profile { name } => {
+            profile = Some(name.as_str().into());
+            let provider = aws_config::profile::ProfileFileCredentialsProvider::builder().profile_name(name).build();
+            (format!("profile {name}"), Some(SharedCredentialsProvider::new(provider)))
+        }
+        CredentialSpec::File { path } => {
+            (format!("file {}", path.display()), Some(SharedCredentialsProvider::new(FileProvider::new(path.clone()))))
+        }
+        CredentialSpec::Env { prefix } => {
+            (format!("environment {prefix}AWS_ACCESS_KEY_ID"), Some(SharedCredentialsProvider::new(Environment::new(prefix))))
+        }
+        CredentialSpec::Anonymous => ("anonymous".to_owned(), None),
+    };
+    Ok(Credential { described: described.into(), profile, identity: provider.map(|p| Arc::new(Cached::new(p))) })
+}
+
+/// Whether a task may name this credential.
+///
+/// # Errors
+/// When there is no such name.
+pub fn known(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>) -> Result<(), CredentialError> {
+    match name {
+        Some(name) if name != ANONYMOUS && !specs.contains_key(name) => {
+            Err(CredentialError::Unknown { name: name.to_owned(), nearest: near_name(name, specs) })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The most similar name, if it is similar enough to be meant.
+fn near_name(name: &str, specs: &BTreeMap<String, CredentialSpec>) -> Option<String> {
+    let names: Vec<&str> = specs.keys().map(String::as_str).chain([ANONYMOUS]).collect();
+    nearest(name, &names).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn specs() -> BTreeMap<String, CredentialSpec> {
+        BTreeMap::from([
+            ("cn-reader".to_owned(), CredentialSpec::Env { prefix: "DTH_TEST_NOT_SET_".to_owned() }),
+            ("global-writer".to_owned(), CredentialSpec::File { path: "/nowhere/key".into() }),
+        ])
+    }
+
+    #[tokio::test]
+    async fn names_lead_to_credentials() {
+        let all = Credentials::new(specs());
+        assert!(all.resolve(Some("anonymous")).await.expect("built in").is_anonymous());
+        assert_eq!(all.resolve(None).await.expect("chain").describe(), "the default chain");
+        let file = all.resolve(Some("global-writer")).await.expect("configured");
+        assert_eq!(file.describe(), "file /nowhere/key");
+        assert!(file.probe().await.expect_err("no such file").contains("/nowhere/key"));
+        let env = all.resolve(Some("cn-reader")).await.expect("configured");
+        assert!(env.probe().await.expect_err("not set").contains("DTH_TEST_NOT_SET_AWS_ACCESS_KEY_ID"));
+        let again = all.resolve(Some("cn-reader")).await.expect("configured");
+        assert!(Arc::ptr_eq(env.identity.as_ref().expect("signs"), again.identity.as_ref().expect("signs")), "loaded once");
+    }
+
+    #[tokio::test]
+    async fn unknown_names_are_answered_with_the_nearest() {
+        let all = Credentials::new(specs());
+        let error = all.resolve(Some("cn-raeder")).await.expect_err("unknown").to_string();
+        assert!(error.contains("did you mean \"cn-reader\"?"), "{error}");
+        let error = all.resolve(Some("zzz")).await.expect_err("unknown").to_string();
+        assert!(!error.contains("did you mean"), "{error}");
+        assert!(error.contains("[credentials.zzz]"), "{error}");
+    }
+}

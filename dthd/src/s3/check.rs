@@ -1,0 +1,269 @@
+//! Preflight: tries both ends of a task with the requests a run would make, and says what is missing.
+
+use std::sync::Arc;
+
+use dth_proto::{
+    check::{CheckState, CheckStep},
+    failure::{FailureClass, Side},
+    spec::{S3Job, Store},
+};
+
+use super::{
+    client::{Bucket, RequestCounters},
+    metadata::{Creation, Metadata},
+    object::Entry,
+    verify::Md5Sum,
+};
+use crate::{
+    credential::{Credential, Credentials},
+    transfer::{TransferError, retry::RetryPolicy},
+};
+
+/// What is left behind at the destination if the check is killed between writing and deleting: this and a random number.
+pub const SCRATCH: &str = ".dth-check-";
+
+/// A check is watched by a person: it says soon that something is down.
+const RETRY: RetryPolicy = RetryPolicy {
+    attempts: 3,
+    base: std::time::Duration::from_millis(100),
+    cap: std::time::Duration::from_secs(2),
+    patience: std::time::Duration::from_secs(5),
+};
+
+/// Tries both ends. Each step is told twice: when it begins ([`CheckState::Running`]) and how it ended; a later step of the
+/// same side and name replaces the earlier one. Ends at the first step of a side that makes its next ones pointless.
+pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(CheckStep) + Send) {
+    let source = &job.source;
+    if let Some(bucket) = reach(Side::Source, &source.store, source.requester_pays, credentials, &mut tell).await
+        && let Listing::Read(sample) = list(&bucket, &source.prefix, &mut tell).await
+    {
+        read(&bucket, &source.prefix, sample.first(), &mut tell).await;
+    }
+    let destination = &job.destination;
+    if let Some(bucket) = reach(Side::Destination, &destination.store, false, credentials, &mut tell).await {
+        // Writing is tried even if listing is not allowed: a person wants to know both. Not into a bucket that does not exist:
+        // some stores create it.
+        if !matches!(list(&bucket, &destination.prefix, &mut tell).await, Listing::Pointless) {
+            write(&bucket, job, &mut tell).await;
+        }
+    }
+}
+
+fn step(side: Side, name: &str, state: CheckState, message: String, hint: Option<String>) -> CheckStep {
+    CheckStep { side, name: name.to_owned(), state, message, hint }
+}
+
+/// Signs in and prepares the bucket.
+async fn reach(
+    side: Side,
+    store: &Store,
+    requester_pays: bool,
+    credentials: &Credentials,
+    tell: &mut (impl FnMut(CheckStep) + Send),
+) -> Option<Bucket> {
+    let named = store.credential.as_deref().unwrap_or("the SDK's default chain");
+    tell(step(side, "credential", CheckState::Running, format!("loading {named}"), None));
+    let credential: Credential = match credentials.resolve(store.credential.as_deref()).await {
+        Ok(credential) => credential,
+        Err(error) => {
+            tell(step(side, "credential", CheckState::Failed, error.to_string(), None));
+            return None;
+        }
+    };
+    if let Err(error) = credential.probe().await {
+        let hint = match store.credential {
+            None => "configure AWS credentials for the daemon's user, or name a credential in the task",
+            Some(_) => "correct the credential in dthd.toml, or what it refers to",
+        };
+        let message = format!("nothing to sign with in {}: {error}", credential.describe());
+        tell(step(side, "credential", CheckState::Failed, message, Some(hint.to_owned())));
+        return None;
+    }
+    let signs = if credential.is_anonymous() { "requests are not signed" } else { "found" };
+    tell(step(side, "credential", CheckState::Ok, format!("{}: {signs}", credential.describe()), None));
+    match Bucket::open(store, side, &credential, requester_pays, RETRY, Arc::new(RequestCounters::default())).await {
+        Ok(bucket) => Some(bucket),
+        Err(error) => {
+            tell(step(side, "reach", CheckState::Failed, error.to_string(), None));
+            None
+        }
+    }
+}
+
+/// What listing has shown.
+enum Listing {
+    /// The first objects.
+    Read(Vec<Entry>),
+    /// There is a bucket, but it cannot be listed.
+    Refused,
+    /// There is no store, or no bucket.
+    Pointless,
+}
+
+/// One page of the listing, which also shows whether the store answers at all.
+async fn list(bucket: &Bucket, prefix: &str, tell: &mut (impl FnMut(CheckStep) + Send)) -> Listing {
+    let side = bucket.side();
+    tell(step(side, "reach", CheckState::Running, format!("asking {}", bucket.place()), None));
+    let answer = bucket.list_some(prefix, None, None, Some(10)).await;
+    match answer {
+        Err(error) if matches!(error.class, FailureClass::Transient | FailureClass::Throttled) => {
+            let hint = "check endpoint, region, proxy and network between the daemon and the store".to_owned();
+            tell(step(side, "reach", CheckState::Failed, error.message.clone(), Some(hint)));
+            Listing::Pointless
+        }
+        Err(error) => {
+            tell(step(side, "reach", CheckState::Ok, format!("{} answers", bucket.place()), None));
+            tell(step(side, "list", CheckState::Failed, in_words(&error), hint(&error, bucket, "s3:ListBucket", "")));
+            if error.class == FailureClass::Auth { Listing::Refused } else { Listing::Pointless }
+        }
+        Ok((entries, _)) => {
+            tell(step(side, "reach", CheckState::Ok, format!("{} answers", bucket.place()), None));
+            tell(step(side, "list", CheckState::Ok, format!("s3://{}/{prefix} can be listed", bucket.name()), None));
+            Listing::Read(entries)
+        }
+    }
+}
+
+/// One byte of the first object, as a run would read it.
+async fn read(bucket: &Bucket, prefix: &str, sample: Option<&Entry>, tell: &mut (impl FnMut(CheckStep) + Send)) {
+    let Some(sample) = sample else {
+        let message = format!("there is no object under s3://{}/{prefix}: reading was not tried", bucket.name());
+        tell(step(Side::Source, "read", CheckState::Warn, message, Some("check the prefix".to_owned())));
+        return;
+    };
+    tell(step(Side::Source, "read", CheckState::Running, format!("reading from {:?}", sample.key), None));
+    let answer = match sample.size {
+        0 => bucket.get(&sample.key, &sample.etag, 0).await,
+        _ => bucket.get_range(&sample.key, &sample.etag, 0..1).await,
+    };
+    let done = match answer {
+        Ok(_) => step(Side::Source, "read", CheckState::Ok, format!("{:?} can be read", sample.key), None),
+        Err(error) if error.class == FailureClass::Changed => {
+            step(Side::Source, "read", CheckState::Warn, format!("{:?} changed meanwhile: reading was not tried", sample.key), None)
+        }
+        Err(error) => step(Side::Source, "read", CheckState::Failed, in_words(&error), hint(&error, bucket, "s3:GetObject", &sample.key)),
+    };
+    tell(done);
+}
+
+/// Writes a small object with the task's storage class, ACL and encryption, and deletes it.
+async fn write(bucket: &Bucket, job: &S3Job, tell: &mut (impl FnMut(CheckStep) + Send)) {
+    let target = &job.destination;
+    let key = format!("{}{SCRATCH}{:016x}", target.prefix, rand::random::<u64>());
+    tell(step(Side::Destination, "write", CheckState::Running, format!("writing {key:?}"), None));
+    let body = bytes::Bytes::from_static(b"written by a check of dthd; can be deleted\n");
+    let creation = Creation {
+        metadata: Metadata { content_type: Some("text/plain".to_owned()), ..Metadata::default() },
+        class: target.storage_class.clone().filter(|c| c != "keep"),
+        acl: target.acl.clone(),
+        encryption: target.encryption.clone(),
+        tagging: None,
+    };
+    if let Err(error) = bucket.put(&key, &body, &creation, Some(&Md5Sum::of(&body)), None).await {
+        let hint = hint(&error, bucket, write_rights(job), &key);
+        tell(step(Side::Destination, "write", CheckState::Failed, in_words(&error), hint));
+        return;
+    }
+    let done = match bucket.delete(&key).await {
+        Ok(()) => {
+            let message = format!("objects can be written to and deleted from s3://{}/{}", bucket.name(), target.prefix);
+            step(Side::Destination, "write", CheckState::Ok, message, None)
+        }
+        Err(error) => {
+            let message = format!("objects can be written but not deleted, {key:?} is left there: {}", in_words(&error));
+            step(Side::Destination, "write", CheckState::Warn, message, hint(&error, bucket, "s3:DeleteObject", &key))
+        }
+    };
+    tell(done);
+}
+
+/// What a policy must allow for the objects of this task to be written.
+fn write_rights(job: &S3Job) -> &'static str {
+    let target = &job.destination;
+    let kms = target.encryption.as_ref().is_some_and(|e| e.kind.starts_with("aws:kms"));
+    match (target.acl.is_some(), kms) {
+        (false, false) => "s3:PutObject",
+        (true, false) => "s3:PutObject and s3:PutObjectAcl",
+        (false, true) => "s3:PutObject, and kms:GenerateDataKey and kms:Decrypt on the key",
+        (true, true) => "s3:PutObject and s3:PutObjectAcl, and kms:GenerateDataKey and kms:Decrypt on the key",
+    }
+}
+
+fn in_words(error: &TransferError) -> String {
+    format!("{}: {}", error.code, error.message)
+}
+
+/// The way out, where it is known. `key` is empty for requests about the bucket.
+fn hint(error: &TransferError, bucket: &Bucket, right: &str, key: &str) -> Option<String> {
+    let resource = if key.is_empty() { format!("bucket {}", bucket.name()) } else { format!("objects of bucket {}", bucket.name()) };
+    hint_for(error.class, &error.code, right, &resource)
+}
+
+fn hint_for(class: FailureClass, code: &str, right: &str, resource: &str) -> Option<String> {
+    let text = match (code, class) {
+        ("NoSuchBucket", _) => "check the name of the bucket, its endpoint and its region; dthd does not create buckets".to_owned(),
+        ("NotFound", FailureClass::Permanent) => "check the name of the bucket and its endpoint".to_owned(),
+        ("SignatureDoesNotMatch", _) => "the secret key is wrong, or the region is: correct the credential or the task".to_owned(),
+        ("InvalidAccessKeyId", _) => "the store does not know this access key: correct the credential, or the endpoint".to_owned(),
+        ("ExpiredToken" | "TokenRefreshRequired" | "RequestExpired", _) => "sign in again: the session has expired".to_owned(),
+        ("RequestTimeTooSkewed", _) => "set the clock of this machine".to_owned(),
+        ("PermanentRedirect" | "AuthorizationHeaderMalformed", _) => "correct the region of the bucket in the task".to_owned(),
+        ("InvalidObjectState", _) => "restore the object from its archive, or exclude it".to_owned(),
+        ("InvalidStorageClass", _) => "choose a storage class the destination has, or leave it out".to_owned(),
+        ("AccessControlListNotSupported", _) => "leave the ACL out: the bucket does not allow ACLs".to_owned(),
+        (_, FailureClass::Auth) => format!("allow {right} on {resource} for this credential"),
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use dth_proto::spec::{Encryption, S3Destination};
+
+    use super::*;
+
+    #[test]
+    fn hints_name_the_right_that_is_missing() {
+        let hint = |class, code| hint_for(class, code, "s3:PutObject", "objects of bucket b");
+        assert_eq!(
+            hint(FailureClass::Auth, "AccessDenied").as_deref(),
+            Some("allow s3:PutObject on objects of bucket b for this credential")
+        );
+        assert!(hint(FailureClass::Auth, "SignatureDoesNotMatch").is_some_and(|h| h.contains("secret key")));
+        assert!(hint(FailureClass::Permanent, "NoSuchBucket").is_some_and(|h| h.contains("name of the bucket")));
+        assert_eq!(hint(FailureClass::Permanent, "EntityTooLarge"), None);
+    }
+
+    #[test]
+    fn rights_follow_from_the_task() {
+        let job = |acl: Option<&str>, kms: bool| S3Job {
+            source: dth_proto::spec::S3Source::default(),
+            destination: S3Destination {
+                acl: acl.map(str::to_owned),
+                encryption: kms.then(|| Encryption { kind: "aws:kms".into(), key: None }),
+                ..S3Destination::default()
+            },
+            options: dth_proto::spec::S3Options::default(),
+        };
+        assert_eq!(write_rights(&job(None, false)), "s3:PutObject");
+        assert!(write_rights(&job(Some("private"), false)).contains("s3:PutObjectAcl"));
+        assert!(write_rights(&job(None, true)).contains("kms:GenerateDataKey"));
+    }
+
+    #[tokio::test]
+    async fn a_credential_that_does_not_exist_is_told() {
+        let store = Store { credential: Some("nobody".into()), ..Store::default() };
+        let mut job = S3Job {
+            source: dth_proto::spec::S3Source::default(),
+            destination: S3Destination::default(),
+            options: dth_proto::spec::S3Options::default(),
+        };
+        job.source.store = store.clone();
+        job.destination.store = store;
+        let mut steps = Vec::new();
+        check(&job, &Credentials::new(std::collections::BTreeMap::new()), |s| steps.push(s)).await;
+        let failed: Vec<_> = steps.iter().filter(|s| s.state == CheckState::Failed).map(|s| (s.side, s.name.as_str())).collect();
+        assert_eq!(failed, [(Side::Source, "credential"), (Side::Destination, "credential")]);
+    }
+}

@@ -1,0 +1,128 @@
+//! Listing a bucket, with the exact bytes of every key.
+
+use aws_sdk_s3::{error::SdkError, operation::list_objects_v2::ListObjectsV2Output, primitives::DateTime, types::EncodingType};
+use dth_proto::{failure::FailureClass, time::Timestamp};
+use percent_encoding::percent_decode;
+
+use super::Bucket;
+use crate::{
+    s3::{
+        list::{ListPages, Page},
+        object::{ETag, Entry},
+    },
+    transfer::TransferError,
+};
+
+/// Objects of one page, and what to ask for next; `None` at the end.
+pub type ListPage = (Vec<Entry>, Option<String>);
+
+const LIST: &str = "ListObjectsV2";
+
+impl ListPages for Bucket {
+    async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
+        let (entries, next) = self.list_page(prefix, start_after, token).await?;
+        Ok(Page::new(entries, next.is_some(), next))
+    }
+}
+
+impl Bucket {
+    /// One page of at most 1000 objects whose keys begin with `prefix`, in the store's order. `start_after` begins behind a key;
+    /// `token` continues a listing and is the second value of the page before.
+    ///
+    /// # Errors
+    /// When the page cannot be had, or says that more follows without saying where: a listing is never silently short.
+    pub async fn list_page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<ListPage, TransferError> {
+        self.list_some(prefix, start_after, token, None).await
+    }
+
+    /// Like [`Bucket::list_page`], with at most `limit` objects.
+    ///
+    /// # Errors
+    /// See there.
+    pub async fn list_some(
+        &self,
+        prefix: &str,
+        start_after: Option<&str>,
+        token: Option<&str>,
+        limit: Option<i32>,
+    ) -> Result<ListPage, TransferError> {
+        self.call(LIST, 0, || async {
+            let output = self
+                .inner
+                .client
+                .list_objects_v2()
+                .bucket(&self.inner.name)
+                .set_prefix(Some(prefix.to_owned()).filter(|p| !p.is_empty()))
+                .set_start_after(start_after.filter(|_| token.is_none()).map(str::to_owned))
+                .set_continuation_token(token.map(str::to_owned))
+                .set_max_keys(limit)
+                .encoding_type(EncodingType::Url)
+                .set_request_payer(self.payer())
+                .send()
+                .await
+                .map_err(|e: SdkError<_, _>| self.failed(LIST, &e))?;
+            self.page_of(output, token)
+        })
+        .await
+    }
+
+    fn page_of(&self, output: ListObjectsV2Output, token: Option<&str>) -> Result<ListPage, TransferError> {
+        let incomplete = |why: &str| self.error(FailureClass::Transient, LIST, "IncompletePage", why);
+        // A store that does not say so has not encoded the keys.
+        let encoded = output.encoding_type() == Some(&EncodingType::Url);
+        let next = match (output.is_truncated().unwrap_or(false), output.next_continuation_token()) {
+            (true, None | Some("")) => return Err(incomplete("the page says that more follows but not where")),
+            (true, next) if next == token => return Err(incomplete("the page says that the same page follows")),
+            (true, next) => next.map(str::to_owned),
+            (false, _) => None,
+        };
+        let mut entries = Vec::with_capacity(output.contents().len());
+        for object in output.contents.unwrap_or_default() {
+            let raw = object.key.ok_or_else(|| incomplete("an object has no key"))?;
+            let key = if encoded { decode(&raw) } else { Some(raw.clone()) };
+            let key = key.ok_or_else(|| {
+                self.error(FailureClass::Permanent, LIST, "InvalidKey", format!("a key is not UTF-8: {raw:?} (percent-encoded)"))
+            })?;
+            let size = object.size.and_then(|s| u64::try_from(s).ok());
+            entries.push(Entry {
+                size: size.ok_or_else(|| incomplete("an object has no size"))?,
+                key,
+                etag: ETag::new(object.e_tag.as_deref().unwrap_or_default()),
+                modified: timestamp(object.last_modified.as_ref()),
+                class: object.storage_class.map(|c| c.as_str().to_owned()).unwrap_or_default(),
+            });
+        }
+        Ok((entries, next))
+    }
+}
+
+/// A time of the SDK; 1970 when there is none.
+pub(super) fn timestamp(time: Option<&DateTime>) -> Timestamp {
+    Timestamp(time.and_then(|t| t.to_millis().ok()).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
+}
+
+/// `encoding-type=url` is form encoding: `+` is a space. `None` when the bytes are not UTF-8.
+pub(super) fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode(spaced.as_bytes()).decode_utf8().ok().map(std::borrow::Cow::into_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_come_back_exactly() {
+        for (encoded, key) in [
+            ("plain/key", "plain/key"),
+            ("a+b%2Bc%20d", "a b+c d"),
+            ("%E4%BD%A0%0A%01", "你\n\u{1}"),
+            ("100%25", "100%"),
+            ("50%", "50%"),
+            ("%2F%2F..%2F", "//../"),
+        ] {
+            assert_eq!(decode(encoded).as_deref(), Some(key), "{encoded}");
+        }
+        assert_eq!(decode("%FF%FE"), None);
+    }
+}

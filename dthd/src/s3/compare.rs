@@ -1,0 +1,316 @@
+//! Whether an object is already at the destination, and by which rule.
+
+use dth_proto::spec::{Compare, Encryption};
+
+use super::{
+    object::{ETag, Entry},
+    provider::Profile,
+};
+
+/// What the last copy left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Recorded {
+    /// The generation that was copied.
+    pub source_etag: ETag,
+    /// What the destination called the result.
+    pub destination_etag: ETag,
+}
+
+/// What may be concluded from the two stores' ETags.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CompareRules {
+    /// At both ends the ETag of a single PUT is the MD5 of the content.
+    pub etags_comparable: bool,
+}
+
+impl CompareRules {
+    /// The rules between two stores. With KMS encryption asked for at the destination, its ETags are not MD5s (AWS:
+    /// `Object` in the S3 API reference).
+    #[must_use]
+    pub fn between(source: &Profile, destination: &Profile, encryption: Option<&Encryption>) -> Self {
+        let plain = encryption.is_none_or(|e| e.kind == "AES256");
+        Self { etags_comparable: source.etag_is_md5 && destination.etag_is_md5 && plain }
+    }
+}
+
+/// What to do with an object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Copy it.
+    Copy(CopyReason),
+    /// It is there.
+    Same(SameReason),
+}
+
+/// Why an object must be copied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum CopyReason {
+    /// The destination has nothing under the key.
+    Missing,
+    /// Sizes differ.
+    Size,
+    /// ETags show other content, or, where only equal ETags count, are not equal.
+    Etag,
+    /// The source is newer.
+    Newer,
+    /// The task copies everything.
+    Always,
+}
+
+/// Why an object counts as already there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SameReason {
+    /// Equal size, and that is enough: the task says so, or both are empty.
+    Size,
+    /// Equal size and ETag.
+    Etag,
+    /// Neither end has changed since the recorded copy.
+    Recorded,
+    /// Equal size, and the destination is not older.
+    Newer,
+}
+
+impl CopyReason {
+    /// The word in records and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Missing => "missing",
+            Self::Size => "size",
+            Self::Etag => "etag",
+            Self::Newer => "newer",
+            Self::Always => "always",
+        }
+    }
+}
+
+impl SameReason {
+    /// The word in records and reports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Size => "size",
+            Self::Etag => "etag",
+            Self::Recorded => "recorded",
+            Self::Newer => "newer",
+        }
+    }
+}
+
+/// Decides by what two listings and the record say; no request is made. Keys do not matter: a directory marker is an
+/// object like any other.
+#[must_use]
+pub fn decide(mode: Compare, source: &Entry, destination: Option<&Entry>, recorded: Option<&Recorded>, rules: &CompareRules) -> Decision {
+    use self::Decision::{Copy, Same};
+    let Some(destination) = destination else {
+        return Copy(CopyReason::Missing);
+    };
+    if mode == Compare::Always {
+        return Copy(CopyReason::Always);
+    }
+    if source.size != destination.size {
+        return Copy(CopyReason::Size);
+    }
+    match mode {
+        Compare::Auto => auto(source, destination, recorded, *rules),
+        Compare::Etag if source.size == 0 => Same(SameReason::Size),
+        Compare::Etag if is_equal(&source.etag, &destination.etag) => Same(SameReason::Etag),
+        Compare::Etag => Copy(CopyReason::Etag),
+        Compare::Newer => by_time(source, destination),
+        Compare::Size => Same(SameReason::Size),
+        // returned above
+        Compare::Always => Copy(CopyReason::Always),
+    }
+}
+
+/// Sizes are equal.
+fn auto(source: &Entry, destination: &Entry, recorded: Option<&Recorded>, rules: CompareRules) -> Decision {
+    // a store that lists no ETags can neither confirm nor refute a record
+    if let Some(recorded) = recorded.filter(|r| !r.source_etag.as_str().is_empty() && !source.etag.as_str().is_empty()) {
+        if !is_equal(&recorded.source_etag, &source.etag) {
+            return Decision::Copy(CopyReason::Etag);
+        }
+        if is_equal(&recorded.destination_etag, &destination.etag) {
+            return Decision::Same(SameReason::Recorded);
+        }
+    }
+    // nothing is equal to nothing, whatever form the ETags have
+    if source.size == 0 {
+        return Decision::Same(SameReason::Size);
+    }
+    match rules.etags_comparable.then(|| is_same_content(&source.etag, &destination.etag)).flatten() {
+        Some(true) => Decision::Same(SameReason::Etag),
+        Some(false) => Decision::Copy(CopyReason::Etag),
+        None => by_time(source, destination),
+    }
+}
+
+fn by_time(source: &Entry, destination: &Entry) -> Decision {
+    match destination.modified >= source.modified {
+        true => Decision::Same(SameReason::Newer),
+        false => Decision::Copy(CopyReason::Newer),
+    }
+}
+
+/// The same tag; hex digits in either case (Aliyun OSS writes them in upper case).
+fn is_equal(a: &ETag, b: &ETag) -> bool {
+    !a.as_str().is_empty() && a.as_str().eq_ignore_ascii_case(b.as_str())
+}
+
+/// What ETags that are MD5s say about the content; `None`: nothing. A multipart ETag depends on the part size too, so
+/// different ones prove nothing even if their numbers of parts are equal.
+fn is_same_content(a: &ETag, b: &ETag) -> Option<bool> {
+    if a.looks_like_md5() && b.looks_like_md5() {
+        return Some(is_equal(a, b));
+    }
+    (a.parts().is_some() && is_equal(a, b)).then_some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use dth_proto::time::Timestamp;
+
+    use super::*;
+
+    const A: &str = "0cc175b9c0f1b6a831c399e269772661";
+    const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
+    const A2: &str = "0cc175b9c0f1b6a831c399e269772661-2";
+    const B2: &str = "92eb5ffee6ae2fec3ad71c777531578f-2";
+    const A3: &str = "0cc175b9c0f1b6a831c399e269772661-3";
+
+    fn entry(size: u64, etag: &str, modified: u64) -> Entry {
+        Entry { key: "k".to_owned(), size, etag: ETag::new(etag), modified: Timestamp(modified), class: String::new() }
+    }
+
+    fn recorded((source, destination): (&str, &str)) -> Recorded {
+        Recorded { source_etag: ETag::new(source), destination_etag: ETag::new(destination) }
+    }
+
+    type Row<'a> = ((u64, &'a str, u64), Option<(u64, &'a str, u64)>, Option<(&'a str, &'a str)>, bool, &'a str);
+
+    fn check(mode: Compare, rows: &[Row<'_>]) {
+        for row @ (source, destination, record, comparable, wanted) in rows {
+            let source = entry(source.0, source.1, source.2);
+            let destination = destination.map(|(size, etag, modified)| entry(size, etag, modified));
+            let rules = CompareRules { etags_comparable: *comparable };
+            let got = match decide(mode, &source, destination.as_ref(), record.map(recorded).as_ref(), &rules) {
+                Decision::Copy(reason) => format!("copy {}", reason.word()),
+                Decision::Same(reason) => format!("same {}", reason.word()),
+            };
+            assert_eq!(&got, wanted, "{mode:?} {row:?}");
+        }
+    }
+
+    #[test]
+    fn auto() {
+        check(
+            Compare::Auto,
+            &[
+                ((1, A, 5), None, None, true, "copy missing"),
+                ((1, A, 5), None, Some((A, A)), true, "copy missing"),
+                ((1, A, 5), Some((2, A, 9)), Some((A, A)), true, "copy size"),
+                // the record
+                ((1, A, 5), Some((1, B2, 1)), Some((A, B2)), true, "same recorded"),
+                ((1, A, 5), Some((1, "x", 1)), Some((A, "x")), false, "same recorded"),
+                ((1, B, 5), Some((1, A, 9)), Some((A, A)), true, "copy etag"),
+                ((1, "new", 5), Some((1, "x", 9)), Some(("old", "x")), false, "copy etag"),
+                // the destination was changed since: judged like an object without a record
+                ((1, A, 5), Some((1, B, 9)), Some((A, A)), true, "copy etag"),
+                ((1, A, 5), Some((1, A, 1)), Some((A, A2)), true, "same etag"),
+                ((1, A, 5), Some((1, "x", 4)), Some((A, "y")), false, "copy newer"),
+                // no ETags, no record
+                ((1, "", 5), Some((1, "", 4)), Some(("", "")), true, "copy newer"),
+                ((1, "", 5), Some((1, "x", 5)), Some((A, "x")), true, "same newer"),
+                // ETags
+                ((1, A, 5), Some((1, A, 1)), None, true, "same etag"),
+                ((1, A, 5), Some((1, "0CC175B9C0F1B6A831C399E269772661", 1)), None, true, "same etag"),
+                ((1, A, 5), Some((1, B, 9)), None, true, "copy etag"),
+                ((1, A2, 5), Some((1, A2, 1)), None, true, "same etag"),
+                ((1, A2, 5), Some((1, B2, 9)), None, true, "same newer"),
+                ((1, A2, 5), Some((1, B2, 1)), None, true, "copy newer"),
+                ((1, A2, 5), Some((1, A3, 9)), None, true, "same newer"),
+                ((1, A, 5), Some((1, A2, 9)), None, true, "same newer"),
+                ((1, A, 5), Some((1, A2, 4)), None, true, "copy newer"),
+                // stores whose ETags mean nothing to each other
+                ((1, A, 5), Some((1, A, 4)), None, false, "copy newer"),
+                ((1, A, 5), Some((1, B, 5)), None, false, "same newer"),
+                ((1, "x", 5), Some((1, "x", 4)), None, true, "copy newer"),
+                ((1, A2, 5), Some((1, A2, 4)), None, false, "copy newer"),
+                // empty objects and directory markers
+                ((0, A, 5), Some((0, B, 1)), None, false, "same size"),
+                ((0, A, 5), Some((0, B, 1)), None, true, "same size"),
+                ((0, "x", 5), Some((0, "y", 1)), Some(("x", "y")), true, "same recorded"),
+                ((0, A, 5), None, None, true, "copy missing"),
+            ],
+        );
+    }
+
+    #[test]
+    fn size() {
+        check(
+            Compare::Size,
+            &[
+                ((1, A, 5), None, None, true, "copy missing"),
+                ((1, A, 5), Some((2, A, 9)), None, true, "copy size"),
+                ((1, A, 5), Some((1, B, 1)), Some((B, B)), true, "same size"),
+                ((0, A, 5), Some((0, B, 1)), None, true, "same size"),
+            ],
+        );
+    }
+
+    #[test]
+    fn etag() {
+        check(
+            Compare::Etag,
+            &[
+                ((1, A, 5), None, None, true, "copy missing"),
+                ((1, A, 5), Some((2, A, 9)), None, true, "copy size"),
+                ((1, A, 5), Some((1, A, 1)), None, true, "same etag"),
+                ((1, A2, 5), Some((1, A2, 1)), None, false, "same etag"),
+                ((1, A, 5), Some((1, A2, 9)), Some((A, A2)), true, "copy etag"),
+                ((1, A2, 5), Some((1, A3, 9)), None, true, "copy etag"),
+                ((1, "", 5), Some((1, "", 9)), None, true, "copy etag"),
+                ((0, A, 5), Some((0, "x", 1)), None, true, "same size"),
+            ],
+        );
+    }
+
+    #[test]
+    fn newer() {
+        check(
+            Compare::Newer,
+            &[
+                ((1, A, 5), None, None, true, "copy missing"),
+                ((1, A, 5), Some((2, A, 9)), None, true, "copy size"),
+                ((1, A, 5), Some((1, B, 5)), None, true, "same newer"),
+                ((1, A, 5), Some((1, A, 4)), Some((A, A)), true, "copy newer"),
+                ((0, A, 5), Some((0, A, 4)), None, true, "copy newer"),
+            ],
+        );
+    }
+
+    #[test]
+    fn always() {
+        check(
+            Compare::Always,
+            &[
+                ((1, A, 5), None, None, true, "copy missing"),
+                ((1, A, 5), Some((1, A, 9)), Some((A, A)), true, "copy always"),
+                ((1, A, 5), Some((2, A, 9)), None, true, "copy always"),
+                ((0, A, 5), Some((0, A, 9)), None, true, "copy always"),
+            ],
+        );
+    }
+
+    #[test]
+    fn kms_makes_etags_incomparable() {
+        let aws = super::super::provider::find("aws").expect("known");
+        let kms = Encryption { kind: "aws:kms".to_owned(), key: None };
+        let managed = Encryption { kind: "AES256".to_owned(), key: None };
+        for (encryption, comparable) in [(None, true), (Some(&managed), true), (Some(&kms), false)] {
+            assert_eq!(CompareRules::between(aws, aws, encryption), CompareRules { etags_comparable: comparable });
+        }
+        let other = super::super::provider::find("other").expect("known");
+        assert!(!CompareRules::between(aws, other, None).etags_comparable);
+    }
+}

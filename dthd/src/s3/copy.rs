@@ -1,0 +1,249 @@
+//! Copies one object: one generation of it, verified, by one PutObject or by parts.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
+};
+
+use dth_proto::{
+    failure::{FailureClass, Side},
+    spec::{S3Destination, S3Options},
+};
+
+use super::{
+    client::{Bucket, Got, Put},
+    journal::{Journal, JournalError},
+    layout::SINGLE,
+    metadata::{Creation, ObjectInfo},
+    object::{ETag, Entry},
+    verify::{self, Md5Sum, SinglePlan},
+};
+use crate::transfer::{TransferError, bandwidth::Bandwidth, budget::Budget};
+
+/// How often an object that changes under the copy is begun again.
+const GENERATIONS: u32 = 3;
+/// How often bytes that arrive with another digest than announced are read again.
+pub(super) const READS: u32 = 3;
+
+/// Copies objects of one task. Clones of the handles inside are shared with other copiers.
+#[derive(Debug)]
+pub struct Copier<J: Journal> {
+    /// Where from.
+    pub source: Bucket,
+    /// Where to.
+    pub destination: Bucket,
+    /// Storage class, ACL and encryption of what is written.
+    pub target: S3Destination,
+    /// Whether metadata and tags go along.
+    pub options: S3Options,
+    /// Uploads under way.
+    pub journal: Arc<J>,
+    /// Bytes in memory, taken before they are read.
+    pub budget: Budget,
+    /// Bytes per second: the task's limit inside the daemon's.
+    pub bandwidth: Bandwidth,
+    /// Parts of one object at the same time; at least 1.
+    pub parts: usize,
+}
+
+/// What to copy.
+#[derive(Clone, Copy, Debug)]
+pub struct CopyRequest<'a> {
+    /// The source object as it was listed.
+    pub entry: &'a Entry,
+    /// Where it goes.
+    pub destination_key: &'a str,
+    /// Told how far it is.
+    pub progress: &'a ItemProgress,
+}
+
+/// How far the copy of one object is. Starts again at 0 when the object changed under the copy.
+#[derive(Debug, Default)]
+pub struct ItemProgress {
+    /// Bytes the destination has.
+    pub bytes: AtomicU64,
+    /// Bytes in all.
+    pub size: AtomicU64,
+    /// Parts the destination has.
+    pub parts: AtomicU32,
+    /// Parts in all; 1 for a single PUT.
+    pub parts_total: AtomicU32,
+}
+
+impl ItemProgress {
+    pub(super) fn begin(&self, size: u64, parts_total: u32) {
+        self.bytes.store(0, Relaxed);
+        self.parts.store(0, Relaxed);
+        self.size.store(size, Relaxed);
+        self.parts_total.store(parts_total, Relaxed);
+    }
+
+    pub(super) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Relaxed);
+        self.parts.fetch_add(1, Relaxed);
+    }
+}
+
+/// A finished copy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// Bytes of the object.
+    pub size: u64,
+    /// The generation that was copied; not always the one that was listed.
+    pub source_etag: ETag,
+    /// What the destination calls it.
+    pub destination_etag: ETag,
+    /// How it was verified: `content-md5`, `md5-in-flight`, `checksum-crc64nvme`, `multipart-etag`, `crc64nvme-combined`,
+    /// `part-md5`, … (see [`verify`]).
+    pub verified: &'static str,
+    /// Bytes sent in this copy; less than `size` when an upload was continued.
+    pub bytes_sent: u64,
+}
+
+/// Why an object was not copied.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CopyError {
+    /// The source object is gone: there is nothing to copy.
+    #[error("the source object is gone")]
+    Vanished,
+    /// A request failed for good.
+    #[error(transparent)]
+    Failed(#[from] TransferError),
+    /// The journal failed: nothing can be uploaded in parts.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+/// The store refused bytes because of their digest.
+pub(super) fn is_digest(error: &TransferError) -> bool {
+    matches!(error.code.as_str(), "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch")
+}
+
+/// A source object answered that it does not exist.
+fn is_gone(error: &TransferError) -> bool {
+    error.side == Side::Source && matches!(error.code.as_str(), "NoSuchKey" | "NotFound" | "NoSuchVersion")
+}
+
+impl<J: Journal> Copier<J> {
+    /// Copies an object. When it changes under the copy, what was written of it is given up and the new generation is copied, up
+    /// to three times. Dropping the future stops the copy; parts that were sent are continued by the next copy of the key.
+    ///
+    /// # Errors
+    /// See [`CopyError`].
+    pub async fn copy(&self, request: CopyRequest<'_>) -> Result<Copied, CopyError> {
+        let mut entry = request.entry.clone();
+        if entry.etag.as_str().is_empty() {
+            // Some listings have no ETags; without one a copy could not be pinned.
+            entry = self.current(entry).await?;
+        }
+        let mut generations = 0;
+        loop {
+            let result = if entry.size <= SINGLE {
+                self.single(&entry, request.destination_key, request.progress).await.map_err(CopyError::from)
+            } else {
+                self.multipart(&entry, request.destination_key, request.progress).await
+            };
+            let error = match result {
+                Err(CopyError::Failed(error)) if error.class == FailureClass::Changed && error.side == Side::Source => error,
+                other => return other,
+            };
+            generations += 1;
+            if generations > GENERATIONS {
+                return Err(error.into());
+            }
+            tracing::debug!(key = ?entry.key, code = %error.code, "source object changed under the copy");
+            entry = self.current(entry).await?;
+        }
+    }
+
+    /// The object as it is now.
+    async fn current(&self, entry: Entry) -> Result<Entry, CopyError> {
+        let info = match self.source.head(&entry.key, None).await {
+            Ok(info) => info,
+            Err(error) if is_gone(&error) => return Err(CopyError::Vanished),
+            Err(error) => return Err(error.into()),
+        };
+        if info.etag.as_str().is_empty() {
+            let message = "the store gives no ETag for the object, so that its bytes cannot be pinned to one generation";
+            return Err(TransferError::new(FailureClass::Permanent, Side::Source, "HeadObject", "NoETag", message).into());
+        }
+        let class = info.class.unwrap_or_default();
+        Ok(Entry { size: info.size, etag: info.etag, modified: info.modified, class, ..entry })
+    }
+
+    /// What the destination object gets besides its bytes. Asks for tags only if there are any.
+    pub(super) async fn creation(&self, key: &str, info: &ObjectInfo) -> Result<Creation, TransferError> {
+        let tags = if self.options.tags && info.tags > 0 { self.source.tags(key).await? } else { Vec::new() };
+        Ok(Creation::of(info, &tags, &self.target, &self.options))
+    }
+
+    /// By one PutObject: GET and PUT, nothing else, unless there are tags.
+    async fn single(&self, entry: &Entry, key: &str, progress: &ItemProgress) -> Result<Copied, TransferError> {
+        progress.begin(entry.size, 1);
+        let _held = self.budget.take(entry.size).await;
+        let mut refused: Option<Md5Sum> = None;
+        let mut reads = 0;
+        loop {
+            self.bandwidth.take(entry.size).await;
+            let got = self.source.get(&entry.key, &entry.etag, entry.size).await?;
+            reads += 1;
+            let mut plan = SinglePlan::of(&entry.etag, got.info.opaque_etag, got.info.checksum);
+            if let (SinglePlan::PassMd5(announced), Some(before)) = (plan, refused) {
+                // The destination did not get what the ETag says. The same bytes twice: the ETag is no MD5 of them.
+                let now = verify::sums(&got.body, true, None).await.md5;
+                if now == Some(before) && before != announced {
+                    plan = SinglePlan::Compute;
+                }
+            }
+            match self.write(entry, key, &got, plan).await {
+                Ok(put) => {
+                    progress.add(entry.size);
+                    return Ok(Copied {
+                        size: entry.size,
+                        source_etag: entry.etag.clone(),
+                        destination_etag: put.etag,
+                        verified: plan.word(),
+                        bytes_sent: entry.size,
+                    });
+                }
+                Err(error) if (is_digest(&error) || error.code == "DigestMismatch") && reads < READS => {
+                    tracing::debug!(key = ?entry.key, code = %error.code, "read again");
+                    refused = verify::sums(&got.body, true, None).await.md5;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes received bytes, after the checks that can be made before.
+    async fn write(&self, entry: &Entry, key: &str, got: &Got, plan: SinglePlan) -> Result<Put, TransferError> {
+        let creation = self.creation(&entry.key, &got.info).await?;
+        // A checksum header is a risk at other stores: several answer 400 to it.
+        let forwarded = match plan {
+            SinglePlan::Checksum(stored) if self.destination.provider() == "aws" => Some(stored),
+            _ => None,
+        };
+        let md5 = match plan {
+            SinglePlan::PassMd5(md5) => Some(md5),
+            SinglePlan::Checksum(stored) => {
+                let sums = verify::sums(&got.body, forwarded.is_none(), Some(stored.crc)).await;
+                if sums.crc != Some(stored.value) {
+                    return Err(mismatch(Side::Source, "GetObject", "the bytes received do not have the checksum the source has stored"));
+                }
+                sums.md5
+            }
+            SinglePlan::Compute => verify::sums(&got.body, true, None).await.md5,
+        };
+        let put = self.destination.put(key, &got.body, &creation, md5.as_ref(), forwarded.as_ref()).await?;
+        if let Some(md5) = md5.filter(|md5| !put.opaque_etag && verify::contradicts(&put.etag, md5)) {
+            let message = format!("sent bytes with the MD5 {}, the store has an object with the ETag {}", md5.hex(), put.etag);
+            return Err(mismatch(Side::Destination, "PutObject", message));
+        }
+        Ok(put)
+    }
+}
+
+/// Bytes that are not what they should be. Reading and sending them again may help.
+pub(super) fn mismatch(side: Side, operation: &'static str, message: impl Into<String>) -> TransferError {
+    TransferError::new(FailureClass::Transient, side, operation, "DigestMismatch", message)
+}

@@ -1,0 +1,211 @@
+//! What is known of each store: the profiles of config/providers.toml.
+
+use std::{collections::BTreeMap, fmt, sync::LazyLock};
+
+use dth_proto::{
+    document::{BadDocument, Document, Table, suggestion},
+    spec::Store,
+};
+
+const FILE: &str = "providers.toml";
+const TEXT: &str = include_str!("../../../config/providers.toml");
+
+/// Whether a store lists keys in byte order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ByteOrder {
+    /// It says so.
+    Yes,
+    /// It does not: its listings are sorted on disk.
+    No,
+    /// Nobody knows: its listings are checked as they come.
+    Unknown,
+}
+
+/// One store's dialect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// As task files name it.
+    pub name: String,
+    /// As its maker calls it.
+    pub title: String,
+    /// Bucket in the path instead of in the host name, unless the task says otherwise.
+    pub path_style: bool,
+    /// Order of listings.
+    pub lists_in_byte_order: ByteOrder,
+    /// The ETag of an object from a single, unencrypted PUT is its MD5.
+    pub etag_is_md5: bool,
+    endpoint: Option<String>,
+}
+
+/// A task names a store that has no profile.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UnknownProvider(String);
+
+impl Profile {
+    /// The endpoint URL of a region. `None`: the SDK finds it (aws), the task must name it (stores that everyone runs
+    /// themselves), or it depends on the region and there is none.
+    #[must_use]
+    pub fn endpoint(&self, region: Option<&str>) -> Option<String> {
+        let template = self.endpoint.as_deref()?;
+        match region {
+            Some(region) => Some(template.replace(REGION, region)),
+            None => (!template.contains(REGION)).then(|| template.to_owned()),
+        }
+    }
+}
+
+impl Profile {
+    /// What a task says of a store, with what the profile knows filled in: endpoint, and how the bucket is addressed.
+    #[must_use]
+    pub fn complete(&self, store: &Store) -> Store {
+        let mut store = store.clone();
+        if store.endpoint.is_none() {
+            store.endpoint = self.endpoint(store.region.as_deref());
+        }
+        let bare = store.endpoint.as_deref().is_some_and(has_no_name);
+        store.path_style = store.path_style.or(Some(self.path_style || bare));
+        store
+    }
+}
+
+/// An address without a name cannot carry a bucket's name in front.
+#[must_use]
+pub fn has_no_name(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("://").map_or(endpoint, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or(rest);
+    let host = host.rsplit_once(':').filter(|(_, port)| port.bytes().all(|b| b.is_ascii_digit())).map_or(host, |(host, _)| host);
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok()
+}
+
+const REGION: &str = "{region}";
+
+static PROFILES: LazyLock<BTreeMap<String, Profile>> = LazyLock::new(|| {
+    // the file is part of the program, and a test reads it
+    read(FILE, TEXT).expect("the embedded providers.toml is good")
+});
+
+/// The profile of a provider, by the name in task files.
+///
+/// # Errors
+/// [`UnknownProvider`] with the nearest name, or all of them.
+pub fn find(name: &str) -> Result<&'static Profile, UnknownProvider> {
+    PROFILES.get(name).ok_or_else(|| {
+        let names: Vec<&str> = PROFILES.keys().map(String::as_str).collect();
+        UnknownProvider(format!("{name:?} is not a known provider{}", suggestion(name, &names, "use \"other\" or one of ")))
+    })
+}
+
+/// All profiles, by name.
+pub fn all() -> impl Iterator<Item = &'static Profile> {
+    PROFILES.values()
+}
+
+fn read(file: &str, text: &str) -> Result<BTreeMap<String, Profile>, BadDocument> {
+    Document::parse(file, text, |root| {
+        root.tables("provider", profile).into_iter().flatten().map(|profile| (profile.name.clone(), profile)).collect()
+    })
+}
+
+/// `None`: something is missing, and reported.
+fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
+    let title = table.required("title", "what its maker calls it");
+    let path_style = required(table, "path_style", Table::flag);
+    let lists_in_byte_order = required(table, "lists_in_byte_order", |table, key| {
+        table.choice(key, &[("yes", ByteOrder::Yes), ("no", ByteOrder::No), ("unknown", ByteOrder::Unknown)])
+    });
+    let etag_is_md5 = required(table, "etag_is_md5", Table::flag);
+    let endpoint = table.parsed::<Template>("endpoint").map(|template| template.0);
+    Some(Profile {
+        name: name.to_owned(),
+        title: title?,
+        path_style: path_style?,
+        lists_in_byte_order: lists_in_byte_order?,
+        etag_is_md5: etag_is_md5?,
+        endpoint,
+    })
+}
+
+fn required<'a, 'i, T>(table: &mut Table<'a, 'i>, key: &str, get: impl FnOnce(&mut Table<'a, 'i>, &str) -> Option<T>) -> Option<T> {
+    if !table.has(key) {
+        table.problem(None, format!("{key} is missing: every profile states it"));
+    }
+    get(table, key)
+}
+
+/// An https URL without a path in which `{region}` may stand.
+struct Template(String);
+
+impl std::str::FromStr for Template {
+    type Err = BadTemplate;
+    fn from_str(text: &str) -> Result<Self, BadTemplate> {
+        let host = text.strip_prefix("https://").map(|host| host.replacen(REGION, "region", 1));
+        let good = host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-'));
+        if good { Ok(Self(text.to_owned())) } else { Err(BadTemplate(text.to_owned())) }
+    }
+}
+
+struct BadTemplate(String);
+
+impl fmt::Display for BadTemplate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not an endpoint: write it like https://s3.{REGION}.example.com", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_file_is_good() {
+        let profiles = read(FILE, TEXT).unwrap_or_else(|bad| panic!("{bad}"));
+        assert!(profiles.len() > 30);
+        assert_eq!(all().count(), profiles.len());
+    }
+
+    #[test]
+    fn what_the_engine_relies_on_is_stated() {
+        let aws = find("aws").expect("known");
+        assert_eq!((aws.path_style, aws.lists_in_byte_order, aws.etag_is_md5), (false, ByteOrder::Yes, true));
+        let seaweedfs = find("seaweedfs").expect("known");
+        assert_eq!((seaweedfs.path_style, seaweedfs.lists_in_byte_order, seaweedfs.etag_is_md5), (true, ByteOrder::No, true));
+        let other = find("other").expect("known");
+        assert_eq!((other.path_style, other.lists_in_byte_order, other.etag_is_md5), (true, ByteOrder::Unknown, false));
+    }
+
+    #[test]
+    fn endpoints_follow_the_region() {
+        for (name, region, wanted) in [
+            ("aws", Some("us-east-1"), None),
+            ("minio", None, None),
+            ("aliyun-oss", Some("cn-hangzhou"), Some("https://oss-cn-hangzhou.aliyuncs.com")),
+            ("aliyun-oss", None, None),
+            ("google-gcs", None, Some("https://storage.googleapis.com")),
+            ("google-gcs", Some("europe-west1"), Some("https://storage.googleapis.com")),
+        ] {
+            assert_eq!(find(name).expect("known").endpoint(region).as_deref(), wanted, "{name} {region:?}");
+        }
+    }
+
+    #[test]
+    fn unknown_names_get_the_nearest() {
+        let error = find("aliyun-os").expect_err("a letter is missing").to_string();
+        assert_eq!(error, "\"aliyun-os\" is not a known provider: did you mean \"aliyun-oss\"?");
+        let error = find("zzzzzzzzzzzz").expect_err("nothing like it").to_string();
+        assert!(error.contains("use \"other\" or one of ") && error.contains("tencent-cos"), "{error}");
+    }
+
+    #[test]
+    fn all_mistakes_of_a_file_are_told() {
+        let text = "[provider.a]\ntitle = 'A'\npath_style = 1\nlists_in_byte_order = 'maybe'\nendpoint = 'http://a/{x}'\nspeed = 9\n";
+        let bad = read("p.toml", text).expect_err("five mistakes");
+        let lines = bad.lines();
+        assert_eq!(lines.len(), 5, "{bad}");
+        for wanted in
+            ["path_style must be true or false", "\"maybe\"", "etag_is_md5 is missing", "is not an endpoint", "speed is not a known key"]
+        {
+            assert!(lines.iter().any(|line| line.contains(wanted)), "{wanted:?} in {bad}");
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Both ends of a run: buckets, what is known of their stores, and the copier between them.
+
+use std::sync::Arc;
+
+use dth_proto::{
+    failure::Side,
+    spec::{S3Job, Store as StoreSpec, TaskSpec},
+};
+
+use super::{RunInput, job};
+use crate::{
+    s3::{
+        client::{Bucket, RequestCounters},
+        compare::CompareRules,
+        copy::Copier,
+        provider::{self, ByteOrder},
+        sorted::SortSettings,
+    },
+    store::{Store, upload::Uploads},
+    transfer::{resources::Resources, retry::RetryPolicy},
+};
+
+/// See the module.
+pub(super) struct Ends {
+    pub(super) source: Bucket,
+    pub(super) destination: Bucket,
+    pub(super) source_order: ByteOrder,
+    pub(super) destination_order: ByteOrder,
+    pub(super) rules: CompareRules,
+    pub(super) copier: Arc<Copier<Uploads>>,
+    pub(super) sort: SortSettings,
+    places: [String; 2],
+}
+
+impl Ends {
+    /// Opens both buckets; sends no request.
+    pub(super) async fn open(input: &RunInput, job: &S3Job) -> Result<Self, String> {
+        let counters = Arc::clone(&input.progress.requests);
+        Self::new(&input.store, &input.resources, input.uid, job, &input.record.spec, counters).await
+    }
+
+    async fn new(
+        store: &Store,
+        resources: &Resources,
+        uid: u64,
+        job: &S3Job,
+        spec: &TaskSpec,
+        counters: Arc<RequestCounters>,
+    ) -> Result<Self, String> {
+        let open = async |end: &StoreSpec, side: Side, requester_pays: bool| {
+            let profile = provider::find(&end.provider).map_err(|e| format!("{} provider: {e}", side.word()))?;
+            let credential = resources.credential(end.credential.as_deref()).await.map_err(|e| format!("{}: {e}", side.word()))?;
+            let bucket = Bucket::open(end, side, &credential, requester_pays, RetryPolicy::default(), Arc::clone(&counters)).await;
+            Ok::<_, String>((bucket.map_err(|e| format!("{}: {e}", side.word()))?, profile))
+        };
+        let (source, source_profile) = open(&job.source.store, Side::Source, job.source.requester_pays).await?;
+        let (destination, destination_profile) = open(&job.destination.store, Side::Destination, false).await?;
+        let places = [place(&source), place(&destination)];
+        let order = |profile: &provider::Profile, place: &str| match store.meta::<bool>(place) {
+            Ok(Some(true)) => ByteOrder::No,
+            _ => profile.lists_in_byte_order,
+        };
+        let copier = Arc::new(Copier {
+            source: source.clone(),
+            destination: destination.clone(),
+            target: job.destination.clone(),
+            options: job.options.clone(),
+            journal: Arc::new(Uploads::of(store, uid)),
+            budget: resources.budget.clone(),
+            bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth),
+            parts: resources.config().limits.parts as usize,
+        });
+        Ok(Self {
+            source_order: order(source_profile, &places[0]),
+            destination_order: order(destination_profile, &places[1]),
+            rules: CompareRules::between(source_profile, destination_profile, job.destination.encryption.as_ref()),
+            sort: SortSettings::new(store.dir().join("sort")),
+            source,
+            destination,
+            copier,
+            places,
+        })
+    }
+
+    /// From now on this side's listing is sorted; `false` when it already was.
+    pub(super) fn sort(&mut self, side: Side) -> bool {
+        let order = match side {
+            Side::Source => &mut self.source_order,
+            Side::Destination => &mut self.destination_order,
+        };
+        std::mem::replace(order, ByteOrder::No) != ByteOrder::No
+    }
+
+    /// The next run begins with this side sorted.
+    pub(super) fn remember_order(&self, store: &Store, side: Side) {
+        let place = match side {
+            Side::Source => &self.places[0],
+            Side::Destination => &self.places[1],
+        };
+        store.put_meta(place, &true);
+    }
+
+    pub(super) async fn abort_uploads(&self) -> Result<(), String> {
+        self.copier.abort_all().await.map(drop).map_err(|e| e.to_string())
+    }
+}
+
+/// Under which name a store's order is remembered.
+fn place(bucket: &Bucket) -> String {
+    format!("unordered {} {}", bucket.place(), bucket.name())
+}
+
+/// Aborts the uploads of a run that was ended without being continued.
+///
+/// # Errors
+/// When a bucket cannot be opened or an upload not be aborted, in words.
+pub async fn abort_uploads(store: &Store, resources: &Resources, uid: u64, spec: &TaskSpec) -> Result<(), String> {
+    Ends::new(store, resources, uid, job(spec), spec, Arc::default()).await?.abort_uploads().await
+}

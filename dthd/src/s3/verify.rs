@@ -1,0 +1,296 @@
+//! How it is known that the bytes at the destination are the source's.
+
+use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use crc_fast::CrcAlgorithm;
+use md5::{Digest, Md5};
+
+use super::object::ETag;
+
+/// Bodies up to this many bytes are hashed in place: moving them to another thread costs more.
+const IN_PLACE: usize = 256 * 1024;
+
+/// The MD5 of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Md5Sum(pub [u8; 16]);
+
+impl Md5Sum {
+    /// Computes it here.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Md5::digest(bytes).into())
+    }
+
+    /// The one an ETag is, when it has the form.
+    #[must_use]
+    pub fn from_etag(etag: &ETag) -> Option<Self> {
+        if !etag.looks_like_md5() {
+            return None;
+        }
+        let mut sum = [0; 16];
+        for (byte, pair) in sum.iter_mut().zip(etag.as_str().as_bytes().chunks_exact(2)) {
+            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        }
+        Some(Self(sum))
+    }
+
+    /// As in `Content-MD5` (RFC 1864).
+    #[must_use]
+    pub fn base64(&self) -> String {
+        BASE64.encode(self.0)
+    }
+
+    /// As in an ETag.
+    #[must_use]
+    pub fn hex(&self) -> String {
+        self.0.iter().map(|b| format!("{b:02x}")).collect()
+    }
+}
+
+/// The ETag S3 gives to an object made of parts with these MD5s: the MD5 of their concatenation, `-`, their number.
+#[must_use]
+pub fn multipart_etag(parts: &[Md5Sum]) -> ETag {
+    let mut md5 = Md5::new();
+    for part in parts {
+        md5.update(part.0);
+    }
+    ETag::new(&format!("{}-{}", Md5Sum(md5.finalize().into()).hex(), parts.len()))
+}
+
+/// A checksum algorithm whose value for a whole object follows from those of its parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Crc {
+    /// CRC-64/NVME, S3's default.
+    Crc64Nvme,
+    /// CRC-32/ISCSI.
+    Crc32c,
+    /// CRC-32/ISO-HDLC.
+    Crc32,
+}
+
+impl Crc {
+    /// As in `x-amz-checksum-…`.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Crc64Nvme => "crc64nvme",
+            Self::Crc32c => "crc32c",
+            Self::Crc32 => "crc32",
+        }
+    }
+
+    fn algorithm(self) -> CrcAlgorithm {
+        match self {
+            Self::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
+            Self::Crc32c => CrcAlgorithm::Crc32Iscsi,
+            Self::Crc32 => CrcAlgorithm::Crc32IsoHdlc,
+        }
+    }
+
+    fn width(self) -> usize {
+        if self == Self::Crc64Nvme { 8 } else { 4 }
+    }
+
+    /// The checksum of some bytes.
+    #[must_use]
+    pub fn of(self, bytes: &[u8]) -> u64 {
+        crc_fast::checksum(self.algorithm(), bytes)
+    }
+
+    /// The checksum of everything, from `(checksum, bytes)` of its parts in order.
+    #[must_use]
+    pub fn combine(self, parts: impl IntoIterator<Item = (u64, u64)>) -> u64 {
+        let empty = self.of(b"");
+        parts.into_iter().fold(empty, |sum, (part, len)| crc_fast::checksum_combine(self.algorithm(), sum, part, len))
+    }
+}
+
+/// A checksum over the whole object that the source has stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StoredChecksum {
+    /// Which.
+    pub crc: Crc,
+    /// Its value.
+    pub value: u64,
+}
+
+impl StoredChecksum {
+    /// Reads a header value: base64 of the big-endian checksum. Values over parts (`…-N`) are not over the whole object.
+    #[must_use]
+    pub fn parse(crc: Crc, text: &str) -> Option<Self> {
+        let bytes = BASE64.decode(text.trim()).ok().filter(|b| b.len() == crc.width())?;
+        Some(Self { crc, value: bytes.iter().fold(0, |value, byte| value << 8 | u64::from(*byte)) })
+    }
+
+    /// As in the header.
+    #[must_use]
+    pub fn base64(&self) -> String {
+        BASE64.encode(&self.value.to_be_bytes()[8 - self.crc.width()..])
+    }
+}
+
+/// What is computed over received bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sums {
+    /// Always there when asked for.
+    pub md5: Option<Md5Sum>,
+    /// Likewise.
+    pub crc: Option<u64>,
+}
+
+/// Computes what is asked for, away from the reactor when it takes long.
+pub async fn sums(bytes: &Bytes, md5: bool, crc: Option<Crc>) -> Sums {
+    let compute = move |bytes: &[u8]| Sums { md5: md5.then(|| Md5Sum::of(bytes)), crc: crc.map(|c| c.of(bytes)) };
+    if bytes.len() <= IN_PLACE || (!md5 && crc.is_none()) {
+        return compute(bytes);
+    }
+    let shared = bytes.clone();
+    match tokio::task::spawn_blocking(move || compute(&shared)).await {
+        Ok(sums) => sums,
+        // The runtime is going down: nobody else computes now.
+        Err(_) => compute(bytes),
+    }
+}
+
+/// How one PutObject is verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinglePlan {
+    /// The source's ETag is the MD5 of its bytes: it goes along as Content-MD5, and the destination refuses anything else.
+    PassMd5(Md5Sum),
+    /// The source has stored a checksum: received bytes are compared with it, then it (or the MD5 of the bytes) goes along.
+    Checksum(StoredChecksum),
+    /// Neither: the MD5 of the received bytes goes along.
+    Compute,
+}
+
+impl SinglePlan {
+    /// The best there is for a source object.
+    #[must_use]
+    pub fn of(etag: &ETag, opaque_etag: bool, checksum: Option<StoredChecksum>) -> Self {
+        match (Md5Sum::from_etag(etag).filter(|_| !opaque_etag), checksum) {
+            (Some(md5), _) => Self::PassMd5(md5),
+            (None, Some(checksum)) => Self::Checksum(checksum),
+            (None, None) => Self::Compute,
+        }
+    }
+
+    /// The method's name in the record of the item.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Self::PassMd5(_) => "content-md5",
+            Self::Checksum(stored) => match stored.crc {
+                Crc::Crc64Nvme => "checksum-crc64nvme",
+                Crc::Crc32c => "checksum-crc32c",
+                Crc::Crc32 => "checksum-crc32",
+            },
+            Self::Compute => "md5-in-flight",
+        }
+    }
+}
+
+/// The name of the method of a multipart upload.
+#[must_use]
+pub fn multipart_word(etags_agree: bool, checked: Option<Crc>) -> &'static str {
+    match (etags_agree, checked) {
+        (true, _) => "multipart-etag",
+        (false, Some(Crc::Crc64Nvme)) => "crc64nvme-combined",
+        (false, Some(Crc::Crc32c)) => "crc32c-combined",
+        (false, Some(Crc::Crc32)) => "crc32-combined",
+        (false, None) => "part-md5",
+    }
+}
+
+/// Stores whose ETag of a multipart object is known to be the one of [`multipart_etag`]; elsewhere it may be anything of that form.
+const MULTIPART_ETAG_AS_S3: [&str; 7] = ["aws", "backblaze-b2", "ceph", "google-gcs", "huawei-obs", "minio", "wasabi"];
+
+/// Whether the ETag of a completed upload shows that the store has assembled other parts than were sent.
+#[must_use]
+pub fn wrongly_assembled(provider: &str, found: &ETag, expected: &ETag) -> bool {
+    MULTIPART_ETAG_AS_S3.contains(&provider) && found.parts().is_some() && found.parts() == expected.parts() && found != expected
+}
+
+/// Whether an ETag that has the form of an MD5 says something else than `md5`. Other forms say nothing.
+#[must_use]
+pub fn contradicts(etag: &ETag, md5: &Md5Sum) -> bool {
+    etag.looks_like_md5() && !etag.as_str().eq_ignore_ascii_case(&md5.hex())
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn md5_in_all_its_forms() {
+        let sum = Md5Sum::of(b"hello");
+        assert_eq!(sum.hex(), "5d41402abc4b2a76b9719d911017c592");
+        assert_eq!(sum.base64(), "XUFAKrxLKna5cZ2REBfFkg==");
+        assert_eq!(Md5Sum::from_etag(&ETag::new("\"5D41402ABC4B2A76B9719D911017C592\"")), Some(sum));
+        assert_eq!(Md5Sum::from_etag(&ETag::new("5d41402abc4b2a76b9719d911017c592-1")), None);
+        assert!(contradicts(&ETag::new("00000000000000000000000000000000"), &sum));
+        assert!(!contradicts(&ETag::new("\"5D41402ABC4B2A76B9719D911017C592\""), &sum));
+        assert!(!contradicts(&ETag::new("opaque"), &sum));
+    }
+
+    #[test]
+    fn etag_of_parts() {
+        assert_eq!(multipart_etag(&[Md5Sum::of(b"a")]).as_str(), "b6ff9a06b7e20bcb2858c5b8ff744aea-1");
+        assert_eq!(multipart_etag(&[Md5Sum::of(b"a"), Md5Sum::of(b"b")]).as_str(), "96e024ba2074fe77e8e965ba43a704be-2");
+    }
+
+    /// The check values of the CRC catalogue for "123456789".
+    #[test]
+    fn checksums_in_headers() {
+        for (crc, value) in [(Crc::Crc64Nvme, 0xae8b_1486_0a79_9888), (Crc::Crc32c, 0xe306_9283), (Crc::Crc32, 0xcbf4_3926)] {
+            let stored = StoredChecksum { crc, value };
+            assert_eq!(crc.of(b"123456789"), value, "{crc:?}");
+            assert_eq!(StoredChecksum::parse(crc, &stored.base64()), Some(stored));
+        }
+        assert_eq!(StoredChecksum::parse(Crc::Crc32, "y/Q5Jg==").map(|s| s.value), Some(0xcbf4_3926));
+        assert_eq!(StoredChecksum::parse(Crc::Crc32, "y/Q5Jg==-3"), None);
+        assert_eq!(StoredChecksum::parse(Crc::Crc64Nvme, "y/Q5Jg=="), None);
+    }
+
+    #[test]
+    fn assembled_objects() {
+        let expected = multipart_etag(&[Md5Sum::of(b"a"), Md5Sum::of(b"b")]);
+        let other = multipart_etag(&[Md5Sum::of(b"b"), Md5Sum::of(b"a")]);
+        assert!(wrongly_assembled("aws", &other, &expected));
+        assert!(!wrongly_assembled("aws", &expected, &expected));
+        assert!(!wrongly_assembled("aliyun-oss", &other, &expected), "OSS computes it in another way");
+        assert!(!wrongly_assembled("aws", &ETag::new("5d41402abc4b2a76b9719d911017c592"), &expected), "SSE-KMS");
+    }
+
+    #[test]
+    fn plans() {
+        let md5 = ETag::new("5d41402abc4b2a76b9719d911017c592");
+        let stored = Some(StoredChecksum { crc: Crc::Crc32c, value: 1 });
+        for (etag, opaque, checksum, word) in [
+            (&md5, false, stored, "content-md5"),
+            (&md5, true, stored, "checksum-crc32c"),
+            (&md5, true, None, "md5-in-flight"),
+            (&ETag::new("5d41402abc4b2a76b9719d911017c592-2"), false, None, "md5-in-flight"),
+        ] {
+            assert_eq!(SinglePlan::of(etag, opaque, checksum).word(), word);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_checksum_follows_from_its_parts(bytes in proptest::collection::vec(any::<u8>(), 0..600), part in 1_usize..100) {
+            for crc in [Crc::Crc64Nvme, Crc::Crc32c, Crc::Crc32] {
+                let parts = bytes.chunks(part).map(|c| (crc.of(c), c.len() as u64));
+                prop_assert_eq!(crc.combine(parts), crc.of(&bytes));
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn large_bodies_are_hashed_elsewhere_with_the_same_result() {
+        let bytes = Bytes::from(vec![7; IN_PLACE + 1]);
+        let got = sums(&bytes, true, Some(Crc::Crc32)).await;
+        assert_eq!(got, Sums { md5: Some(Md5Sum::of(&bytes)), crc: Some(Crc::Crc32.of(&bytes)) });
+    }
+}

@@ -1,0 +1,117 @@
+//! Failed items in groups a person can act on: one group per class, code, side and operation, with what is likely wrong.
+
+use std::collections::BTreeMap;
+
+use dth_proto::failure::{FailureClass, FailureGroup, FailureItem, Side};
+
+/// Collects failed items; memory grows with the kinds of failure, not with their number.
+#[derive(Clone, Default)]
+pub struct Groups(BTreeMap<(FailureClass, String, Side, String), FailureGroup>);
+
+impl Groups {
+    /// Adds an item.
+    pub fn add(&mut self, item: &FailureItem) {
+        let key = (item.class, item.code.clone(), item.side, item.operation.clone());
+        let group = self.0.entry(key).or_insert_with(|| FailureGroup {
+            class: item.class,
+            code: item.code.clone(),
+            side: item.side,
+            operation: item.operation.clone(),
+            count: 0,
+            first: item.at,
+            last: item.at,
+            prefix: item.key.clone(),
+            message: item.message.clone(),
+            hint: hint(item.class, &item.code, item.side, &item.operation),
+        });
+        group.count += 1;
+        group.first = group.first.min(item.at);
+        group.last = group.last.max(item.at);
+        let shared = shared_prefix(&group.prefix, &item.key);
+        group.prefix.truncate(shared);
+    }
+
+    /// The groups, largest first.
+    #[must_use]
+    pub fn list(&self) -> Vec<FailureGroup> {
+        let mut groups: Vec<FailureGroup> = self.0.values().cloned().collect();
+        groups.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.code.cmp(&b.code)));
+        groups
+    }
+}
+
+/// Bytes of the common beginning, at a character boundary.
+fn shared_prefix(a: &str, b: &str) -> usize {
+    let differ = a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y);
+    differ.map_or_else(|| a.len().min(b.len()), |((at, _), _)| at)
+}
+
+/// What is likely wrong, and what to try.
+#[must_use]
+pub fn hint(class: FailureClass, code: &str, side: Side, operation: &str) -> Option<String> {
+    let who = side.word();
+    let right = match operation {
+        "ListObjectsV2" => "s3:ListBucket on the bucket",
+        "GetObject" | "HeadObject" => "s3:GetObject on the objects, and kms:Decrypt if they are encrypted with a KMS key",
+        "GetObjectTagging" => "s3:GetObjectTagging, or set tags = false",
+        "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
+            "s3:PutObject on the objects, and kms:GenerateDataKey if the bucket encrypts with a KMS key"
+        }
+        "PutObjectTagging" => "s3:PutObjectTagging, or set tags = false",
+        _ => "the right for this request",
+    };
+    let text = match (class, code) {
+        (_, "InvalidAccessKeyId" | "SignatureDoesNotMatch") => {
+            format!("likely the {who} credential is wrong: check the key id and the secret, and that it belongs to this store")
+        }
+        (_, "ExpiredToken" | "RequestExpired" | "TokenRefreshRequired") => {
+            format!("the {who} credential has expired: renew it, then retry")
+        }
+        (_, "RequestTimeTooSkewed") => "the clock of this machine is wrong: set it, then retry".to_owned(),
+        (FailureClass::Auth, _) => format!("likely the {who} credential lacks {right}: add it, then retry"),
+        (FailureClass::Throttled, _) => format!("the {who} is busier than it wants to be: retry later, or set limits.bandwidth"),
+        (FailureClass::Transient, _) => format!("trouble on the way to the {who}: retry; if it stays, look at the network between"),
+        (FailureClass::Changed, _) => "the object was overwritten while it was copied, several times: retry when it is at rest".to_owned(),
+        (_, "NoSuchBucket") => format!("the {who} bucket does not exist in this region, or has another name"),
+        (_, "KeyTooLongError" | "KeyTooLong") => {
+            "the key is longer than 1024 bytes with the destination prefix: use a shorter one".to_owned()
+        }
+        _ => return None,
+    };
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use dth_proto::time::Timestamp;
+
+    use super::*;
+
+    fn item(key: &str, code: &str, at: u64) -> FailureItem {
+        FailureItem {
+            key: key.to_owned(),
+            size: 1,
+            class: FailureClass::Auth,
+            code: code.to_owned(),
+            side: Side::Source,
+            operation: "GetObject".to_owned(),
+            message: "denied".to_owned(),
+            request_id: None,
+            tries: 1,
+            at: Timestamp(at),
+        }
+    }
+
+    #[test]
+    fn groups_have_counts_times_and_the_common_prefix() {
+        let mut groups = Groups::default();
+        for (key, code, at) in [("audit/ä1", "AccessDenied", 5), ("audit/ä2", "AccessDenied", 3), ("x", "KmsDenied", 9)] {
+            groups.add(&item(key, code, at));
+        }
+        let list = groups.list();
+        assert_eq!((list[0].count, list[0].first, list[0].last), (2, Timestamp(3), Timestamp(5)));
+        assert_eq!(list[0].prefix, "audit/ä");
+        assert!(list[0].hint.as_deref().is_some_and(|h| h.contains("s3:GetObject")));
+        assert_eq!(list[1].prefix, "x");
+    }
+}

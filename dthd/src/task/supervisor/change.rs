@@ -1,0 +1,194 @@
+//! Mutations: each is checked, carried out, made durable, and only then answered.
+
+use std::sync::Arc;
+
+use dth_proto::{
+    error::{ApiError, ErrorCode},
+    event::Level,
+    failure::FailureClass,
+    id::{RequestId, TaskName},
+    spec::TaskSpec,
+    view::{Action, RunOutcome, TaskView},
+};
+
+use super::{Supervisor, later};
+use crate::{
+    clock,
+    schedule::Schedule,
+    store::{RunKind, TaskPhase, TaskRecord},
+    task::{
+        admit::admit,
+        handle::{Change, not_found},
+        state::{Step, step},
+    },
+    transfer::Stop,
+};
+
+impl Supervisor {
+    pub(super) async fn change(&mut self, id: &RequestId, by: &str, change: Change) -> Result<TaskView, ApiError> {
+        let broken = |e: &dyn std::fmt::Display| ApiError::new(ErrorCode::Unavailable, e.to_string());
+        // a client that lost the answer asks again
+        if let Some(view) = self.store.answer(id).map_err(|e| broken(&e))? {
+            return Ok(view);
+        }
+        if let Some(why) = self.refusing() {
+            return Err(ApiError::new(ErrorCode::Unavailable, why));
+        }
+        let view = match change {
+            Change::Create { spec, start } => self.create(spec, start, by)?,
+            Change::Edit { name, spec } => self.edit(&name, spec, by)?,
+            Change::Clone { name, new } => {
+                let spec = TaskSpec { name: new, ..self.spec(&name)?.clone() };
+                self.create(spec, false, by)?
+            }
+            Change::Control { name, action } => self.control(&name, action, by).await?,
+            Change::Retry { name, class } => self.retry(&name, class, by)?,
+        };
+        self.store.put_answer(id, &view, clock::now());
+        self.store.writer().durable().await.map_err(|e| broken(&e))?;
+        Ok(view)
+    }
+
+    fn spec(&self, name: &TaskName) -> Result<&TaskSpec, ApiError> {
+        self.tasks.get(name).map(|t| &t.record.spec).ok_or_else(|| not_found(name))
+    }
+
+    fn create(&mut self, spec: TaskSpec, start: bool, by: &str) -> Result<TaskView, ApiError> {
+        let name = spec.name.clone();
+        if self.tasks.contains_key(&name) {
+            let message = format!("there is already a task {name}");
+            return Err(ApiError::new(ErrorCode::AlreadyExists, message).hint("choose another name, or change it with: dth edit"));
+        }
+        admit(&spec, &self.resources.config())?;
+        let uid = self.store.new_uid().map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
+        let now = clock::now();
+        let record = TaskRecord {
+            uid,
+            spec,
+            created_by: by.to_owned(),
+            created: now,
+            trigger_set: now,
+            phase: TaskPhase::Rest,
+            last_run: 0,
+            last_start: None,
+        };
+        self.store.put_task(&record);
+        self.add(record, None);
+        self.events.push(Level::Info, Some((&name, None)), format!("created by {by}"));
+        if start {
+            self.queue(&name, RunKind::Full, format!("manual by {by}"));
+            self.fill_slots();
+        }
+        self.row(&name)
+    }
+
+    fn edit(&mut self, name: &TaskName, spec: TaskSpec, by: &str) -> Result<TaskView, ApiError> {
+        self.spec(name)?;
+        if spec.name != *name {
+            let message = format!("the file defines {}, not {name}: a task keeps its name", spec.name);
+            return Err(ApiError::new(ErrorCode::Invalid, message).hint(format!("dth clone {name} {}", spec.name)));
+        }
+        admit(&spec, &self.resources.config())?;
+        if let Some(task) = self.tasks.get_mut(name) {
+            if task.record.spec.trigger != spec.trigger {
+                task.record.trigger_set = clock::now();
+                task.schedule = spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
+            }
+            task.record.spec = spec;
+            self.store.put_task(&task.record);
+        }
+        self.events.push(Level::Info, Some((name, None)), format!("edited by {by}"));
+        self.row(name)
+    }
+
+    async fn control(&mut self, name: &TaskName, action: Action, by: &str) -> Result<TaskView, ApiError> {
+        let task = self.tasks.get_mut(name).ok_or_else(|| not_found(name))?;
+        let next = step(task.situation(), action).map_err(|refusal| {
+            let message = format!("cannot {} {name}: it {}", action.word(), refusal.why);
+            ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
+        })?;
+        let run = task.run.as_ref().map(|r| r.run);
+        if next != Step::Nothing {
+            self.events.push(Level::Info, Some((name, run)), format!("{} by {by}", action.word()));
+        }
+        match next {
+            Step::Nothing => {}
+            Step::Queue => self.queue(name, RunKind::Full, format!("manual by {by}")),
+            Step::Requeue => self.set_phase(name, TaskPhase::Queued),
+            Step::Unqueue => self.set_phase(name, TaskPhase::Paused),
+            Step::Hold => self.set_phase(name, TaskPhase::Held),
+            Step::Release => {
+                task.record.trigger_set = clock::now();
+                self.set_phase(name, TaskPhase::Rest);
+            }
+            Step::Suspend => self.tell(name, Stop::Suspend),
+            Step::Cancel => self.tell(name, Stop::Cancel),
+            Step::Discard => self.discard(name, by),
+            Step::Remove => return self.remove(name).await,
+        }
+        self.fill_slots();
+        self.row(name)
+    }
+
+    fn set_phase(&mut self, name: &TaskName, phase: TaskPhase) {
+        if let Some(task) = self.tasks.get_mut(name) {
+            task.record.phase = phase;
+            self.store.put_task(&task.record);
+        }
+    }
+
+    fn tell(&mut self, name: &TaskName, stop: Stop) {
+        if let Some(active) = self.tasks.get(name).and_then(|t| t.active.as_ref()) {
+            active.stop.send_modify(|old| *old = later(*old, stop));
+        }
+    }
+
+    /// Ends a run that is not going. Its uploads are aborted by a run of the engine that does nothing else.
+    fn discard(&mut self, name: &TaskName, by: &str) {
+        let Some(task) = self.tasks.get_mut(name) else { return };
+        if let Some(run) = task.run.as_mut() {
+            run.outcome = Some(RunOutcome::Cancelled);
+            run.ended = Some(clock::now());
+            run.error = Some(format!("stopped by {by}"));
+            self.store.put_run(task.record.uid, run);
+            let (store, resources, uid, spec) = (self.store.clone(), Arc::clone(&self.resources), task.record.uid, run.spec.clone());
+            let (events, name) = (self.events.clone(), name.clone());
+            tokio::spawn(async move {
+                if let Err(error) = crate::s3::run::abort_uploads(&store, &resources, uid, &spec).await {
+                    events.push(Level::Warn, Some((&name, None)), format!("multipart uploads may be left behind: {error}"));
+                }
+            });
+        }
+        self.set_phase(name, TaskPhase::Rest);
+    }
+
+    async fn remove(&mut self, name: &TaskName) -> Result<TaskView, ApiError> {
+        let view = self.row(name)?;
+        if let Some(task) = self.tasks.remove(name) {
+            let removed = self.store.remove_task(task.record.uid).await;
+            removed.map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
+        }
+        self.lock_totals().remove(name);
+        self.board.remove(name);
+        Ok(view)
+    }
+
+    fn retry(&mut self, name: &TaskName, class: Option<FailureClass>, by: &str) -> Result<TaskView, ApiError> {
+        let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
+        step(task.situation(), Action::Start).map_err(|refusal| {
+            let message = format!("cannot retry {name}: it {}", refusal.why);
+            ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
+        })?;
+        let last = task.run.as_ref().filter(|run| run.tally.counters.failed > 0);
+        let failed = |run: &crate::store::RunRecord| run.failures.iter().any(|group| class.is_none_or(|c| c == group.class));
+        let Some(run) = last.filter(|run| failed(run)) else {
+            let of = class.map(|c| format!(" of class {c}")).unwrap_or_default();
+            let message = format!("there is nothing to retry: the last run of {name} has no failed items{of}");
+            return Err(ApiError::new(ErrorCode::Conflict, message));
+        };
+        let of = run.run;
+        self.queue(name, RunKind::Retry { of, class }, format!("retry of run {of} by {by}"));
+        self.fill_slots();
+        self.row(name)
+    }
+}

@@ -1,0 +1,316 @@
+//! What a run has done so far, shared by everything that works on it and everything that shows it.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use dth_proto::{
+    failure::{FailureGroup, FailureItem},
+    view::{Counters, InFlight},
+};
+
+use crate::{
+    s3::{client::RequestCounters, copy::ItemProgress},
+    store::record::{Tally, size_class},
+    task::failure::Groups,
+};
+
+/// What one task has done since the daemon started; counts up for good. What metrics are made of.
+#[derive(Debug, Default)]
+pub struct TaskTotals {
+    /// Bytes of objects copied.
+    pub bytes: AtomicU64,
+    /// Objects copied.
+    pub objects: AtomicU64,
+    /// Objects failed.
+    pub failed: AtomicU64,
+}
+
+impl TaskTotals {
+    /// One object of `size` bytes was copied.
+    pub fn add_copied(&self, size: u64) {
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.objects.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// One object was given up.
+    pub fn add_failed(&self) {
+        self.failed.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// The state of a run. The counters change under one lock, so that the accounting identity holds whenever they are read.
+pub struct Progress {
+    tally: Mutex<Live>,
+    failures: Mutex<Groups>,
+    in_flight: Mutex<HashMap<u64, Flying>>,
+    next_flight: AtomicU64,
+    /// Requests of this process.
+    pub requests: Arc<RequestCounters>,
+    /// Per task, for metrics.
+    pub totals: Arc<TaskTotals>,
+}
+
+struct Live {
+    tally: Tally,
+    listing_done: bool,
+    /// Requests and retries before this process.
+    earlier: (u64, u64),
+}
+
+struct Flying {
+    key: String,
+    size: u64,
+    item: Arc<ItemProgress>,
+}
+
+/// Removes an object from the list of those in flight when it goes.
+pub struct Flight {
+    progress: Arc<Progress>,
+    id: u64,
+    /// Written by the copy.
+    pub item: Arc<ItemProgress>,
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        lock(&self.progress.in_flight).remove(&self.id);
+    }
+}
+
+impl Progress {
+    /// Continues from a checkpoint.
+    #[must_use]
+    pub fn new(tally: Tally, listing_done: bool, totals: Arc<TaskTotals>) -> Arc<Self> {
+        let earlier = (tally.counters.requests, tally.counters.retries);
+        Arc::new(Self {
+            tally: Mutex::new(Live { tally, listing_done, earlier }),
+            failures: Mutex::default(),
+            in_flight: Mutex::default(),
+            next_flight: AtomicU64::new(0),
+            requests: Arc::default(),
+            totals,
+        })
+    }
+
+    /// Starts counting again from a checkpoint (the listing has to be read again).
+    pub fn reset(&self, tally: Tally) {
+        let mut live = lock(&self.tally);
+        live.tally = tally;
+        live.listing_done = false;
+        *lock(&self.failures) = Groups::default();
+    }
+
+    /// An item was listed: it is pending now.
+    pub fn listed(&self, size: u64) {
+        let mut live = lock(&self.tally);
+        live.tally.list(size);
+        live.tally.counters.pending += 1;
+    }
+
+    /// A pending item is finished; `outcome` holds its counts without the listing.
+    pub fn finished(&self, outcome: &Tally) {
+        let mut live = lock(&self.tally);
+        live.tally.counters.pending = live.tally.counters.pending.saturating_sub(1);
+        live.tally.add(outcome);
+    }
+
+    /// An item was given up.
+    pub fn failed(&self, item: &FailureItem) {
+        lock(&self.failures).add(item);
+    }
+
+    /// Failed items in groups, largest first.
+    #[must_use]
+    pub fn failures(&self) -> Vec<FailureGroup> {
+        lock(&self.failures).list()
+    }
+
+    /// The listing of the source is complete.
+    pub fn listing_done(&self) {
+        lock(&self.tally).listing_done = true;
+    }
+
+    /// Whether the listing is complete.
+    #[must_use]
+    pub fn is_listing_done(&self) -> bool {
+        lock(&self.tally).listing_done
+    }
+
+    /// Everything counted, at one moment; requests included.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let live = lock(&self.tally);
+        let mut tally = live.tally.clone();
+        self.fill_requests(&mut tally.counters, live.earlier);
+        tally
+    }
+
+    /// The counters, at one moment; requests included.
+    #[must_use]
+    pub fn counters(&self) -> Counters {
+        let live = lock(&self.tally);
+        let mut counters = live.tally.counters;
+        self.fill_requests(&mut counters, live.earlier);
+        counters
+    }
+
+    fn fill_requests(&self, counters: &mut Counters, earlier: (u64, u64)) {
+        counters.requests = earlier.0 + self.requests.requests.load(Ordering::Relaxed);
+        counters.retries = earlier.1 + self.requests.retries.load(Ordering::Relaxed);
+    }
+
+    /// An object begins to be copied.
+    #[must_use]
+    pub fn fly(self: &Arc<Self>, key: &str, size: u64) -> Flight {
+        let id = self.next_flight.fetch_add(1, Ordering::Relaxed);
+        let item = Arc::new(ItemProgress::default());
+        lock(&self.in_flight).insert(id, Flying { key: key.to_owned(), size, item: Arc::clone(&item) });
+        Flight { progress: Arc::clone(self), id, item }
+    }
+
+    /// Bytes that destinations accepted in this process, parts of unfinished objects included: what rates are made of.
+    #[must_use]
+    pub fn moved(&self) -> u64 {
+        self.requests.sent.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of unfinished objects that the destination has already accepted.
+    #[must_use]
+    pub fn partial(&self) -> u64 {
+        lock(&self.in_flight).values().map(|f| f.item.bytes.load(Ordering::Relaxed).min(f.size)).sum()
+    }
+
+    /// The largest objects in flight, at most `limit`, and how many there are.
+    #[must_use]
+    pub fn in_flight(&self, limit: usize) -> (Vec<InFlight>, u64) {
+        let flying = lock(&self.in_flight);
+        let mut list: Vec<&Flying> = flying.values().collect();
+        list.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.key.cmp(&b.key)));
+        let shown = list.iter().take(limit).map(|f| InFlight {
+            key: f.key.clone(),
+            size: f.size,
+            done: f.item.bytes.load(Ordering::Relaxed).min(f.size),
+            parts: match f.item.parts_total.load(Ordering::Relaxed) {
+                0 | 1 => None,
+                total => Some((f.item.parts.load(Ordering::Relaxed), total)),
+            },
+        });
+        (shown.collect(), flying.len() as u64)
+    }
+}
+
+impl Tally {
+    /// Counts an item as listed.
+    pub fn list(&mut self, size: u64) {
+        self.counters.listed += 1;
+        self.counters.bytes_listed += size;
+        self.sizes[size_class(size)] += 1;
+        self.largest = self.largest.max(size);
+    }
+
+    /// Adds the counts of `other`.
+    pub fn add(&mut self, other: &Self) {
+        let (c, o) = (&mut self.counters, &other.counters);
+        c.listed += o.listed;
+        c.same += o.same;
+        c.copied += o.copied;
+        c.skipped += o.skipped;
+        c.deleted += o.deleted;
+        c.failed += o.failed;
+        c.pending += o.pending;
+        c.bytes_listed += o.bytes_listed;
+        c.bytes_done += o.bytes_done;
+        c.bytes_copied += o.bytes_copied;
+        c.requests += o.requests;
+        c.retries += o.retries;
+        add_map(&mut self.skipped, &other.skipped);
+        add_map(&mut self.verified, &other.verified);
+        for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
+            *mine += theirs;
+        }
+        self.largest = self.largest.max(other.largest);
+    }
+
+    /// One item found the same.
+    #[must_use]
+    pub fn same(size: u64) -> Self {
+        Self::of(Counters { same: 1, bytes_done: size, ..Counters::default() })
+    }
+
+    /// One item copied and verified.
+    #[must_use]
+    pub fn copied(size: u64, verified: &str) -> Self {
+        let counters = Counters { copied: 1, bytes_done: size, bytes_copied: size, ..Counters::default() };
+        Self { verified: BTreeMap::from([(verified.to_owned(), 1)]), ..Self::of(counters) }
+    }
+
+    /// One item skipped by a rule.
+    #[must_use]
+    pub fn skipped(size: u64, rule: &str) -> Self {
+        let counters = Counters { skipped: 1, bytes_done: size, ..Counters::default() };
+        Self { skipped: BTreeMap::from([(rule.to_owned(), 1)]), ..Self::of(counters) }
+    }
+
+    /// One item given up.
+    #[must_use]
+    pub fn failed(size: u64) -> Self {
+        Self::of(Counters { failed: 1, bytes_done: size, ..Counters::default() })
+    }
+
+    fn of(counters: Counters) -> Self {
+        Self { counters, ..Self::default() }
+    }
+}
+
+fn add_map(mine: &mut BTreeMap<String, u64>, theirs: &BTreeMap<String, u64>) {
+    for (key, count) in theirs {
+        match mine.get_mut(key) {
+            Some(sum) => *sum += count,
+            None => drop(mine.insert(key.clone(), *count)),
+        }
+    }
+}
+
+/// The values behind these locks are plain numbers: they are whole also when a holder panicked.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_identity_holds_after_every_step() {
+        let progress = Progress::new(Tally::default(), false, Arc::default());
+        let outcomes = [Tally::same(5), Tally::copied(7, "content-md5"), Tally::skipped(9, "excluded"), Tally::failed(11)];
+        for outcome in &outcomes {
+            progress.listed(outcome.counters.bytes_done);
+            assert!(progress.counters().balanced());
+        }
+        for outcome in &outcomes {
+            progress.finished(outcome);
+            assert!(progress.counters().balanced());
+        }
+        let counters = progress.counters();
+        assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (4, 0, 32, 7));
+        assert_eq!(progress.tally().skipped["excluded"], 1);
+    }
+
+    #[test]
+    fn flights_end_when_they_are_dropped() {
+        let progress = Progress::new(Tally::default(), false, Arc::default());
+        let small = progress.fly("small", 1);
+        let large = progress.fly("large", 9);
+        large.item.bytes.store(4, Ordering::Relaxed);
+        let (shown, count) = progress.in_flight(1);
+        assert_eq!((shown[0].key.as_str(), shown[0].done, count), ("large", 4, 2));
+        drop((small, large));
+        assert_eq!(progress.in_flight(1).1, 0);
+    }
+}

@@ -1,0 +1,53 @@
+//! moto as a fixture: an independent S3 and CloudWatch in Python.
+
+use std::{process::Command, time::Duration};
+
+use tempfile::TempDir;
+
+use crate::{client, installed, port, process::Process, wait::eventually};
+
+/// A running moto server; ends when dropped. It accepts any keys.
+#[derive(Debug)]
+pub struct Moto {
+    port: u16,
+    process: Process,
+    // dropped after the process
+    _folder: TempDir,
+}
+
+impl Moto {
+    /// Starts a server and waits until it answers.
+    ///
+    /// # Panics
+    /// When it is not installed, does not start, or is not ready within two minutes; with its log.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let [port] = port::free().expect("a free port");
+        let mut command = Command::new(installed::from_venv("moto_server"));
+        command.args(["-H", "127.0.0.1", "-p", &port.to_string()]).current_dir(folder.path());
+        let process = Process::start(&mut command, &folder.path().join("moto.log")).expect("moto starts");
+        let moto = Self { port, process, _folder: folder };
+        let s3 = moto.client();
+        let what = format!("moto is ready on port {port}");
+        eventually(&what, Duration::from_mins(2), || async { s3.list_buckets().send().await.ok() }).await;
+        moto
+    }
+
+    /// `http://127.0.0.1:PORT`, for every service.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// An S3 client.
+    #[must_use]
+    pub fn client(&self) -> aws_sdk_s3::Client {
+        client::s3(&self.endpoint(), Some(("moto", "moto")))
+    }
+
+    /// What the server has logged.
+    #[must_use]
+    pub fn log(&self) -> String {
+        self.process.log()
+    }
+}

@@ -1,0 +1,81 @@
+//! How often each request came, and how many bytes it carried.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+};
+
+use super::{operation::Operation, route::Call};
+
+/// The requests a server has received so far, those struck by a fault included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    counts: BTreeMap<(Operation, String), u64>,
+    parts: BTreeMap<(String, u32), u64>,
+    /// Bytes of request bodies.
+    pub bytes_in: u64,
+    /// Bytes of answers, as far as they were announced.
+    pub bytes_out: u64,
+}
+
+impl Requests {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// Those of one operation.
+    #[must_use]
+    pub fn of(&self, operation: Operation) -> u64 {
+        self.counts.iter().filter(|((op, _), _)| *op == operation).map(|(_, count)| count).sum()
+    }
+
+    /// Those of one operation for one key (empty for operations on a bucket).
+    #[must_use]
+    pub fn of_key(&self, operation: Operation, key: &str) -> u64 {
+        self.counts.get(&(operation, key.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// How often each part of an object was sent, by part number.
+    #[must_use]
+    pub fn parts(&self, key: &str) -> BTreeMap<u32, u64> {
+        let of_key = self.parts.iter().filter(|((of, _), _)| of == key);
+        of_key.map(|((_, number), count)| (*number, *count)).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counter(Mutex<Requests>);
+
+impl Counter {
+    fn with<T>(&self, f: impl FnOnce(&mut Requests) -> T) -> T {
+        f(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub fn request(&self, call: &Call) {
+        let part = call.query.get("partNumber").and_then(|text| text.parse().ok()).filter(|_| call.operation == Operation::UploadPart);
+        self.with(|requests| {
+            *requests.counts.entry((call.operation, call.key.clone())).or_default() += 1;
+            if let Some(number) = part {
+                *requests.parts.entry((call.key.clone(), number)).or_default() += 1;
+            }
+        });
+    }
+
+    pub fn received(&self, bytes: u64) {
+        self.with(|requests| requests.bytes_in += bytes);
+    }
+
+    pub fn answered(&self, bytes: u64) {
+        self.with(|requests| requests.bytes_out += bytes);
+    }
+
+    pub fn snapshot(&self) -> Requests {
+        self.with(|requests| requests.clone())
+    }
+
+    pub fn reset(&self) {
+        self.with(|requests| *requests = Requests::default());
+    }
+}

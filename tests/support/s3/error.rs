@@ -1,0 +1,78 @@
+//! The errors of S3: status, code, message.
+
+use std::fmt;
+
+use hyper::StatusCode;
+
+/// An answer that is an error, as S3 words it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S3Error {
+    /// HTTP status.
+    pub status: StatusCode,
+    /// S3's code.
+    pub code: &'static str,
+    /// For people.
+    pub message: String,
+}
+
+impl fmt::Display for S3Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}: {}", self.status.as_u16(), self.code, self.message)
+    }
+}
+
+impl std::error::Error for S3Error {}
+
+macro_rules! errors {
+    ($($name:ident $status:ident $code:literal $message:literal;)*) => {
+        impl S3Error {
+            $(#[doc = $message] pub(super) fn $name() -> Self { Self::new(StatusCode::$status, $code, $message) })*
+        }
+    };
+}
+
+errors! {
+    access_denied FORBIDDEN "AccessDenied" "Access Denied";
+    invalid_access_key FORBIDDEN "InvalidAccessKeyId" "The AWS Access Key Id you provided does not exist in our records.";
+    no_such_bucket NOT_FOUND "NoSuchBucket" "The specified bucket does not exist";
+    no_such_key NOT_FOUND "NoSuchKey" "The specified key does not exist.";
+    no_such_upload NOT_FOUND "NoSuchUpload" "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
+    key_too_long BAD_REQUEST "KeyTooLongError" "Your key is too long";
+    invalid_uri BAD_REQUEST "InvalidURI" "Couldn't parse the specified URI.";
+    invalid_range RANGE_NOT_SATISFIABLE "InvalidRange" "The requested range is not satisfiable";
+    invalid_part_number RANGE_NOT_SATISFIABLE "InvalidPartNumber" "The requested partnumber is not satisfiable";
+    precondition_failed PRECONDITION_FAILED "PreconditionFailed" "At least one of the pre-conditions you specified did not hold";
+    not_modified NOT_MODIFIED "NotModified" "Not Modified";
+    invalid_digest BAD_REQUEST "InvalidDigest" "The Content-MD5 you specified is not valid.";
+    incomplete_body BAD_REQUEST "IncompleteBody" "You did not provide the number of bytes specified by the Content-Length HTTP header";
+    malformed_xml BAD_REQUEST "MalformedXML" "The XML you provided was not well-formed or did not validate against our published schema";
+    invalid_part BAD_REQUEST "InvalidPart" "One or more of the specified parts could not be found. The part might not have been uploaded, or the specified entity tag might not have matched the part's entity tag.";
+    invalid_part_order BAD_REQUEST "InvalidPartOrder" "The list of parts was not in ascending order. Parts list must be specified in order by part number.";
+    entity_too_small BAD_REQUEST "EntityTooSmall" "Your proposed upload is smaller than the minimum allowed object size.";
+    bucket_not_empty CONFLICT "BucketNotEmpty" "The bucket you tried to delete is not empty";
+    bucket_owned CONFLICT "BucketAlreadyOwnedByYou" "Your previous request to create the named bucket succeeded and you already own it.";
+    invalid_tag BAD_REQUEST "InvalidTag" "The tags are not valid: at most 10, each key once";
+    slow_down SERVICE_UNAVAILABLE "SlowDown" "Please reduce your request rate.";
+    internal INTERNAL_SERVER_ERROR "InternalError" "We encountered an internal error. Please try again.";
+}
+
+impl S3Error {
+    fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    /// An argument that breaks its rule.
+    pub(super) fn invalid_argument(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+    }
+
+    /// The body is not what `header` says.
+    pub(super) fn bad_digest(header: &str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "BadDigest", format!("The {header} you specified did not match what we received."))
+    }
+
+    /// A part of S3 that this server does not have.
+    pub(super) fn not_implemented(what: &str) -> Self {
+        Self::new(StatusCode::NOT_IMPLEMENTED, "NotImplemented", format!("{what} is not implemented"))
+    }
+}

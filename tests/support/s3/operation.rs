@@ -1,0 +1,37 @@
+//! The operations of S3 that the server knows, by the names AWS gives them.
+
+use std::fmt;
+
+macro_rules! operations {
+    ($($name:ident)*) => {
+        /// An operation, named as in the S3 API reference.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[expect(missing_docs, reason = "the names are those of the S3 API reference")]
+        pub enum Operation { $($name),* }
+
+        impl Operation {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name),*];
+
+            /// The name.
+            #[must_use]
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name)),* }
+            }
+        }
+    };
+}
+
+operations! {
+    ListBuckets HeadBucket CreateBucket DeleteBucket GetBucketLocation
+    ListObjectsV2 ListObjects ListMultipartUploads
+    GetObject HeadObject PutObject CopyObject DeleteObject DeleteObjects
+    GetObjectTagging PutObjectTagging DeleteObjectTagging
+    CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}

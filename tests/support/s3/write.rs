@@ -1,0 +1,175 @@
+//! `PutObject`, `CopyObject`, `DeleteObject(s)` and what an upload shares with them: attributes and conditions.
+
+use std::sync::Arc;
+
+use hyper::StatusCode;
+use jiff::Timestamp;
+
+use super::{
+    digest::{self, Algorithm, Checksum},
+    error::S3Error,
+    list::iso_time,
+    read,
+    reply::Reply,
+    route::{Call, decode},
+    store::{Attributes, Buckets, Object},
+    tagging,
+    xml::{self, Xml},
+};
+
+/// Headers that S3 keeps and gives back.
+const KEPT: [&str; 7] = [
+    "content-type",
+    "cache-control",
+    "content-encoding",
+    "content-disposition",
+    "content-language",
+    "expires",
+    "x-amz-website-redirect-location",
+];
+/// Most bytes of user metadata, names and values together (AWS).
+const MAX_METADATA: usize = 2_048;
+
+/// What a PUT or the start of an upload says about the object.
+pub(super) fn attributes(call: &Call) -> Result<Attributes, S3Error> {
+    let mut attributes = Attributes::default();
+    for name in KEPT {
+        let Some(value) = call.header(name) else { continue };
+        let value = if name == "content-encoding" { without_chunked(value) } else { value.to_owned() };
+        if !value.is_empty() {
+            attributes.headers.insert(name.to_owned(), value);
+        }
+    }
+    for (name, value) in &call.headers {
+        if let Some(name) = name.as_str().strip_prefix("x-amz-meta-") {
+            attributes.metadata.insert(name.to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned());
+        }
+    }
+    if attributes.metadata.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > MAX_METADATA {
+        return Err(S3Error::invalid_argument("Your metadata headers exceed the maximum allowed metadata size"));
+    }
+    if let Some(tags) = call.header("x-amz-tagging") {
+        attributes.tags = tagging::from_header(tags)?;
+    }
+    if let Some(class) = call.header("x-amz-storage-class") {
+        class.clone_into(&mut attributes.storage_class);
+    }
+    Ok(attributes)
+}
+
+/// `aws-chunked` is how the body travelled, not what it is.
+fn without_chunked(encoding: &str) -> String {
+    let kept: Vec<&str> = encoding.split(',').map(str::trim).filter(|word| *word != "aws-chunked").collect();
+    kept.join(",")
+}
+
+/// Conditional writes: `If-None-Match: *` and `If-Match`.
+pub(super) fn check_write_conditions(call: &Call, existing: Option<&Arc<Object>>) -> Result<(), S3Error> {
+    if call.header("if-none-match") == Some("*") && existing.is_some() {
+        return Err(S3Error::precondition_failed());
+    }
+    match (call.header("if-match"), existing) {
+        (Some(_), None) => Err(S3Error::no_such_key()),
+        (Some(list), Some(object)) if !read::etag_in(list, &object.etag) => Err(S3Error::precondition_failed()),
+        _ => Ok(()),
+    }
+}
+
+/// `aws_checksums`: add a CRC-64/NVME where the client sent nothing, as AWS does.
+pub(super) fn put(call: &Call, buckets: &mut Buckets, aws_checksums: bool) -> Result<Reply, S3Error> {
+    let attributes = attributes(call)?;
+    let mut checksums = call.checksums.clone();
+    if checksums.is_empty() && aws_checksums {
+        checksums.push(Algorithm::Crc64Nvme.of(&call.body));
+    }
+    let bucket = buckets.bucket(&call.bucket)?;
+    check_write_conditions(call, bucket.objects.get(&call.key))?;
+    let etag = digest::hex(&call.md5);
+    let mut reply = Reply::new(StatusCode::OK);
+    reply.set("etag", format_args!("\"{etag}\""));
+    set_checksums(&mut reply, &checksums);
+    let object = Object { data: call.body.clone(), etag, modified: Timestamp::now(), attributes, checksums, parts: Vec::new() };
+    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    Ok(reply)
+}
+
+pub(super) fn set_checksums(reply: &mut Reply, checksums: &[Checksum]) {
+    for sum in checksums {
+        reply.set(sum.algorithm.header(), &sum.value);
+        reply.set("x-amz-checksum-type", if sum.composite() { "COMPOSITE" } else { "FULL_OBJECT" });
+    }
+}
+
+/// The object that `x-amz-copy-source` names, when its conditions hold.
+pub(super) fn copy_source(call: &Call, buckets: &mut Buckets) -> Result<Arc<Object>, S3Error> {
+    let source = decode(call.header("x-amz-copy-source").unwrap_or_default())?;
+    let source = source.strip_prefix('/').unwrap_or(&source);
+    let (bucket, key) =
+        source.split_once('/').ok_or_else(|| S3Error::invalid_argument("Copy Source must mention the source bucket and key"))?;
+    let object = buckets.bucket(bucket)?.objects.get(key).cloned().ok_or_else(S3Error::no_such_key)?;
+    read::check_conditions(call, "x-amz-copy-source-", &object)?;
+    Ok(object)
+}
+
+pub(super) fn copy(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+    let replace = |name: &str| call.header(name) == Some("REPLACE");
+    let source = copy_source(call, buckets)?;
+    let asked = attributes(call)?;
+    let mut object = Object { modified: Timestamp::now(), etag: digest::md5_hex(&source.data), parts: Vec::new(), ..(*source).clone() };
+    if replace("x-amz-metadata-directive") {
+        (object.attributes.headers, object.attributes.metadata) = (asked.headers, asked.metadata);
+    }
+    if replace("x-amz-tagging-directive") {
+        object.attributes.tags = asked.tags;
+    }
+    object.attributes.storage_class = asked.storage_class;
+    // a checksum of part checksums says nothing about an object without parts
+    object.checksums.retain(|sum| !sum.composite());
+    let reply = Reply::xml(Xml::document("CopyObjectResult", |xml| {
+        xml.text("ETag", format_args!("\"{}\"", object.etag));
+        xml.text("LastModified", iso_time(object.modified));
+    }));
+    let bucket = buckets.bucket(&call.bucket)?;
+    check_write_conditions(call, bucket.objects.get(&call.key))?;
+    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    Ok(reply)
+}
+
+pub(super) fn delete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+    buckets.bucket(&call.bucket)?.objects.remove(&call.key);
+    Ok(Reply::new(StatusCode::NO_CONTENT))
+}
+
+/// At most 1,000 keys (AWS), with a digest of the body as AWS demands.
+pub(super) fn delete_many(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+    if call.checksums.is_empty() && call.header("content-md5").is_none() {
+        return Err(S3Error::invalid_argument("Missing required header for this request: Content-MD5 or a checksum"));
+    }
+    let body = call.body.to_bytes();
+    let text = std::str::from_utf8(&body).map_err(|_| S3Error::malformed_xml())?;
+    let objects = xml::elements(text, "Object");
+    let keys: Option<Vec<String>> = objects.iter().map(|object| xml::text(object, "Key")).collect();
+    let keys = keys.filter(|keys| (1..=1_000).contains(&keys.len())).ok_or_else(S3Error::malformed_xml)?;
+    let quiet = xml::text(text, "Quiet").as_deref() == Some("true");
+    let bucket = buckets.bucket(&call.bucket)?;
+    Ok(Reply::xml(Xml::document("DeleteResult", |xml| {
+        for key in &keys {
+            bucket.objects.remove(key);
+            if !quiet {
+                xml.element("Deleted", |xml| xml.text("Key", key));
+            }
+        }
+    })))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_of_travel_is_not_kept() {
+        for (sent, kept) in [("aws-chunked", ""), ("gzip, aws-chunked", "gzip"), ("aws-chunked,gzip", "gzip"), ("gzip", "gzip")] {
+            assert_eq!(without_chunked(sent), kept);
+        }
+    }
+}
