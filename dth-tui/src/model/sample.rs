@@ -1,0 +1,497 @@
+//! Models for tests: empty, typical, hostile.
+
+use std::collections::BTreeMap;
+
+use dth_proto::{
+    check::{CheckReply, CheckState, CheckStep},
+    event::{Event, EventsReply, Level},
+    failure::{FailureClass, FailureGroup, FailureItem, Side},
+    handshake::Welcome,
+    id::{Epoch, TaskName},
+    spec::{Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec},
+    time::Timestamp,
+    view::{Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunView, Severity, Summary, TaskDetail, TaskState, TaskView},
+};
+
+use super::{Confirm, Input, Link, Model, Overlay, Screen, when::Zone};
+
+/// Friday 2026-08-14 14:02:31 UTC.
+pub(crate) const NOW: Timestamp = Timestamp(1_786_716_151_000);
+/// Text that hurts careless screens: controls, escapes, bidi, combining, wide and zero-width characters.
+pub(crate) const NASTY: &str = "\x1b[31m\u{202e}a\u{301}\u{301}\u{301}\u{301}写真\u{200d}\tשלום\u{0}\u{9b}2J👩\u{fe0f}\n";
+
+pub(crate) fn name(text: &str) -> TaskName {
+    TaskName::new(text).expect("a task name")
+}
+
+/// No answer yet.
+pub(crate) fn empty() -> Model {
+    Model::new("unix:/run/dth/dthd.sock".to_owned(), false, (80, 24), NOW, Zone::utc())
+}
+
+fn welcome() -> Welcome {
+    Welcome { protocol: 1, name: "dthd/0.4.1".to_owned(), boot: "6f1c".to_owned(), user: "mli".to_owned(), role: "operator".to_owned() }
+}
+
+fn counters(listed: u64, copied: u64, failed: u64, bytes: u64, done: u64) -> Counters {
+    let same = listed / 100;
+    Counters {
+        listed,
+        same,
+        copied,
+        failed,
+        pending: listed - same - copied - failed,
+        bytes_listed: bytes,
+        bytes_done: done,
+        bytes_copied: done - done / 50,
+        requests: copied * 2,
+        retries: copied / 150,
+        ..Counters::default()
+    }
+}
+
+/// One task with a run.
+pub(crate) fn task(text: &str, state: TaskState, word: &str, rate: u64, percent: u64, failed: u64) -> TaskView {
+    let total = 310_000_000_000_000;
+    let going = state == TaskState::Running;
+    let run = RunView {
+        task: name(text),
+        run: 3,
+        outcome: None,
+        started: Some(Timestamp(NOW.0 - 223_200_000)),
+        ended: None,
+        duration_s: 223_200.0,
+        counters: counters(62_000_000, 62_000_000 / 1000 * percent, failed, total, total / 1000 * percent),
+        bytes_per_s: 598_000_000,
+        listing_done: true,
+        cause: "manual by mli".to_owned(),
+        error: None,
+    };
+    TaskView {
+        name: name(text),
+        engine: "s3".to_owned(),
+        state,
+        word: word.to_owned(),
+        from: format!("s3://acme-{text}-cn/raw/"),
+        to: format!("s3://acme-{text}-global/raw/"),
+        from_where: "cn-north-1".to_owned(),
+        to_where: "us-east-1".to_owned(),
+        labels: BTreeMap::new(),
+        trigger: "manual".to_owned(),
+        next_run: None,
+        run: (percent > 0).then_some(run),
+        live: going.then(|| Live {
+            rate,
+            rate_hour: rate - rate / 50,
+            objects_per_s: 137.2,
+            eta_s: (failed == 0).then_some(298_800),
+            stalled_s: None,
+        }),
+        note: String::new(),
+        created_by: "mli".to_owned(),
+        created: Timestamp(NOW.0 - 1_123_200_000),
+    }
+}
+
+fn spec() -> TaskSpec {
+    let store = |bucket: &str, region: &str, credential: &str| Store {
+        provider: "aws".to_owned(),
+        bucket: bucket.to_owned(),
+        region: Some(region.to_owned()),
+        credential: Some(credential.to_owned()),
+        ..Store::default()
+    };
+    TaskSpec {
+        name: name("photos-cn-to-global"),
+        description: String::new(),
+        labels: BTreeMap::new(),
+        job: Job::S3(S3Job {
+            source: S3Source {
+                store: store("acme-photos-cn", "cn-north-1", "cn-reader"),
+                prefix: "raw/".to_owned(),
+                requester_pays: false,
+            },
+            destination: S3Destination {
+                store: store("acme-photos-global", "us-east-1", "global-writer"),
+                prefix: "raw/".to_owned(),
+                storage_class: Some("INTELLIGENT_TIERING".to_owned()),
+                ..S3Destination::default()
+            },
+            options: S3Options::default(),
+        }),
+        limits: TaskLimits { bandwidth: "800MB/s".parse().ok() },
+        trigger: None,
+    }
+}
+
+fn phase(name: &str, done: u64, total: u64, unit: &str, rate: f64) -> Phase {
+    Phase { name: name.to_owned(), done, total, unit: unit.to_owned(), rate, finished: done == total }
+}
+
+fn history() -> History {
+    let wave = |i: u64| if (30..34).contains(&i) { None } else { Some(900_000_000 + i * 37_000_000 % 390_000_000) };
+    History {
+        until: NOW,
+        slot_s: 50.0,
+        bytes: (0..72).map(wave).collect(),
+        objects: (0..72).map(|i| wave(i).map(|b| b as f64 / 3e6)).collect(),
+        failed: vec![Some(0.0); 72],
+    }
+}
+
+fn group(class: FailureClass, code: &str, side: Side, operation: &str, count: u64) -> FailureGroup {
+    FailureGroup {
+        class,
+        code: code.to_owned(),
+        side,
+        operation: operation.to_owned(),
+        count,
+        first: Timestamp(NOW.0 - 1_320_000),
+        last: NOW,
+        prefix: "audit/2024/".to_owned(),
+        message: "User: arn:aws-cn:iam::4444:role/cn-reader is not authorized to perform: kms:Decrypt".to_owned(),
+        hint: Some("likely the key policy does not allow the role: add kms:Decrypt, then retry".to_owned()),
+    }
+}
+
+fn item(number: u32, of: &FailureGroup) -> FailureItem {
+    FailureItem {
+        key: format!("audit/2024/01/01/{number:06}.json.gz"),
+        size: 4_100_000,
+        class: of.class,
+        code: of.code.clone(),
+        side: of.side,
+        operation: of.operation.clone(),
+        message: of.message.clone(),
+        request_id: Some("7F0A91C2".to_owned()),
+        tries: 5,
+        at: NOW,
+    }
+}
+
+fn event(seq: u64, level: Level, task: Option<&str>, message: &str) -> Event {
+    Event { seq, at: Timestamp(NOW.0 - (20 - seq) * 61_000), level, task: task.map(name), run: Some(3), message: message.to_owned() }
+}
+
+/// Six tasks, one of them in trouble, on the overview.
+pub(crate) fn typical() -> Model {
+    let mut m = empty();
+    m.link = Link::Up { welcome: welcome(), rtt_ms: Some(310) };
+    m.info = Some(DaemonInfo {
+        version: "0.4.1".to_owned(),
+        protocol: 1,
+        epoch: Epoch("6f1c".to_owned()),
+        started: Timestamp(NOW.0 - 1_036_800_000),
+        host: "xfer-bj-01".to_owned(),
+        pid: 2211,
+        config_file: Some("/etc/dth/dthd.toml".to_owned()),
+        state_dir: "/var/lib/dth".to_owned(),
+        credentials: vec![("cn-reader".to_owned(), "file".to_owned()), ("global-writer".to_owned(), "profile".to_owned())],
+        memory: (5_900_000_000, 8_000_000_000),
+        metrics: None,
+        user: "mli".to_owned(),
+        role: "operator".to_owned(),
+        verdict: String::new(),
+    });
+    let mut tasks = vec![
+        task("photos-cn-to-global", TaskState::Running, "running", 612_000_000, 410, 0),
+        task("logs-2019..2024", TaskState::Running, "DEGRADED", 11_000_000, 772, 1_204),
+        task("ml-datasets", TaskState::Running, "running", 199_000_000, 39, 0),
+        task("warehouse-nightly", TaskState::Waiting, "waiting", 0, 0, 0),
+        task("cold-archive", TaskState::Paused, "paused", 0, 125, 0),
+        task("old-backup", TaskState::Idle, "done", 0, 1_000 - 10, 0),
+    ];
+    tasks[0].labels.insert("team".to_owned(), "photos".to_owned());
+    tasks[1].note = "AccessDenied on GetObject".to_owned();
+    tasks[2].run.as_mut().expect("a run").listing_done = false;
+    tasks[3].next_run = Some(Timestamp(NOW.0 + 43_049_000));
+    tasks[4].note = "by mli, 09:41".to_owned();
+    m.mirror.tasks = tasks.into_iter().map(|t| (t.name.clone(), t)).collect();
+    m.mirror.problems = vec![
+        Problem {
+            severity: Severity::Error,
+            text: "1,204 objects failed, AccessDenied on GetObject".to_owned(),
+            since: Timestamp(NOW.0 - 1_320_000),
+            task: Some(name("logs-2019..2024")),
+        },
+        Problem {
+            severity: Severity::Warning,
+            text: "credential \"global-writer\" expires in 38 min; refresh failed 2 times".to_owned(),
+            since: Timestamp(NOW.0 - 320_000),
+            task: None,
+        },
+    ];
+    m.mirror.summary = Summary {
+        ok: false,
+        verdict: "2 problems".to_owned(),
+        tasks: 6,
+        running: 3,
+        waiting: 1,
+        paused: 1,
+        counters: counters(96_800_000, 38_200_000, 1_204, 500_400_000_000_000, 185_700_000_000_000),
+        total_is_floor: true,
+        rate: 822_000_000,
+        rate_hour: 1_210_000_000,
+        objects_per_s: 288.4,
+        cap: Some(1_300_000_000),
+        eta_s: Some(298_800),
+        ..Summary::default()
+    };
+    m.data_at = Some(NOW);
+    m.chart.have = Some((None, 3_600, history()));
+    m.task = Some(name("photos-cn-to-global"));
+    let groups = vec![
+        group(FailureClass::Auth, "AccessDenied", Side::Source, "GetObject", 1_198),
+        group(FailureClass::Permanent, "EntityTooLarge", Side::Destination, "UploadPart", 6),
+    ];
+    m.detail = Some(Box::new(TaskDetail {
+        view: m.mirror.tasks[&name("photos-cn-to-global")].clone(),
+        spec: spec(),
+        phases: vec![
+            phase("list", 62_000_000, 62_000_000, "keys", 0.0),
+            phase("compare", 49_600_000, 62_000_000, "objects", 2_140.0),
+            phase("copy", 127_100_000_000_000, 310_000_000_000_000, "bytes", 612e6),
+            phase("verify", 123_000_000_000_000, 127_100_000_000_000, "bytes", 600e6),
+        ],
+        in_flight: vec![
+            InFlight {
+                key: "raw/2023/08/17/IMG_99211.tar".to_owned(),
+                size: 3_100_000_000_000,
+                done: 1_271_000_000_000,
+                parts: Some((4_102, 9_920)),
+            },
+            InFlight { key: "raw/2023/08/17/0091/0001.png".to_owned(), size: 1_800_000, done: 400_000, parts: None },
+        ],
+        in_flight_count: 96,
+        memory: (5_900_000_000, 8_000_000_000),
+        sizes: vec![
+            ("<1MB".to_owned(), 51_200_000),
+            ("1-64MB".to_owned(), 9_800_000),
+            ("64MB-5GB".to_owned(), 900_000),
+            (">5GB".to_owned(), 812),
+        ],
+        largest: 3_100_000_000_000,
+        skipped: BTreeMap::from([("archived".to_owned(), 212)]),
+        verified: BTreeMap::from([("crc64nvme".to_owned(), 25_000_000), ("md5".to_owned(), 420_000)]),
+        failures: groups.clone(),
+        best_rate: 640_000_000,
+    }));
+    m.failures.run = 3;
+    m.failures.items = (1..=4).map(|n| item(n, &groups[0])).chain([item(9, &groups[1])]).collect();
+    m.failures.groups = groups;
+    m.log.take(EventsReply {
+        epoch: Epoch("6f1c".to_owned()),
+        events: vec![
+            event(1, Level::Info, Some("cold-archive"), "paused by mli (uid 1004)"),
+            event(2, Level::Warn, Some("logs-2019..2024"), "503 SlowDown from the destination, slowed"),
+            event(3, Level::Error, Some("logs-2019..2024"), "first failure of its kind: 403 AccessDenied"),
+            event(4, Level::Info, None, "38 metrics published in 410 ms"),
+            event(5, Level::Info, Some("photos-cn-to-global"), "checkpoint 25.4M objects, 127 TB"),
+        ],
+        next: 6,
+    });
+    m
+}
+
+fn nasty(text: &mut String) {
+    *text = NASTY.repeat(500 / NASTY.chars().count() + 1);
+}
+
+/// The typical model with every text nasty and every number at its limit.
+pub(crate) fn hostile() -> Model {
+    let mut m = typical();
+    let all = Counters {
+        listed: u64::MAX,
+        same: u64::MAX,
+        copied: u64::MAX,
+        skipped: u64::MAX,
+        deleted: u64::MAX,
+        failed: u64::MAX,
+        pending: u64::MAX,
+        bytes_listed: u64::MAX,
+        bytes_done: u64::MAX,
+        bytes_copied: u64::MAX,
+        requests: u64::MAX,
+        retries: u64::MAX,
+    };
+    nasty(&mut m.address);
+    for t in m.mirror.tasks.values_mut() {
+        for text in
+            [&mut t.engine, &mut t.from, &mut t.to, &mut t.from_where, &mut t.to_where, &mut t.trigger, &mut t.note, &mut t.created_by]
+        {
+            nasty(text);
+        }
+        if t.state != TaskState::Running {
+            nasty(&mut t.word);
+        }
+        t.created = Timestamp(u64::MAX);
+        t.next_run = Some(Timestamp(u64::MAX));
+        if let Some(run) = &mut t.run {
+            run.counters = all;
+            run.started = Some(Timestamp(u64::MAX));
+            run.run = u32::MAX;
+            run.duration_s = f64::NAN;
+            run.error = Some(NASTY.to_owned());
+            nasty(&mut run.cause);
+        }
+        t.live = Some(Live {
+            rate: u64::MAX,
+            rate_hour: u64::MAX,
+            objects_per_s: f64::INFINITY,
+            eta_s: Some(u64::MAX),
+            stalled_s: Some(u64::MAX),
+        });
+    }
+    let long = name(&"x".repeat(64));
+    let mut more = m.mirror.tasks.values().next().cloned().expect("a task");
+    more.name = long.clone();
+    m.mirror.tasks.insert(long, more);
+    m.mirror.summary = Summary {
+        verdict: NASTY.to_owned(),
+        counters: all,
+        rate: u64::MAX,
+        rate_hour: 1,
+        objects_per_s: f64::NAN,
+        cap: Some(u64::MAX),
+        eta_s: Some(u64::MAX),
+        ..m.mirror.summary
+    };
+    m.mirror.problems.iter_mut().for_each(|p| {
+        nasty(&mut p.text);
+        p.since = Timestamp(u64::MAX);
+    });
+    if let Some(d) = &mut m.detail {
+        d.view = m.mirror.tasks[&d.view.name].clone();
+        d.phases.iter_mut().for_each(|p| {
+            nasty(&mut p.name);
+            nasty(&mut p.unit);
+            (p.done, p.total, p.rate) = (u64::MAX, 0, f64::NEG_INFINITY);
+        });
+        d.in_flight.iter_mut().for_each(|f| {
+            nasty(&mut f.key);
+            (f.size, f.done, f.parts) = (0, u64::MAX, Some((u32::MAX, 0)));
+        });
+        d.sizes.iter_mut().for_each(|(class, count)| {
+            nasty(class);
+            *count = u64::MAX;
+        });
+        d.memory = (u64::MAX, 0);
+        d.skipped = BTreeMap::from([(NASTY.to_owned(), u64::MAX)]);
+        let Job::S3(job) = &mut d.spec.job;
+        nasty(&mut job.source.store.bucket);
+        nasty(&mut job.source.prefix);
+    }
+    let wild = vec![Some(u64::MAX), None, Some(0), Some(1)];
+    m.chart.have = Some((
+        None,
+        u32::MAX,
+        History {
+            until: Timestamp(u64::MAX),
+            slot_s: f64::NAN,
+            bytes: wild.into_iter().cycle().take(500).collect(),
+            objects: Vec::new(),
+            failed: Vec::new(),
+        },
+    ));
+    m.failures.groups.iter_mut().for_each(|g| {
+        for text in [&mut g.code, &mut g.operation, &mut g.prefix, &mut g.message] {
+            nasty(text);
+        }
+        g.hint = Some(NASTY.repeat(9));
+        g.count = u64::MAX;
+    });
+    let first = m.failures.groups[0].clone();
+    m.failures.items = (0..50).map(|n| FailureItem { key: NASTY.repeat(20), tries: u32::MAX, size: u64::MAX, ..item(n, &first) }).collect();
+    m.log.events.iter_mut().for_each(|e| nasty(&mut e.message));
+    m.wizard.fields.iter_mut().flatten().for_each(|f| {
+        if let super::wizard::Kind::Text(input) = &mut f.kind {
+            *input = Input::new(NASTY.repeat(12));
+        }
+    });
+    m
+}
+
+/// A filled form on its last step, with a finished check.
+pub(crate) fn review(mut m: Model) -> Model {
+    m.screens.push(Screen::Wizard);
+    for (id, value) in [
+        ("name", "photos-cn-to-global"),
+        ("source.bucket", "acme-photos-cn"),
+        ("source.prefix", "raw/"),
+        ("source.region", "cn-north-1"),
+        ("destination.bucket", "acme-photos-global"),
+        ("limits.bandwidth", "800MB/s"),
+    ] {
+        if let Some(field) = m.wizard.fields.iter_mut().flatten().find(|f| f.id == id) {
+            field.kind = super::wizard::Kind::Text(Input::new(value));
+        }
+    }
+    m.wizard.go_to(super::wizard::REVIEW);
+    m.wizard.guard = Input::new("acme-photos-glob");
+    let step =
+        |side, name: &str, state, message: &str| CheckStep { side, name: name.to_owned(), state, message: message.to_owned(), hint: None };
+    let reply = CheckReply {
+        steps: vec![
+            step(Side::Source, "list", CheckState::Ok, "first page 1,000 keys in 212 ms"),
+            step(Side::Source, "read", CheckState::Warn, "2 of 3 sample keys; 1 is GLACIER and needs a restore"),
+            CheckStep {
+                hint: Some("add s3:PutObject to the role".to_owned()),
+                ..step(Side::Destination, "write", CheckState::Failed, "403 AccessDenied")
+            },
+        ],
+        done: true,
+    };
+    m.wizard.check = m.wizard.spec().ok().map(|spec| (spec, Some(7), reply));
+    m
+}
+
+/// Every screen and overlay of a model, by name.
+pub(crate) fn every_screen(model: &Model) -> Vec<(&'static str, Model)> {
+    let mut all = Vec::new();
+    let mut add = |name, change: &dyn Fn(&mut Model)| {
+        let mut m = model.clone();
+        change(&mut m);
+        all.push((name, m));
+    };
+    add("overview", &|_| {});
+    add("transfers", &|m| {
+        m.screens.push(Screen::Transfers);
+        m.list.marks = m.mirror.tasks.keys().take(2).cloned().collect();
+    });
+    add("detail", &|m| {
+        m.screens.push(Screen::Detail);
+        if let Some((task, _, _)) = &mut m.chart.have {
+            task.clone_from(&m.task);
+        }
+    });
+    add("failures", &|m| m.screens.push(Screen::Failures));
+    add("log", &|m| m.screens.push(Screen::Log));
+    add("record", &|m| {
+        m.screens.push(Screen::Log);
+        m.overlay = Some(Overlay::Record);
+    });
+    for (step, name) in ["wizard_kind", "wizard_from", "wizard_to", "wizard_options"].into_iter().enumerate() {
+        add(name, &|m| {
+            m.screens.push(Screen::Wizard);
+            m.wizard.go_to(step);
+        });
+    }
+    add("wizard_review", &|m| *m = review(m.clone()));
+    add("palette", &|m| m.overlay = Some(Overlay::Palette(Input::new("pa"), 0)));
+    add("filter", &|m| {
+        m.screens.push(Screen::Transfers);
+        m.overlay = Some(Overlay::Filter(Input::new("state:running"), String::new()));
+        m.list.filter = crate::filter::Filter::parse("state:running").expect("a filter");
+    });
+    add("help", &|m| m.overlay = Some(Overlay::Help(0)));
+    add("confirm", &|m| {
+        let tasks: Vec<TaskView> = m.mirror.tasks.values().take(1).cloned().collect();
+        let confirm = Confirm::control(&tasks.iter().collect::<Vec<_>>(), dth_proto::view::Action::Stop, &m.address);
+        m.overlay = Some(Overlay::Confirm(Box::new(confirm)));
+    });
+    add("no_link", &|m| {
+        let error = "cannot reach dthd at /run/dth/dthd.sock: No such file or directory (os error 2)".to_owned();
+        m.link = Link::Down { since: NOW, error, next_try: Timestamp(NOW.0 + 12_000), tries: 3 };
+    });
+    all
+}

@@ -1,0 +1,123 @@
+//! The form for a new task: keys, steps, the daemon's test, creation.
+
+use dth_proto::check::CheckReply;
+
+use super::{complain, say};
+use crate::{
+    effect::{Ask, Effect},
+    input::Key,
+    model::{
+        Model,
+        input::Input,
+        wizard::{Field, Kind, REVIEW, Wizard},
+    },
+};
+
+/// A key that is no command: text, or another choice.
+pub(super) fn key(model: &mut Model, key: Key) -> Vec<Effect> {
+    if let Some(Field { kind: Kind::Choice(words, at), .. }) = model.wizard.focused() {
+        let len = words.len().max(1);
+        match key {
+            Key::Right | Key::Char(' ') => *at = (*at + 1) % len,
+            Key::Left => *at = (*at + len - 1) % len,
+            _ => return Vec::new(),
+        }
+        return vec![Effect::DrawNow];
+    }
+    edit(model, |input| {
+        input.key(key);
+    })
+}
+
+/// Edits the focused text.
+pub(super) fn edit(model: &mut Model, change: impl FnOnce(&mut Input)) -> Vec<Effect> {
+    if model.wizard.step == REVIEW {
+        change(&mut model.wizard.guard);
+    } else if let Some(Field { kind: Kind::Text(input), .. }) = model.wizard.focused() {
+        change(input);
+    } else {
+        return Vec::new();
+    }
+    vec![Effect::DrawNow]
+}
+
+/// Leaves no trace of what was typed.
+pub(super) fn clear(model: &mut Model) {
+    model.wizard = Wizard::default();
+    if let Some(info) = &model.info {
+        model.wizard.offer_credentials(info.credentials.iter().map(|(name, _)| name.as_str()));
+    }
+}
+
+/// To the next step, when this one has no mistakes; on the last: creates and starts.
+pub(super) fn next(model: &mut Model) -> Vec<Effect> {
+    if model.wizard.step == REVIEW {
+        return create(model, true);
+    }
+    if let Some(mistake) = model.wizard.mistakes_here().into_iter().next() {
+        if let Some(at) = model.wizard.current().iter().position(|f| f.id == mistake.field) {
+            model.wizard.focus = at;
+        }
+        complain(model, format!("{} {}", mistake.field, mistake.message));
+        return Vec::new();
+    }
+    let step = model.wizard.step + 1;
+    model.wizard.go_to(step);
+    if step == REVIEW { begin_check(model) } else { Vec::new() }
+}
+
+/// Creates the task.
+pub(super) fn create(model: &mut Model, start: bool) -> Vec<Effect> {
+    match model.wizard.spec() {
+        Ok(spec) => {
+            model.wizard.sending = true;
+            vec![Effect::Ask(Ask::Create { spec: Box::new(spec), start })]
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+/// Lets the daemon try both ends, when the form has no mistakes.
+pub(super) fn check(model: &mut Model) -> Vec<Effect> {
+    match model.wizard.spec() {
+        Ok(_) => {
+            model.wizard.go_to(REVIEW);
+            model.wizard.check = None;
+            begin_check(model)
+        }
+        Err(mistakes) => {
+            let text = mistakes.first().map_or(String::new(), |m| format!("{} {}", m.field, m.message));
+            complain(model, format!("test: {text}"));
+            Vec::new()
+        }
+    }
+}
+
+/// A definition that was tried already is not tried again by itself: each test writes an object.
+fn begin_check(model: &mut Model) -> Vec<Effect> {
+    let Ok(spec) = model.wizard.spec() else {
+        return Vec::new();
+    };
+    let tried = model.wizard.check.as_ref().is_some_and(|(of, ..)| *of == spec);
+    if tried || model.may_operate().is_err() {
+        return Vec::new();
+    }
+    let nothing = CheckReply { steps: Vec::new(), done: false };
+    model.wizard.check = Some((spec.clone(), None, nothing));
+    vec![Effect::Ask(Ask::CheckStart(Box::new(spec)))]
+}
+
+/// Writes the task file.
+pub(super) fn write_file(model: &mut Model) -> Vec<Effect> {
+    match model.wizard.spec() {
+        Ok(spec) => {
+            say(model, "writing");
+            vec![Effect::Ask(Ask::WriteFile { name: format!("{}.toml", spec.name), text: spec.to_toml() })]
+        }
+        Err(mistakes) => {
+            let text = mistakes.first().map_or(String::new(), |m| format!("{} {}", m.field, m.message));
+            complain(model, format!("write file: {text}"));
+            Vec::new()
+        }
+    }
+}
