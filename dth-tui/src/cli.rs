@@ -12,9 +12,12 @@ use dth_proto::{address::Address, event::Level, failure::FailureClass, id::TaskN
 
 use crate::{
     config::{Config, ConfigError},
+    dashboard::Options,
     exit,
+    glyph::Glyphs,
     headless::{self, Format},
     sanitise::sanitise_lines,
+    theme::ColorChoice,
 };
 
 const EXIT_CODES: &str = "\
@@ -34,6 +37,9 @@ pub struct Cli {
     /// Which daemon, and how answers look.
     #[command(flatten)]
     pub global: Global,
+    /// How the dashboard looks.
+    #[command(flatten)]
+    pub look: Look,
     /// `None`: the dashboard.
     #[command(subcommand)]
     pub command: Option<Command>,
@@ -43,7 +49,7 @@ pub struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct Global {
-    /// Where dthd is: unix:/path or ssh://[user@]host[:port][/socket] [env: DTH_HOST] [default: the local socket]
+    /// Where dthd is: `unix:/path` or `ssh://[user@]host[:port][/socket]` [env: DTH_HOST] [default: the local socket]
     #[arg(long, global = true, value_name = "ADDR", conflicts_with = "context")]
     pub host: Option<Address>,
     /// Where dthd is, by a name from tui.toml: [contexts.NAME] host = "…"
@@ -52,6 +58,21 @@ pub struct Global {
     /// How answers look: columns for people, one JSON document, or one JSON object per line
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table, value_name = "FORMAT")]
     pub output: Format,
+}
+
+/// Options of the dashboard.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Dashboard options")]
+pub struct Look {
+    /// Refuse everything that changes something
+    #[arg(long)]
+    pub read_only: bool,
+    /// Characters for bars and charts
+    #[arg(long, value_enum, default_value_t = Glyphs::Auto, value_name = "SET")]
+    pub glyphs: Glyphs,
+    /// Colours; auto respects NO_COLOR
+    #[arg(long, value_enum, default_value_t = ColorChoice::Auto, value_name = "WHEN")]
+    pub color: ColorChoice,
 }
 
 /// One task by name.
@@ -288,7 +309,7 @@ pub struct Target {
 
 /// Carries out a command line (`args[0]` is the program) and answers with the exit code, see [`crate::exit`]. Without a
 /// command `dashboard` is called.
-pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &mut Surroundings<'_>, dashboard: impl FnOnce(&Target) -> u8) -> u8 {
+pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &mut Surroundings<'_>, dashboard: impl FnOnce(Options) -> u8) -> u8 {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return explain(&error, surroundings),
@@ -302,7 +323,10 @@ pub fn run(args: impl IntoIterator<Item = OsString>, surroundings: &mut Surround
         }
     };
     match cli.command {
-        None => dashboard(&target),
+        None => {
+            let Look { read_only, glyphs, color } = cli.look;
+            dashboard(Options { address: target.address, read_only, glyphs, color })
+        }
         Some(command) => headless::run(command, target, cli.global.output, surroundings),
     }
 }

@@ -7,8 +7,10 @@ use std::{
 };
 
 use dth_tui::{
-    cli::{self, Surroundings, Target},
-    config, exit,
+    cli::{self, Surroundings},
+    config,
+    dashboard::{self, Options},
+    exit,
 };
 
 fn main() -> ExitCode {
@@ -23,19 +25,21 @@ fn main() -> ExitCode {
         host: env::var("DTH_HOST").ok().filter(|h| !h.is_empty()),
         config: config::path(),
     };
-    ExitCode::from(cli::run(env::args_os(), &mut surroundings, dashboard))
+    ExitCode::from(cli::run(env::args_os(), &mut surroundings, open_dashboard))
 }
 
 /// Starts the dashboard, which needs a terminal.
-fn dashboard(target: &Target) -> u8 {
-    if io::stdout().is_terminal() && io::stdin().is_terminal() {
-        return start_dashboard(target);
+fn open_dashboard(options: Options) -> u8 {
+    if !(io::stdout().is_terminal() && io::stdin().is_terminal()) {
+        let _ = writeln!(io::stderr(), "dth: the dashboard needs a terminal; for scripts there are commands: see dth --help");
+        return exit::UNREACHABLE;
     }
-    let _ = writeln!(io::stderr(), "dth: the dashboard needs a terminal; for scripts there are commands: see dth --help");
-    exit::UNREACHABLE
-}
-
-fn start_dashboard(target: &Target) -> u8 {
-    let _ = writeln!(io::stderr(), "dth: this build has no dashboard to show {}; see dth --help for its commands", target.address);
-    exit::UNREACHABLE
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime.map_err(anyhow::Error::from).and_then(|runtime| runtime.block_on(dashboard::run(options))) {
+        Ok(()) => exit::OK,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "dth: {error:#}");
+            exit::UNREACHABLE
+        }
+    }
 }

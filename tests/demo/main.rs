@@ -19,6 +19,7 @@ use dth_proto::{
     view::RunView,
 };
 use dth_tests::s3::Server;
+use dth_tui::{dashboard, glyph::Glyphs, theme::ColorChoice};
 use serde::Serialize;
 
 use crate::verify::Verdict;
@@ -125,8 +126,9 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<Summary> {
     Ok(Summary { objects, bytes, transfer_s, runs, verdict, identical })
 }
 
-async fn dashboard(_address: Address) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no dashboard in it: use --headless")
+async fn dashboard(address: Address) -> anyhow::Result<()> {
+    let options = dashboard::Options { address, read_only: false, glyphs: Glyphs::default(), color: ColorChoice::default() };
+    dashboard::run(options).await
 }
 
 fn report(summary: &Summary, output: Output) {

@@ -117,7 +117,7 @@ fn dth_into(out: &mut dyn Write, host: Option<String>, args: &[&str], input: &st
         host,
         config: None,
     };
-    let code = cli::run(args, &mut surroundings, |_: &Target| 99);
+    let code = cli::run(args, &mut surroundings, |_| 99);
     (code, String::from_utf8(err).expect("text"))
 }
 
