@@ -17,7 +17,7 @@ use dth_proto::{
 use tempfile::TempDir;
 
 use crate::{
-    cli::{self, Surroundings, Target},
+    cli::{self, Surroundings},
     test_daemon::{Shared, TestDaemon},
 };
 
