@@ -173,10 +173,12 @@ impl Progress {
         Flight { progress: Arc::clone(self), id, item }
     }
 
-    /// Bytes that destinations accepted in this process, parts of unfinished objects included: what rates are made of.
+    /// Bytes moved in this process, parts of unfinished objects included: what rates are made of. The mean of what was read and what
+    /// was written, because reading is counted as it comes and writing only when the destination has accepted a whole part.
     #[must_use]
     pub fn moved(&self) -> u64 {
-        self.requests.sent.load(Ordering::Relaxed)
+        let (read, written) = (&self.requests.received, &self.requests.sent);
+        u64::midpoint(read.load(Ordering::Relaxed), written.load(Ordering::Relaxed))
     }
 
     /// Bytes of unfinished objects that the destination has already accepted.
