@@ -4,4 +4,5 @@
 
 mod embedded_s3;
 mod process;
+mod readme;
 mod real_servers;
