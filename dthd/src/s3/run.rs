@@ -28,7 +28,12 @@ use tokio::{
 };
 
 pub use self::ends::abort_uploads;
-use self::{account::Account, ends::Ends, feed::Feed, work::Work};
+use self::{
+    account::Account,
+    ends::Ends,
+    feed::Feed,
+    work::{Orders, Work},
+};
 use crate::{
     event::EventLog,
     store::{RunRecord, Store, record::Tally},
@@ -137,7 +142,7 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     let work = Work::new(input, ends, account, found);
     let limit = input.resources.config().limits.objects.max(1) as usize;
     let mut feeding = tokio::spawn(feed.run());
-    let (stop_work, told) = watch::channel(false);
+    let (tell_work, told) = watch::channel(Orders::Work);
     let mut working = tokio::spawn(work.run(jobs, limit, told));
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -174,11 +179,11 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     };
     feeding.abort();
     if !worked_off {
-        stop_work.send_replace(true);
+        tell_work.send_replace(Orders::Finish);
         let patience = if *input.stop.borrow() == Stop::Cancel { Duration::ZERO } else { GRACE };
         if tokio::time::timeout(patience, &mut working).await.is_err() {
-            working.abort();
-            // wait until its objects are really at rest: nothing may be counted behind the checkpoint
+            tell_work.send_replace(Orders::Drop);
+            // until its objects are really at rest: nothing may be counted behind the last checkpoint
             let _ = working.await;
         }
     }
@@ -201,7 +206,7 @@ async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
     let _ = stop.wait_for(|stop| *stop != Stop::Go).await;
 }
 
-/// From the end of the last pass to the end of the run. Uploads of a run that is over are aborted.
+/// From the end of the last pass to the end of the run. Uploads that no run will continue are aborted.
 async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
     let stop = *input.stop.borrow();
     let finished = match end {
@@ -215,6 +220,10 @@ async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
             RunEnd::Finished(outcome, None)
         }
     };
+    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) {
+        // what could not run may run again: the next run goes on with the parts that are there
+        return finished;
+    }
     if let Err(error) = ends.abort_uploads().await {
         let message = format!("multipart uploads may be left behind: {error}");
         input.events.push(Level::Warn, Some((&input.name, Some(input.record.run))), message);

@@ -166,14 +166,14 @@ impl Store {
         self.writer.put(&self.trees.tasks, task_key(task.uid).to_vec(), to_json(task));
     }
 
-    /// Removes a task and everything recorded of it.
+    /// Removes a task and everything recorded of it, except uploads under way: they are forgotten when they are aborted.
     ///
     /// # Errors
     /// When the records cannot be read.
     pub async fn remove_task(&self, uid: u64) -> Result<(), StoreError> {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.uploads] {
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());

@@ -10,7 +10,7 @@ use dth_proto::{
     event::Level,
     id::TaskName,
     time::Timestamp,
-    view::{HistoryRequest, RunOutcome},
+    view::{Counters, HistoryRequest, RunOutcome},
 };
 use futures::FutureExt;
 use tokio::{
@@ -84,6 +84,8 @@ struct Task {
     active: Option<Active>,
     schedule: Option<Schedule>,
     totals: Arc<TaskTotals>,
+    /// What a paused run had counted; its checkpoint may lie behind.
+    counted: Option<Counters>,
 }
 
 struct Ended {
@@ -147,7 +149,7 @@ impl Supervisor {
         self.lock_totals().insert(name.clone(), (record.spec.engine(), Arc::clone(&totals)));
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
-        self.tasks.insert(name, Task { record, run, active: None, schedule, totals });
+        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None });
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -300,6 +302,7 @@ impl Supervisor {
         let (stop, stopped) = watch::channel(Stop::Go);
         task.active = Some(Active::new(Arc::clone(&progress), run.clone(), stop));
         task.run = Some(run.clone());
+        task.counted = None;
         let input = RunInput {
             uid: task.record.uid,
             name: name.clone(),
@@ -330,6 +333,7 @@ impl Supervisor {
         match end {
             RunEnd::Suspended => {
                 task.record.phase = TaskPhase::Paused;
+                task.counted = task.active.as_ref().map(|a| a.progress.counters());
                 self.events.push(Level::Info, at, format!("run {} paused", record.run));
             }
             RunEnd::Finished(outcome, error) => {

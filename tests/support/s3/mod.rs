@@ -8,13 +8,13 @@
 //!
 //! | module | holds |
 //! |---|---|
-//! | [`server`] | the listener, its settings, what a test holds in its hands |
-//! | [`store`] | buckets, objects, uploads; the view of tests on them |
-//! | [`fault`] | what goes wrong, for which requests, how often |
-//! | [`count`] | how often each request came |
-//! | [`operation`], [`route`] | from a request to the name of what it asks for |
-//! | [`list`], [`read`], [`write`], [`multipart`], [`tagging`] | the answers |
-//! | [`data`], [`digest`], [`chunked`], [`xml`], [`error`], [`reply`], [`socket`], [`pace`] | bytes on the way |
+//! | `server` | the listener, its settings, what a test holds in its hands |
+//! | `store` | buckets, objects, uploads; the view of tests on them |
+//! | `fault` | what goes wrong, for which requests, how often |
+//! | `count` | how often each request came |
+//! | `operation`, `route` | from a request to the name of what it asks for |
+//! | `list`, `read`, `write`, `multipart`, `tagging` | the answers |
+//! | `data`, `digest`, `chunked`, `xml`, `error`, `reply`, `socket`, `pace` | bytes on the way |
 
 mod chunked;
 mod count;

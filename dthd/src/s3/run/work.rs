@@ -28,6 +28,17 @@ use crate::{
 /// How often an object is begun again when its requests failed in a way that may pass.
 const TRIES: u32 = 3;
 
+/// What the workers are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Orders {
+    /// Take from the queue.
+    Work,
+    /// Take nothing more, finish what is in flight.
+    Finish,
+    /// Drop what is in flight.
+    Drop,
+}
+
 /// See the module.
 #[derive(Clone)]
 pub(super) struct Work(Arc<Inner>);
@@ -55,14 +66,14 @@ impl Work {
         }))
     }
 
-    /// Copies what comes through the queue, at most `limit` objects at once, until the queue is closed and empty, or `stop` says
-    /// so: then what is in flight is finished and the rest is left. Dropping the future ends copies at their next await.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, limit: usize, mut stop: watch::Receiver<bool>) {
+    /// Copies what comes through the queue, at most `limit` objects at once, until the queue is closed and empty or `orders` say
+    /// otherwise. When it returns, no copy is going any more.
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, limit: usize, mut orders: watch::Receiver<Orders>) {
         let mut flying = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
-                _ = stop.wait_for(|stop| *stop) => break,
+                () = told(&mut orders, Orders::Finish) => break,
                 Some(_) = flying.join_next() => {}
                 task = queue.recv(), if flying.len() < limit => {
                     let Some(task) = task else { break };
@@ -71,7 +82,18 @@ impl Work {
                 }
             }
         }
-        while flying.join_next().await.is_some() {}
+        tokio::select! {
+            () = told(&mut orders, Orders::Drop) => {}
+            () = async { while flying.join_next().await.is_some() {} } => {}
+        }
+        flying.shutdown().await;
+    }
+}
+
+/// Resolves when the orders are `least` or stronger; a run that is gone has none to give any more.
+async fn told(orders: &mut watch::Receiver<Orders>, least: Orders) {
+    if orders.wait_for(|orders| *orders >= least).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 

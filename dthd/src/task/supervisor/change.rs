@@ -143,28 +143,38 @@ impl Supervisor {
         }
     }
 
-    /// Ends a run that is not going. Its uploads are aborted by a run of the engine that does nothing else.
+    /// Ends a run that is not going.
     fn discard(&mut self, name: &TaskName, by: &str) {
         let Some(task) = self.tasks.get_mut(name) else { return };
         if let Some(run) = task.run.as_mut() {
             run.outcome = Some(RunOutcome::Cancelled);
             run.ended = Some(clock::now());
             run.error = Some(format!("stopped by {by}"));
+            if let Some(counted) = task.counted.take() {
+                run.tally.counters = counted;
+            }
             self.store.put_run(task.record.uid, run);
-            let (store, resources, uid, spec) = (self.store.clone(), Arc::clone(&self.resources), task.record.uid, run.spec.clone());
-            let (events, name) = (self.events.clone(), name.clone());
-            tokio::spawn(async move {
-                if let Err(error) = crate::s3::run::abort_uploads(&store, &resources, uid, &spec).await {
-                    events.push(Level::Warn, Some((&name, None)), format!("multipart uploads may be left behind: {error}"));
-                }
-            });
+            let (uid, spec) = (task.record.uid, run.spec.clone());
+            self.abort_uploads(uid, spec);
         }
         self.set_phase(name, TaskPhase::Rest);
+    }
+
+    /// Aborts the uploads that no run will continue, by and by.
+    fn abort_uploads(&self, uid: u64, spec: TaskSpec) {
+        let (store, resources, events) = (self.store.clone(), Arc::clone(&self.resources), self.events.clone());
+        tokio::spawn(async move {
+            if let Err(error) = crate::s3::run::abort_uploads(&store, &resources, uid, &spec).await {
+                events.push(Level::Warn, Some((&spec.name, None)), format!("multipart uploads may be left behind: {error}"));
+            }
+        });
     }
 
     async fn remove(&mut self, name: &TaskName) -> Result<TaskView, ApiError> {
         let view = self.row(name)?;
         if let Some(task) = self.tasks.remove(name) {
+            let spec = task.run.map_or(task.record.spec, |run| run.spec);
+            self.abort_uploads(task.record.uid, spec);
             let removed = self.store.remove_task(task.record.uid).await;
             removed.map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
         }

@@ -111,7 +111,7 @@ impl Task {
                 record.listing_done = active.progress.is_listing_done();
                 run_view(name, &record, &active.progress.counters())
             }
-            None => run_view(name, record, &record.tally.counters),
+            None => run_view(name, record, self.counted.as_ref().unwrap_or(&record.tally.counters)),
         });
         let failure = self.failures().first().map(|g| format!("{} {}", g.code, g.operation));
         Row {
