@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
+mod data;
 mod embedded_s3;
+mod faults;
 mod process;
 mod real_servers;
