@@ -46,9 +46,11 @@ async fn a_source_that_throttles_resets_cuts_and_corrupts_loses_nothing() {
         Fault::new(Action::InternalError).every(31),
         Fault::new(Action::Truncate(1_000)).on([Operation::GetObject]).every(7),
         Fault::new(Action::Truncate(0)).on([Operation::GetObject]).every(23),
-        // a byte at another place each time
-        Fault::new(Action::Corrupt(5)).on([Operation::GetObject]).every(11),
-        Fault::new(Action::Corrupt(77)).on([Operation::GetObject]).every(13),
+        Fault::new(Action::Corrupt(5)).on([Operation::GetObject]).prefix("small/").every(11),
+        // a byte of one part of each large object: all of its parts are read again
+        Fault::new(Action::Corrupt(77)).on([Operation::GetObject]).key("large/a").ranged().nth(4),
+        Fault::new(Action::Corrupt(77)).on([Operation::GetObject]).key("large/b").ranged().nth(5),
+        Fault::new(Action::Corrupt(77)).on([Operation::GetObject]).key("large/single").ranged().nth(1),
     ] {
         source.faults().add(fault);
     }

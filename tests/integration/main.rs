@@ -5,5 +5,6 @@
 mod data;
 mod embedded_s3;
 mod faults;
+mod kill;
 mod process;
 mod real_servers;
