@@ -2,9 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
+mod control;
 mod data;
 mod embedded_s3;
 mod faults;
+mod generations;
 mod kill;
+mod order;
 mod process;
 mod real_servers;
