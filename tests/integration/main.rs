@@ -11,3 +11,4 @@ mod kill;
 mod order;
 mod process;
 mod real_servers;
+mod seaweed;

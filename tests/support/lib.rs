@@ -7,9 +7,11 @@
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
 //! | [`task`] | a task between two stores, driven through `dth` |
 //! | [`client`] | aws-sdk-s3, for looking at any of them |
+//! | [`boto`] | boto3, an S3 client that is not ours |
 //! | [`wait`] | waiting for a condition |
 //! | [`installed`], [`process`], [`port`] | programs, child processes, ports |
 
+pub mod boto;
 pub mod client;
 pub mod command;
 pub mod daemon;
