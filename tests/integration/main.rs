@@ -8,6 +8,8 @@ mod embedded_s3;
 mod faults;
 mod generations;
 mod kill;
+mod odd_keys;
+mod options;
 mod order;
 mod process;
 mod real_servers;
