@@ -2,7 +2,16 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
+mod control;
+mod data;
 mod embedded_s3;
+mod faults;
+mod generations;
+mod kill;
+mod odd_keys;
+mod options;
+mod order;
 mod process;
 mod readme;
 mod real_servers;
+mod seaweed;

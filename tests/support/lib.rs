@@ -5,10 +5,13 @@
 //! | [`s3`] | an S3 server in this process, with faults on demand |
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
+//! | [`task`] | a task between two stores, driven through `dth` |
 //! | [`client`] | aws-sdk-s3, for looking at any of them |
+//! | [`boto`] | boto3, an S3 client that is not ours |
 //! | [`wait`] | waiting for a condition |
 //! | [`installed`], [`process`], [`port`] | programs, child processes, ports |
 
+pub mod boto;
 pub mod client;
 pub mod command;
 pub mod daemon;
@@ -17,5 +20,6 @@ pub mod moto;
 pub mod port;
 pub mod process;
 pub mod s3;
+pub mod task;
 pub mod wait;
 pub mod weed;

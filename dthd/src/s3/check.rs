@@ -10,6 +10,7 @@ use dth_proto::{
 
 use super::{
     client::{Bucket, RequestCounters},
+    list::Page,
     metadata::{Creation, Metadata},
     object::Entry,
     verify::Md5Sum,
@@ -116,7 +117,7 @@ async fn list(bucket: &Bucket, prefix: &str, tell: &mut (impl FnMut(CheckStep) +
             tell(step(side, "list", CheckState::Failed, in_words(&error), hint(&error, bucket, "s3:ListBucket", "")));
             if error.class == FailureClass::Auth { Listing::Refused } else { Listing::Pointless }
         }
-        Ok((entries, _)) => {
+        Ok(Page { entries, .. }) => {
             tell(step(side, "reach", CheckState::Ok, format!("{} answers", bucket.place()), None));
             tell(step(side, "list", CheckState::Ok, format!("s3://{}/{prefix} can be listed", bucket.name()), None));
             Listing::Read(entries)

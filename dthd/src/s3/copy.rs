@@ -9,6 +9,7 @@ use dth_proto::{
     failure::{FailureClass, Side},
     spec::{S3Destination, S3Options},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Bucket, Got, Put},
@@ -16,6 +17,7 @@ use super::{
     layout::SINGLE,
     metadata::{Creation, ObjectInfo},
     object::{ETag, Entry},
+    provider,
     verify::{self, Md5Sum, SinglePlan},
 };
 use crate::transfer::{TransferError, bandwidth::Bandwidth, budget::Budget};
@@ -55,6 +57,8 @@ pub struct CopyRequest<'a> {
     pub destination_key: &'a str,
     /// Told how far it is.
     pub progress: &'a ItemProgress,
+    /// Cancelled: no further part is begun; those in flight are finished, so that they need not be sent again.
+    pub stop: &'a CancellationToken,
 }
 
 /// How far the copy of one object is. Starts again at 0 when the object changed under the copy.
@@ -94,7 +98,7 @@ pub struct Copied {
     /// What the destination calls it.
     pub destination_etag: ETag,
     /// How it was verified: `content-md5`, `md5-in-flight`, `checksum-crc64nvme`, `multipart-etag`, `crc64nvme-combined`,
-    /// `part-md5`, … (see [`verify`]).
+    /// `whole-md5`, `part-md5`, … (see [`verify`]).
     pub verified: &'static str,
     /// Bytes sent in this copy; less than `size` when an upload was continued.
     pub bytes_sent: u64,
@@ -109,6 +113,9 @@ pub enum CopyError {
     /// A request failed for good.
     #[error(transparent)]
     Failed(#[from] TransferError),
+    /// It was told to stop; its upload stays, for the next copy of the key to continue.
+    #[error("the copy was stopped")]
+    Stopped,
     /// The journal failed: nothing can be uploaded in parts.
     #[error(transparent)]
     Journal(#[from] JournalError),
@@ -117,6 +124,12 @@ pub enum CopyError {
 /// The store refused bytes because of their digest.
 pub(super) fn is_digest(error: &TransferError) -> bool {
     matches!(error.code.as_str(), "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch")
+}
+
+/// Whether bytes were wrong after they had been read again as often as makes sense: to begin the object again is no use.
+#[must_use]
+pub fn was_read_again(error: &TransferError) -> bool {
+    error.code == "DigestMismatch"
 }
 
 /// A source object answered that it does not exist.
@@ -141,7 +154,7 @@ impl<J: Journal> Copier<J> {
             let result = if entry.size <= SINGLE {
                 self.single(&entry, request.destination_key, request.progress).await.map_err(CopyError::from)
             } else {
-                self.multipart(&entry, request.destination_key, request.progress).await
+                self.multipart(&entry, request).await
             };
             let error = match result {
                 Err(CopyError::Failed(error)) if error.class == FailureClass::Changed && error.side == Side::Source => error,
@@ -191,7 +204,7 @@ impl<J: Journal> Copier<J> {
             if let (SinglePlan::PassMd5(announced), Some(before)) = (plan, refused) {
                 // The destination did not get what the ETag says. The same bytes twice: the ETag is no MD5 of them.
                 let now = verify::sums(&got.body, true, None).await.md5;
-                if now == Some(before) && before != announced {
+                if now == Some(before) && before != announced && !self.source_etags_are_md5() {
                     plan = SinglePlan::Compute;
                 }
             }
@@ -206,13 +219,21 @@ impl<J: Journal> Copier<J> {
                         bytes_sent: entry.size,
                     });
                 }
-                Err(error) if (is_digest(&error) || error.code == "DigestMismatch") && reads < READS => {
-                    tracing::debug!(key = ?entry.key, code = %error.code, "read again");
+                Err(error) if is_digest(&error) || error.code == "DigestMismatch" => {
                     refused = verify::sums(&got.body, true, None).await.md5;
+                    if reads >= READS {
+                        return Err(blame(error, plan, refused));
+                    }
+                    tracing::debug!(key = ?entry.key, code = %error.code, "read again");
                 }
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether the ETag of an unencrypted single PUT at the source is known to be the MD5 of its bytes.
+    pub(super) fn source_etags_are_md5(&self) -> bool {
+        provider::find(self.source.provider()).is_ok_and(|profile| profile.etag_is_md5)
     }
 
     /// Writes received bytes, after the checks that can be made before.
@@ -240,6 +261,17 @@ impl<J: Journal> Copier<J> {
             return Err(mismatch(Side::Destination, "PutObject", message));
         }
         Ok(put)
+    }
+}
+
+/// The destination refused bytes: the source is to blame when they were not what its ETag says.
+fn blame(refusal: TransferError, plan: SinglePlan, received: Option<Md5Sum>) -> TransferError {
+    match (plan, received) {
+        (SinglePlan::PassMd5(announced), Some(received)) if received != announced => {
+            let message = format!("the bytes received have the MD5 {}, the ETag of the object says {}", received.hex(), announced.hex());
+            mismatch(Side::Source, "GetObject", message)
+        }
+        _ => refusal,
     }
 }
 

@@ -32,3 +32,4 @@ pub mod run;
 pub mod sorted;
 pub mod stream;
 pub mod verify;
+mod whole;

@@ -1,18 +1,20 @@
 //! Copies one object by parts, so that a restart continues it and nothing is left behind.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, pin::pin, time::Duration};
 
 use dth_proto::failure::{FailureClass, Side};
 use futures::{StreamExt, TryStreamExt, stream};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     client::UploadedPart,
-    copy::{Copied, Copier, CopyError, ItemProgress, READS, is_digest, mismatch},
+    copy::{Copied, Copier, CopyError, CopyRequest, ItemProgress, READS, is_digest, mismatch},
     journal::{Journal, Upload},
     layout::{Layout, Part, PartLimits, layout, parts, uniform},
     metadata::ObjectInfo,
     object::{ETag, Entry},
     verify::{self, Crc, Md5Sum, multipart_etag, multipart_word, wrongly_assembled},
+    whole::{Received, WholeMd5, Witness},
 };
 use crate::{clock, transfer::TransferError};
 
@@ -62,7 +64,8 @@ fn usable(listed: Vec<UploadedPart>, size: u64, part_size: u64) -> BTreeMap<u32,
 
 impl<J: Journal> Copier<J> {
     /// By parts; see the module.
-    pub(super) async fn multipart(&self, entry: &Entry, key: &str, progress: &ItemProgress) -> Result<Copied, CopyError> {
+    pub(super) async fn multipart(&self, entry: &Entry, request: CopyRequest<'_>) -> Result<Copied, CopyError> {
+        let key = request.destination_key;
         let info = self.source.head(&entry.key, Some(&entry.etag)).await?;
         if info.etag != entry.etag || info.size != entry.size {
             let message = format!("asked for the generation {}, got {}", entry.etag, info.etag);
@@ -72,7 +75,7 @@ impl<J: Journal> Copier<J> {
         let mut restarts = 0;
         loop {
             let (upload, id, sent) = self.begin(entry, key, part_size, &info).await?;
-            let result = self.transfer(entry, &upload, &id, sent, &info, progress).await;
+            let result = self.transfer(entry, &upload, &id, sent, &info, &request).await;
             let error = match result {
                 Err(CopyError::Failed(error)) => error,
                 other => return other,
@@ -97,7 +100,7 @@ impl<J: Journal> Copier<J> {
     /// The size of the parts, equal to the source's where its ETag can be repeated.
     async fn part_size(&self, entry: &Entry) -> Result<u64, TransferError> {
         let source = match entry.etag.parts() {
-            Some(count) => match self.source.head_first_part(&entry.key).await {
+            Some(count) => match self.source.head_part(&entry.key, 1).await {
                 Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size),
                 Ok(_) => None,
                 // Not every store knows partNumber.
@@ -185,8 +188,9 @@ impl<J: Journal> Copier<J> {
         id: &str,
         mut sent: BTreeMap<u32, Sent>,
         info: &ObjectInfo,
-        progress: &ItemProgress,
+        request: &CopyRequest<'_>,
     ) -> Result<Copied, CopyError> {
+        let progress = request.progress;
         let all = parts(entry.size, upload.part_size);
         let count = u32::try_from(all.clone().count()).unwrap_or(u32::MAX);
         progress.begin(entry.size, count);
@@ -197,11 +201,12 @@ impl<J: Journal> Copier<J> {
         let crc = info.checksum.map(|c| c.crc);
         let job = Job { entry, key: &upload.key, id, crc, progress };
         let missing: Vec<Part> = all.filter(|p| !sent.contains_key(&p.number)).collect();
-        let mut sending = stream::iter(missing).map(|part| self.part(&job, part)).buffer_unordered(self.parts.max(1));
-        while let Some((number, part)) = sending.try_next().await? {
-            sent.insert(number, part);
+        let witness = self.witness(entry, info, upload.part_size, sent.is_empty());
+        let whole = matches!(witness, Witness::Bytes(_)).then(WholeMd5::begin);
+        self.send(&job, missing, request.stop, whole.as_ref(), &mut sent).await?;
+        if sent.len() < count as usize {
+            return Err(CopyError::Stopped);
         }
-        drop(sending);
 
         let crcs: Option<Vec<(u64, u64)>> = sent.values().map(|p| Some((p.crc?, p.size))).collect();
         let checked = match info.checksum.zip(crcs) {
@@ -216,6 +221,7 @@ impl<J: Journal> Copier<J> {
         };
         let md5s: Option<Vec<Md5Sum>> = sent.values().map(|p| p.md5).collect();
         let expected = md5s.map(|md5s| multipart_etag(&md5s));
+        let vouched = self.vouched(entry, upload.part_size, witness, whole, expected.as_ref()).await?;
         let listed: Vec<UploadedPart> = sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, etag: p.etag }).collect();
         let etag = self.complete(upload, id, &listed, expected.as_ref()).await?;
         self.journal.remove(&upload.key).await?;
@@ -227,15 +233,39 @@ impl<J: Journal> Copier<J> {
         Ok(Copied {
             size: entry.size,
             source_etag: entry.etag.clone(),
-            verified: multipart_word(etag == entry.etag, checked),
+            verified: vouched.unwrap_or_else(|| multipart_word(etag == entry.etag, checked)),
             destination_etag: etag,
             bytes_sent: entry.size - before,
         })
     }
 
+    /// Sends parts side by side until all are sent or `stop` says so. In order, where their bytes are hashed as a whole.
+    async fn send(
+        &self,
+        job: &Job<'_>,
+        missing: Vec<Part>,
+        stop: &CancellationToken,
+        whole: Option<&WholeMd5>,
+        sent: &mut BTreeMap<u32, Sent>,
+    ) -> Result<(), TransferError> {
+        let parallel = self.parts.max(1);
+        let sending = stream::iter(missing).take_until(stop.cancelled()).map(|part| self.part(job, part));
+        let mut sending = pin!(match whole {
+            Some(_) => sending.buffered(parallel).left_stream(),
+            None => sending.buffer_unordered(parallel).right_stream(),
+        });
+        while let Some((number, part, received)) = sending.try_next().await? {
+            sent.insert(number, part);
+            if let Some(whole) = whole {
+                whole.add(received);
+            }
+        }
+        Ok(())
+    }
+
     /// Reads and sends one part. Its bytes are held from the budget from before the first is read until the last is accepted.
-    async fn part(&self, job: &Job<'_>, part: Part) -> Result<(u32, Sent), TransferError> {
-        let _held = self.budget.take(part.len).await;
+    async fn part(&self, job: &Job<'_>, part: Part) -> Result<(u32, Sent, Received), TransferError> {
+        let held = self.budget.take(part.len).await;
         let mut reads = 0;
         loop {
             self.bandwidth.take(part.len).await;
@@ -250,7 +280,8 @@ impl<J: Journal> Copier<J> {
                 }
                 Ok(put) => {
                     job.progress.add(part.len);
-                    return Ok((part.number, Sent { size: part.len, etag: put.etag, md5: Some(md5), crc: sums.crc }));
+                    let sent = Sent { size: part.len, etag: put.etag, md5: Some(md5), crc: sums.crc };
+                    return Ok((part.number, sent, Received { bytes: got.body, held }));
                 }
                 Err(error) if is_digest(&error) => error,
                 Err(error) => return Err(error),

@@ -26,14 +26,10 @@ use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval},
 };
+use tokio_util::sync::CancellationToken;
 
 pub use self::ends::abort_uploads;
-use self::{
-    account::Account,
-    ends::Ends,
-    feed::Feed,
-    work::{Orders, Work},
-};
+use self::{account::Account, ends::Ends, feed::Feed, work::Work};
 use crate::{
     event::EventLog,
     store::{RunRecord, Store, record::Tally},
@@ -45,8 +41,6 @@ use crate::{
 const QUEUE: usize = 20_000;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
-/// How long a suspended run waits for objects in flight: small ones finish, large ones continue later from their parts.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// What a run needs.
 pub struct RunInput {
@@ -139,11 +133,11 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
         Err(why) => return PassEnd::Failed(why),
     };
     let (found, mut unordered) = mpsc::channel(1);
-    let work = Work::new(input, ends, account, found);
+    let stop_work = CancellationToken::new();
+    let work = Work::new(input, ends, account, found, stop_work.clone());
     let limit = input.resources.config().limits.objects.max(1) as usize;
     let mut feeding = tokio::spawn(feed.run());
-    let (tell_work, told) = watch::channel(Orders::Work);
-    let mut working = tokio::spawn(work.run(jobs, limit, told));
+    let mut working = tokio::spawn(work.run(jobs, limit));
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
@@ -179,12 +173,10 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     };
     feeding.abort();
     if !worked_off {
-        tell_work.send_replace(Orders::Finish);
-        let patience = if *input.stop.borrow() == Stop::Cancel { Duration::ZERO } else { GRACE };
-        if tokio::time::timeout(patience, &mut working).await.is_err() {
-            tell_work.send_replace(Orders::Drop);
-            // until its objects are really at rest: nothing may be counted behind the last checkpoint
-            let _ = working.await;
+        stop_work.cancel();
+        // until its objects are really at rest: nothing may be counted behind the checkpoint, nothing begun behind the end
+        if let Err(defect) = working.await {
+            tracing::error!("copying ended in a defect: {defect}");
         }
     }
     let record = account.record(&input.record, worked + began.elapsed());

@@ -204,10 +204,16 @@ pub fn multipart_word(etags_agree: bool, checked: Option<Crc>) -> &'static str {
 /// Stores whose ETag of a multipart object is known to be the one of [`multipart_etag`]; elsewhere it may be anything of that form.
 const MULTIPART_ETAG_AS_S3: [&str; 7] = ["aws", "backblaze-b2", "ceph", "google-gcs", "huawei-obs", "minio", "wasabi"];
 
+/// Whether the ETag of a multipart object of this provider is known to be the one of [`multipart_etag`].
+#[must_use]
+pub fn multipart_etags_are_md5(provider: &str) -> bool {
+    MULTIPART_ETAG_AS_S3.contains(&provider)
+}
+
 /// Whether the ETag of a completed upload shows that the store has assembled other parts than were sent.
 #[must_use]
 pub fn wrongly_assembled(provider: &str, found: &ETag, expected: &ETag) -> bool {
-    MULTIPART_ETAG_AS_S3.contains(&provider) && found.parts().is_some() && found.parts() == expected.parts() && found != expected
+    multipart_etags_are_md5(provider) && found.parts().is_some() && found.parts() == expected.parts() && found != expected
 }
 
 /// Whether an ETag that has the form of an MD5 says something else than `md5`. Other forms say nothing.

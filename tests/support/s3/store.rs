@@ -25,6 +25,8 @@ pub struct Attributes {
     pub tags: BTreeMap<String, String>,
     /// `STANDARD` unless the request said otherwise.
     pub storage_class: String,
+    /// Canned ACL and encryption that the request asked for, by header name: kept for tests to see, not carried out.
+    pub asked: BTreeMap<String, String>,
 }
 
 impl Default for Attributes {
@@ -34,6 +36,7 @@ impl Default for Attributes {
             metadata: BTreeMap::new(),
             tags: BTreeMap::new(),
             storage_class: "STANDARD".to_owned(),
+            asked: BTreeMap::new(),
         }
     }
 }

@@ -27,6 +27,8 @@ const KEPT: [&str; 7] = [
     "expires",
     "x-amz-website-redirect-location",
 ];
+/// Headers that ask for what this server does not do.
+const ASKED: [&str; 3] = ["x-amz-acl", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"];
 /// Most bytes of user metadata, names and values together (AWS).
 const MAX_METADATA: usize = 2_048;
 
@@ -53,6 +55,9 @@ pub(super) fn attributes(call: &Call) -> Result<Attributes, S3Error> {
     }
     if let Some(class) = call.header("x-amz-storage-class") {
         class.clone_into(&mut attributes.storage_class);
+    }
+    for name in ASKED {
+        attributes.asked.extend(call.header(name).map(|value| (name.to_owned(), value.to_owned())));
     }
     Ok(attributes)
 }

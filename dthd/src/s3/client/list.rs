@@ -13,39 +13,27 @@ use crate::{
     transfer::TransferError,
 };
 
-/// Objects of one page, and what to ask for next; `None` at the end.
-pub type ListPage = (Vec<Entry>, Option<String>);
-
 const LIST: &str = "ListObjectsV2";
 
 impl ListPages for Bucket {
     async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
-        let (entries, next) = self.list_page(prefix, start_after, token).await?;
-        Ok(Page::new(entries, next.is_some(), next))
+        self.list_some(prefix, start_after, token, None).await
     }
 }
 
 impl Bucket {
-    /// One page of at most 1000 objects whose keys begin with `prefix`, in the store's order. `start_after` begins behind a key;
-    /// `token` continues a listing and is the second value of the page before.
+    /// One page of at most `limit` objects (1000 and no more, says S3) whose keys begin with `prefix`, in the store's order.
+    /// `start_after` begins behind a key; `token` continues a listing and comes from the page before.
     ///
     /// # Errors
-    /// When the page cannot be had, or says that more follows without saying where: a listing is never silently short.
-    pub async fn list_page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<ListPage, TransferError> {
-        self.list_some(prefix, start_after, token, None).await
-    }
-
-    /// Like [`Bucket::list_page`], with at most `limit` objects.
-    ///
-    /// # Errors
-    /// See there.
+    /// When the page cannot be had, or has an object without key or size.
     pub async fn list_some(
         &self,
         prefix: &str,
         start_after: Option<&str>,
         token: Option<&str>,
         limit: Option<i32>,
-    ) -> Result<ListPage, TransferError> {
+    ) -> Result<Page, TransferError> {
         self.call(LIST, 0, || async {
             let output = self
                 .inner
@@ -61,21 +49,16 @@ impl Bucket {
                 .send()
                 .await
                 .map_err(|e: SdkError<_, _>| self.failed(LIST, &e))?;
-            self.page_of(output, token)
+            self.page_of(output)
         })
         .await
     }
 
-    fn page_of(&self, output: ListObjectsV2Output, token: Option<&str>) -> Result<ListPage, TransferError> {
+    fn page_of(&self, output: ListObjectsV2Output) -> Result<Page, TransferError> {
         let incomplete = |why: &str| self.error(FailureClass::Transient, LIST, "IncompletePage", why);
         // A store that does not say so has not encoded the keys.
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let next = match (output.is_truncated().unwrap_or(false), output.next_continuation_token()) {
-            (true, None | Some("")) => return Err(incomplete("the page says that more follows but not where")),
-            (true, next) if next == token => return Err(incomplete("the page says that the same page follows")),
-            (true, next) => next.map(str::to_owned),
-            (false, _) => None,
-        };
+        let (truncated, token) = (output.is_truncated().unwrap_or(false), output.next_continuation_token().map(str::to_owned));
         let mut entries = Vec::with_capacity(output.contents().len());
         for object in output.contents.unwrap_or_default() {
             let raw = object.key.ok_or_else(|| incomplete("an object has no key"))?;
@@ -92,7 +75,7 @@ impl Bucket {
                 class: object.storage_class.map(|c| c.as_str().to_owned()).unwrap_or_default(),
             });
         }
-        Ok((entries, next))
+        Ok(Page::new(entries, truncated, token))
     }
 }
 

@@ -33,7 +33,6 @@ use dth_proto::{
 };
 
 pub use self::{
-    list::ListPage,
     multipart::{ListedUpload, UploadedPart},
     read::Got,
     write::Put,

@@ -74,13 +74,13 @@ impl Bucket {
         self.head_output(key, etag, None).await.map(|output| info!(&output))
     }
 
-    /// The first part of an object that was uploaded in parts; `size` is that of the part. Not pinned, because some stores compare
+    /// A part (from 1) of an object that was uploaded in parts; `size` is that of the part. Not pinned, because some stores compare
     /// `If-Match` with an ETag of the part.
     ///
     /// # Errors
     /// As [`Bucket::head`]; stores that do not know part numbers answer in many ways.
-    pub async fn head_first_part(&self, key: &str) -> Result<ObjectInfo, TransferError> {
-        self.head_output(key, None, Some(1)).await.map(|output| info!(&output))
+    pub async fn head_part(&self, key: &str, number: u32) -> Result<ObjectInfo, TransferError> {
+        self.head_output(key, None, i32::try_from(number).ok()).await.map(|output| info!(&output))
     }
 
     async fn head_output(&self, key: &str, etag: Option<&ETag>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {

@@ -1,12 +1,14 @@
 //! Copies side by side, as many as the limits allow; each object by itself, so that one failure never ends the run.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dth_proto::failure::{FailureClass, Side};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::JoinSet,
+    time::{sleep, timeout},
 };
+use tokio_util::sync::CancellationToken;
 
 use super::{
     RunInput,
@@ -18,7 +20,7 @@ use crate::{
     s3::{
         client::Bucket,
         compare::Recorded,
-        copy::{Copied, Copier, CopyError, CopyRequest},
+        copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
@@ -27,17 +29,8 @@ use crate::{
 
 /// How often an object is begun again when its requests failed in a way that may pass.
 const TRIES: u32 = 3;
-
-/// What the workers are told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Orders {
-    /// Take from the queue.
-    Work,
-    /// Take nothing more, finish what is in flight.
-    Finish,
-    /// Drop what is in flight.
-    Drop,
-}
+/// How long a pass that is stopped waits for what is in flight: small objects finish, large ones continue later from their parts.
+const GRACE: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Clone)]
@@ -51,10 +44,17 @@ struct Inner {
     copier: Arc<Copier<Uploads>>,
     destination: Bucket,
     unordered: mpsc::Sender<Side>,
+    stop: CancellationToken,
 }
 
 impl Work {
-    pub(super) fn new(input: &RunInput, ends: &Ends, account: &Arc<Account>, unordered: mpsc::Sender<Side>) -> Self {
+    pub(super) fn new(
+        input: &RunInput,
+        ends: &Ends,
+        account: &Arc<Account>,
+        unordered: mpsc::Sender<Side>,
+        stop: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Inner {
             uid: input.uid,
             store: input.store.clone(),
@@ -63,37 +63,34 @@ impl Work {
             copier: Arc::clone(&ends.copier),
             destination: ends.destination.clone(),
             unordered,
+            stop,
         }))
     }
 
-    /// Copies what comes through the queue, at most `limit` objects at once, until the queue is closed and empty or `orders` say
-    /// otherwise. When it returns, no copy is going any more.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, limit: usize, mut orders: watch::Receiver<Orders>) {
+    /// Copies what comes through the queue, at most `limit` objects at once, until the queue is closed and empty, or it is told to
+    /// stop: then no request is begun that need not be, what is in flight has a moment to finish, and the rest is left. When this
+    /// returns, nothing is in flight.
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, limit: usize) {
         let mut flying = JoinSet::new();
-        loop {
+        let mut open = true;
+        while open || !flying.is_empty() {
             tokio::select! {
                 biased;
-                () = told(&mut orders, Orders::Finish) => break,
+                () = self.0.stop.cancelled() => break,
                 Some(_) = flying.join_next() => {}
-                task = queue.recv(), if flying.len() < limit => {
-                    let Some(task) = task else { break };
-                    let work = Arc::clone(&self.0);
-                    flying.spawn(async move { work.object(task).await });
-                }
+                task = queue.recv(), if open && flying.len() < limit => match task {
+                    Some(task) => {
+                        let work = Arc::clone(&self.0);
+                        flying.spawn(async move { work.object(task).await });
+                    }
+                    None => open = false,
+                },
             }
         }
-        tokio::select! {
-            () = told(&mut orders, Orders::Drop) => {}
-            () = async { while flying.join_next().await.is_some() {} } => {}
+        let finished = async { while flying.join_next().await.is_some() {} };
+        if timeout(GRACE, finished).await.is_err() {
+            flying.shutdown().await;
         }
-        flying.shutdown().await;
-    }
-}
-
-/// Resolves when the orders are `least` or stronger; a run that is gone has none to give any more.
-async fn told(orders: &mut watch::Receiver<Orders>, least: Orders) {
-    if orders.wait_for(|orders| *orders >= least).await.is_err() {
-        std::future::pending::<()>().await;
     }
 }
 
@@ -115,19 +112,24 @@ impl Inner {
         let mut tries = 1;
         let result = loop {
             let flight = self.progress.fly(&task.entry.key, task.entry.size);
-            let request = CopyRequest { entry: &task.entry, destination_key: &task.destination_key, progress: &flight.item };
+            let (entry, progress) = (&task.entry, &*flight.item);
+            let request = CopyRequest { entry, destination_key: &task.destination_key, progress, stop: &self.stop };
             match self.copier.copy(request).await {
-                Err(CopyError::Failed(error)) if tries < TRIES && error.is_retryable() => {
+                Err(CopyError::Failed(error)) if tries < TRIES && error.is_retryable() && !was_read_again(&error) => {
                     drop(flight);
                     let Some(wait) = retry.next_wait(tries, &error, rand::random()) else { break Err(CopyError::Failed(error)) };
-                    tokio::time::sleep(wait).await;
-                    tries += 1;
+                    tokio::select! {
+                        () = self.stop.cancelled() => break Err(CopyError::Stopped),
+                        () = sleep(wait) => tries += 1,
+                    }
                 }
                 result => break result,
             }
         };
         match result {
             Ok(copied) => self.copied(&task, tries, &copied),
+            // not finished: it stays pending, and the next pass lists it again
+            Err(CopyError::Stopped) => {}
             Err(CopyError::Vanished) => self.account.skipped(&task.open, "vanished", true),
             Err(CopyError::Failed(error)) => self.account.failed(&task.open, tries, failed(&error)),
             Err(CopyError::Journal(error)) => self.account.failed(&task.open, tries, unjournaled(&error)),
