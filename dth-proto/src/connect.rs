@@ -44,7 +44,15 @@ pub enum ConnectError {
         /// What ssh said, or else what went wrong.
         why: String,
     },
-    /// Something answered, and it was not what we need.
+    /// Something listens there that does not answer as a daemon does.
+    #[error("{path} does not answer as dthd does: {source}; is it the socket of a dthd?")]
+    Stranger {
+        /// The socket.
+        path: PathBuf,
+        /// What came instead.
+        source: HandshakeError,
+    },
+    /// The daemon said no, in its words.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
 }
@@ -57,7 +65,10 @@ pub async fn connect(address: &Address, name: &str, batch: bool) -> Result<Conne
     match address {
         Address::Unix(path) => {
             let io = UnixStream::connect(path).await.map_err(|source| ConnectError::Unix { path: path.clone(), source })?;
-            Ok(over(io, name).await?)
+            over(io, name).await.map_err(|error| match error {
+                refused @ HandshakeError::Refused { .. } => refused.into(),
+                source => ConnectError::Stranger { path: path.clone(), source },
+            })
         }
         Address::Ssh(target) => {
             let io = ssh::spawn(target, batch).map_err(ConnectError::SshStart)?;

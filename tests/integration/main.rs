@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
+mod bad_input;
 mod embedded_s3;
 mod process;
 mod real_servers;
+mod ssh;

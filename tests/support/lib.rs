@@ -5,6 +5,8 @@
 //! | [`s3`] | an S3 server in this process, with faults on demand |
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
+//! | [`definition`] | task files |
+//! | [`mount`] | a small disk to fill |
 //! | [`client`] | aws-sdk-s3, for looking at any of them |
 //! | [`wait`] | waiting for a condition |
 //! | [`installed`], [`process`], [`port`] | programs, child processes, ports |
@@ -12,8 +14,10 @@
 pub mod client;
 pub mod command;
 pub mod daemon;
+pub mod definition;
 pub mod installed;
 pub mod moto;
+pub mod mount;
 pub mod port;
 pub mod process;
 pub mod s3;
