@@ -72,15 +72,17 @@ pub async fn connect(address: &Address, name: &str, batch: bool) -> Result<Conne
         }
         Address::Ssh(target) => {
             let io = ssh::spawn(target, batch).map_err(ConnectError::SshStart)?;
-            let said = io.said();
-            over(io, name).await.map_err(|error| match error {
-                refused @ HandshakeError::Refused { .. } => refused.into(),
-                other => {
+            let mut said = io.said();
+            match over(io, name).await {
+                Ok(connection) => Ok(connection),
+                Err(refused @ HandshakeError::Refused { .. }) => Err(refused.into()),
+                Err(other) => {
+                    said.ended().await;
                     let text = said.text();
                     let why = if text.is_empty() { other.to_string() } else { text };
-                    ConnectError::Ssh { host: target.host.clone(), why }
+                    Err(ConnectError::Ssh { host: target.host.clone(), why })
                 }
-            })
+            }
         }
     }
 }

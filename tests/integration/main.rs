@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod embedded_s3;
+mod lifecycle;
 mod process;
 mod real_servers;
 mod ssh;

@@ -52,9 +52,9 @@ async fn every_command_goes_through_ssh() {
     run(&["check", "--file", file]).ok().await;
     run(&["create", "--file", file, "--start"]).ok().await;
     let waited = run(&["wait", "far", "--timeout", "60s"]).ok().await;
-    assert!(waited.starts_with("far run 1: succeeded, 1 of 1 items copied"), "{waited}");
+    assert!(waited.starts_with("far run 1: succeeded, 1 of 1 item copied"), "{waited}");
     let shown: Value = run(&["show", "far"]).json().await;
-    assert_eq!((&shown["run"]["outcome"], &shown["run"]["copied"]), (&"succeeded".into(), &1.into()), "{shown}");
+    assert_eq!((&shown["view"]["run"]["outcome"], &shown["view"]["run"]["copied"]), (&"succeeded".into(), &1.into()), "{shown}");
     let here: Value = daemon.dth(&["show", "far"]).json().await;
     assert_eq!(shown, here, "the same through ssh and through the socket");
     let commands: [(&[&str], &str); 8] = [

@@ -33,8 +33,7 @@ where
 
     async fn serve(self, context: Context, request: DthRequest) -> Result<DthResponse, ServerError> {
         if self.shutdown.is_draining() {
-            let error = ApiError::new(ErrorCode::ShuttingDown, "the daemon is stopping").hint("try again when it is back");
-            return Ok(refuse(&request, error));
+            return Ok(refuse(&request, stopping()));
         }
         let session = &self.session;
         let needed = needs(&request);
@@ -47,9 +46,19 @@ where
         }
         if changes_something(&request) {
             tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
+            return self.inner.serve(context, request).await;
         }
-        self.inner.serve(context, request).await
+        let refusal = refuse(&request, stopping());
+        tokio::select! {
+            answer = self.inner.serve(context, request) => answer,
+            // a long poll must not hold up the stop; nothing is lost with a question
+            () = self.shutdown.draining() => Ok(refusal),
+        }
     }
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(ErrorCode::ShuttingDown, "the daemon is stopping").hint("try again when it is back")
 }
 
 /// The least role that may make a request.

@@ -134,6 +134,8 @@ impl Supervisor {
             }
             supervisor.add(record, run);
         }
+        // the first client, and the service manager, must not see an empty board
+        supervisor.show_all();
         Ok((supervisor, handle))
     }
 
