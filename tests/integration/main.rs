@@ -7,4 +7,6 @@ mod embedded_s3;
 mod lifecycle;
 mod process;
 mod real_servers;
+mod roles;
 mod ssh;
+mod triggers;
