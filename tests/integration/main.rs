@@ -5,6 +5,7 @@
 mod bad_input;
 mod embedded_s3;
 mod lifecycle;
+mod metrics;
 mod process;
 mod real_servers;
 mod roles;

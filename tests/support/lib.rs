@@ -5,6 +5,7 @@
 //! | [`s3`] | an S3 server in this process, with faults on demand |
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
+//! | [`cloudwatch`] | moto as CloudWatch |
 //! | [`definition`] | task files |
 //! | [`mount`] | a small disk to fill |
 //! | [`client`] | aws-sdk-s3, for looking at any of them |
@@ -12,6 +13,7 @@
 //! | [`installed`], [`process`], [`port`] | programs, child processes, ports |
 
 pub mod client;
+pub mod cloudwatch;
 pub mod command;
 pub mod daemon;
 pub mod definition;
