@@ -92,7 +92,7 @@ async fn a_viewer_looks_and_does_not_change() {
     ];
     for arguments in changes {
         let (code, out, err) = shared.other(arguments).await;
-        let said = "dth: nobody is viewer and may not do this: it needs operator\nhint: [access] in dthd.toml names the operators\n";
+        let said = "dth: nobody is a viewer and may not do this: it needs an operator\nhint: [access] in dthd.toml names the operators\n";
         assert_eq!((code, out.as_str(), err.as_str()), (1, "", said), "{arguments:?}");
     }
     let list = shared.daemon.dth(&["list"]).ok().await;

@@ -25,7 +25,7 @@ struct Status {
 pub(super) async fn run(caller: &mut Caller<'_>, exit_code: bool) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
     let daemon = session.call(|client| async move { client.info(wire::context()).await }).await?;
-    let (mirror, _) = list::snapshot(&mut session).await?;
+    let mirror = list::snapshot(&mut session).await?;
     let status = Status { summary: mirror.summary, problems: mirror.problems, daemon };
     if caller.output.is_table() {
         caller.output.raw(&text(&status))?;

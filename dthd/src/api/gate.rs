@@ -40,7 +40,7 @@ where
         if session.role < needed {
             let error = ApiError::new(
                 ErrorCode::NotAllowed,
-                format!("{} is {} and may not do this: it needs {needed}", session.user, session.role),
+                format!("{} is a {} and may not do this: it needs an {needed}", session.user, session.role),
             );
             return Ok(refuse(&request, error.hint("[access] in dthd.toml names the operators")));
         }
