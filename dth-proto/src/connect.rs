@@ -44,7 +44,15 @@ pub enum ConnectError {
         /// What ssh said, or else what went wrong.
         why: String,
     },
-    /// Something answered, and it was not what we need.
+    /// Something listens there that does not answer as a daemon does.
+    #[error("{path} does not answer as dthd does: {source}; is it the socket of a dthd?")]
+    Stranger {
+        /// The socket.
+        path: PathBuf,
+        /// What came instead.
+        source: HandshakeError,
+    },
+    /// The daemon said no, in its words.
     #[error(transparent)]
     Handshake(#[from] HandshakeError),
 }
@@ -57,19 +65,24 @@ pub async fn connect(address: &Address, name: &str, batch: bool) -> Result<Conne
     match address {
         Address::Unix(path) => {
             let io = UnixStream::connect(path).await.map_err(|source| ConnectError::Unix { path: path.clone(), source })?;
-            Ok(over(io, name).await?)
+            over(io, name).await.map_err(|error| match error {
+                refused @ HandshakeError::Refused { .. } => refused.into(),
+                source => ConnectError::Stranger { path: path.clone(), source },
+            })
         }
         Address::Ssh(target) => {
             let io = ssh::spawn(target, batch).map_err(ConnectError::SshStart)?;
-            let said = io.said();
-            over(io, name).await.map_err(|error| match error {
-                refused @ HandshakeError::Refused { .. } => refused.into(),
-                other => {
+            let mut said = io.said();
+            match over(io, name).await {
+                Ok(connection) => Ok(connection),
+                Err(refused @ HandshakeError::Refused { .. }) => Err(refused.into()),
+                Err(other) => {
+                    said.ended().await;
                     let text = said.text();
                     let why = if text.is_empty() { other.to_string() } else { text };
-                    ConnectError::Ssh { host: target.host.clone(), why }
+                    Err(ConnectError::Ssh { host: target.host.clone(), why })
                 }
-            })
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ pub enum HandshakeError {
         say: String,
     },
     /// No line came in time.
-    #[error("the other side said nothing for {} s", PATIENCE.as_secs())]
+    #[error("the other side did not say a word in time")]
     Silent,
 }
 
@@ -158,7 +158,17 @@ pub async fn connect<S: AsyncRead + AsyncWrite + Unpin>(io: &mut S, hello: &Hell
     let line = hello.line();
     write_line(io, &line).await?;
     let answer = tokio::time::timeout(PATIENCE * 2, read_line(io)).await.map_err(|_| HandshakeError::Silent)??;
-    parse_answer(&answer)
+    accepted(hello, parse_answer(&answer)?)
+}
+
+/// The welcome, if it settled on a protocol that was offered.
+fn accepted(hello: &Hello, welcome: Welcome) -> Result<Welcome, HandshakeError> {
+    let Hello { min, max, name } = hello;
+    if (*min..=*max).contains(&welcome.protocol) {
+        return Ok(welcome);
+    }
+    let say = format!("{} speaks protocol {}, {name} speaks {min} to {max}: upgrade the older", welcome.name, welcome.protocol);
+    Err(HandshakeError::Refused { code: "version".to_owned(), say })
 }
 
 /// Writes one line.
@@ -256,6 +266,17 @@ mod tests {
             assert!(matches!(parse_answer(line), Err(HandshakeError::NotDth(_))), "{line}");
         }
         assert_eq!(Hello::parse("GET / HTTP/1.1"), None);
+    }
+
+    #[test]
+    fn a_protocol_that_was_not_offered_is_refused() {
+        let welcome = |protocol| {
+            let text = |t: &str| t.to_owned();
+            Welcome { protocol, name: text("dthd/9"), boot: text("b"), user: text("u"), role: text("viewer") }
+        };
+        assert_eq!(accepted(&hello(1, 3), welcome(3)).expect("offered").protocol, 3);
+        let error = accepted(&hello(1, 3), welcome(9)).expect_err("not offered");
+        assert_eq!(error.to_string(), "dthd/9 speaks protocol 9, dth/0.4.1 speaks 1 to 3: upgrade the older");
     }
 
     #[tokio::test]

@@ -6,17 +6,22 @@ use std::{
     process::Stdio,
     sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use tokio::{
     io::{AsyncBufReadExt, AsyncRead, AsyncWrite, BufReader, ReadBuf},
     process::{Child, ChildStdin, ChildStdout, Command},
+    sync::watch,
+    time::timeout,
 };
 
 use crate::address::SshTarget;
 
 /// How many of ssh's last lines are kept for the error message.
 const TAIL: usize = 8;
+/// How long they are waited for after ssh has closed its output.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The running ssh; dropping it ends ssh.
 pub struct SshStream {
@@ -28,18 +33,28 @@ pub struct SshStream {
 }
 
 /// What ssh wrote to its standard error, last lines only.
-#[derive(Clone, Debug, Default)]
-pub struct SshSaid(Arc<Mutex<Vec<String>>>);
+#[derive(Clone, Debug)]
+pub struct SshSaid {
+    lines: Arc<Mutex<Vec<String>>>,
+    /// Closed when nothing more will come.
+    reading: watch::Receiver<()>,
+}
 
 impl SshSaid {
+    /// Waits, but not long, for the last words of an ssh that has ended.
+    pub async fn ended(&mut self) {
+        // late words are left out: something that ssh has started may keep its standard error open
+        let _ = timeout(LAST_WORDS, self.reading.changed()).await;
+    }
+
     /// The lines joined by `; `, empty when ssh said nothing.
     #[must_use]
     pub fn text(&self) -> String {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).join("; ")
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner).join("; ")
     }
 
     fn push(&self, line: String) {
-        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
         if lines.len() == TAIL {
             lines.remove(0);
         }
@@ -93,9 +108,11 @@ pub fn spawn(target: &SshTarget, batch: bool) -> io::Result<SshStream> {
     let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
         return Err(io::Error::other("ssh has no standard streams"));
     };
-    let said = SshSaid::default();
+    let (end, reading) = watch::channel(());
+    let said = SshSaid { lines: Arc::default(), reading };
     let keep = said.clone();
     tokio::spawn(async move {
+        let _end = end;
         let mut lines = BufReader::new(stderr).lines();
         while let Ok(Some(line)) = lines.next_line().await {
             keep.push(line);

@@ -65,7 +65,7 @@ impl SessionError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Connect(ConnectError::Handshake(HandshakeError::Refused { code, .. })) => code == "busy",
-            Self::Connect(ConnectError::Handshake(HandshakeError::NotDth(_)) | ConnectError::SshStart(_)) => false,
+            Self::Connect(ConnectError::Stranger { source: HandshakeError::NotDth(_), .. } | ConnectError::SshStart(_)) => false,
             other => other.is_unreachable(),
         }
     }

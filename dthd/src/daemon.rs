@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use dth_proto::id::Epoch;
+use dth_proto::{id::Epoch, time::Timestamp};
 use tokio::{
     sync::{mpsc, watch},
     time::interval,
@@ -25,6 +25,7 @@ use crate::{
     lock::{LockError, StateLock},
     metrics::Amounts,
     metrics::cloudwatch::{self, JobSample, Publisher, Sample, Source, TaskSample},
+    problem::DISK_LOW,
     shutdown::{Request, Shutdown},
     store::{Store, StoreError},
     systemd::{self, Watchdog},
@@ -134,7 +135,7 @@ pub async fn run(config: Config, control: Control) -> Result<(), DaemonError> {
         tokio::select! {
             () = shutdown.draining() => break,
             _ = look.tick() => {
-                observe(&conditions, &config, health.as_ref());
+                conditions.send_modify(|c| observe(c, &store, health.as_ref(), clock::now()));
                 systemd::status(&board.verdict());
             }
             Some(request) = requests.recv() => match request {
@@ -196,16 +197,17 @@ pub async fn run_until(config: Config, stop: CancellationToken) -> Result<(), Da
     run(config, control).await
 }
 
-fn observe(conditions: &watch::Sender<Conditions>, config: &Config, health: Option<&watch::Receiver<cloudwatch::Health>>) {
-    let free = disk::free(&config.state);
-    let now = clock::now();
-    conditions.send_modify(|c| {
-        // in whole percents, so that a screen does not change with every block written
-        c.disk_free = free.map(|(share, _)| (share * 100.0).round() / 100.0);
-        let low = free.is_some_and(|(_, bytes)| bytes < disk::LEAST);
-        c.disk_low_since = low.then(|| c.disk_low_since.unwrap_or(now));
-        c.metrics = health.map(|h| h.borrow().clone());
-    });
+/// Looks at the disk, the store and the metrics. What lasts keeps the time it began, so that screens do not change without news.
+fn observe(c: &mut Conditions, store: &Store, health: Option<&watch::Receiver<cloudwatch::Health>>, now: Timestamp) {
+    let free = disk::free(store.dir());
+    // in whole percents, so that a screen does not change with every block written
+    let share = free.map(|(share, _)| (share * 100.0).round() / 100.0).filter(|share| *share < DISK_LOW);
+    c.disk_free = share.map(|share| (c.disk_free.map_or(now, |(since, _)| since), share));
+    let full = free.is_some_and(|(_, bytes)| bytes < disk::LEAST);
+    c.disk_full_since = full.then(|| c.disk_full_since.unwrap_or(now));
+    let refusing = full || store.writer().failure().is_some();
+    c.refusing_since = refusing.then(|| c.refusing_since.unwrap_or(now));
+    c.metrics = health.map(|h| h.borrow().clone());
 }
 
 async fn publisher(

@@ -20,8 +20,10 @@ const CHECKPOINT: Duration = Duration::from_secs(120);
 const EXPIRY: Duration = Duration::from_secs(3600);
 /// Metrics that fail for less than this may be a single lost request.
 const METRICS: Duration = Duration::from_secs(180);
-/// Free share of the state's disk below which there is a warning, and below which state is in danger.
-const DISK: (f64, f64) = (0.10, 0.02);
+/// Free share of the state's disk below which there is a warning.
+pub const DISK_LOW: f64 = 0.10;
+/// Free share of the state's disk below which state is in danger.
+const DISK_CRITICAL: f64 = 0.02;
 /// Longest text of a problem, in characters.
 const LONGEST: usize = 200;
 
@@ -36,10 +38,10 @@ pub struct Facts {
     pub credentials: Vec<CredentialFacts>,
     /// How publishing is going; `None`: off.
     pub metrics: Option<cloudwatch::Health>,
-    /// The state could not be written: since when, and the last error.
-    pub store_error: Option<(Timestamp, String)>,
-    /// Free share of the disk that holds the state, 0 to 1; `None`: unknown.
-    pub disk_free: Option<f64>,
+    /// No new work is accepted, because the state cannot be written or soon could not be: since when, and why.
+    pub refusing: Option<(Timestamp, String)>,
+    /// Free share of the disk that holds the state, 0 to 1, and since when it is below [`DISK_LOW`]; `None`: enough, or unknown.
+    pub disk_free: Option<(Timestamp, f64)>,
     /// The last reload was refused: when, and why.
     pub reload_error: Option<(Timestamp, String)>,
     /// The last request that was sent again.
@@ -134,12 +136,11 @@ fn problem(severity: Severity, since: Timestamp, task: Option<&TaskName>, text: 
 fn daemon(facts: &Facts, found: &mut Vec<Problem>) {
     let now = facts.now;
     let mut add = |severity, since, text: String| found.push(problem(severity, since, None, &text));
-    if let Some((since, error)) = &facts.store_error {
-        add(Severity::Critical, *since, format!("state could not be written: {error}"));
-    }
-    if let Some(free) = facts.disk_free.filter(|free| *free < DISK.0) {
-        let severity = if free < DISK.1 { Severity::Critical } else { Severity::Warning };
-        add(severity, now, format!("disk of the state directory is {:.0}% full", ((1.0 - free) * 100.0).floor()));
+    if let Some((since, why)) = &facts.refusing {
+        add(Severity::Critical, *since, why.clone());
+    } else if let Some((since, free)) = facts.disk_free {
+        let severity = if free < DISK_CRITICAL { Severity::Critical } else { Severity::Warning };
+        add(severity, since, format!("disk of the state directory is {:.0}% full", ((1.0 - free) * 100.0).floor()));
     }
     for CredentialFacts { name, expires, refresh_failed, failing_since } in &facts.credentials {
         if *refresh_failed == 0 || expires.since(now) >= EXPIRY {
@@ -388,12 +389,15 @@ mod tests {
         );
         assert_eq!(with(&|f| f.metrics = Some(health(ago(60)))), []);
         assert_eq!(
-            with(&|f| f.store_error = Some((ago(9), "No space left on device".to_owned()))),
-            one(Severity::Critical, "state could not be written: No space left on device")
+            with(&|f| {
+                f.refusing = Some((ago(9), "the state cannot be written: No space left on device".to_owned()));
+                f.disk_free = Some((ago(9), 0.004));
+            }),
+            one(Severity::Critical, "the state cannot be written: No space left on device"),
+            "once and not also as a full disk"
         );
-        assert_eq!(with(&|f| f.disk_free = Some(0.084)), one(Severity::Warning, "disk of the state directory is 91% full"));
-        assert_eq!(with(&|f| f.disk_free = Some(0.004)), one(Severity::Critical, "disk of the state directory is 99% full"));
-        assert_eq!(with(&|f| f.disk_free = Some(0.11)), []);
+        assert_eq!(with(&|f| f.disk_free = Some((ago(9), 0.084))), one(Severity::Warning, "disk of the state directory is 91% full"));
+        assert_eq!(with(&|f| f.disk_free = Some((ago(9), 0.004))), one(Severity::Critical, "disk of the state directory is 99% full"));
         assert_eq!(
             with(&|f| f.reload_error = Some((ago(9), "line 3: unknown key \"limts\"".to_owned()))),
             one(Severity::Error, "configuration was not reloaded, the old one is in use: line 3: unknown key \"limts\"")
@@ -405,7 +409,7 @@ mod tests {
         let stalled = |quiet| Activity::Running { started: ago(9_000), stalled_s: Some(quiet), checkpoint: Some(ago(10)) };
         let logs = TaskFacts { failed: 1_204, top_failure: Some(group("AccessDenied", 1_204)), ..task("logs", moving()) };
         let mut made = facts(vec![logs, task("b", stalled(94)), task("c", stalled(700))]);
-        made.disk_free = Some(0.05);
+        made.disk_free = Some((ago(9), 0.05));
         let (found, verdict) = judge(&made);
         let texts: Vec<&str> = found.iter().map(|p| p.text.as_str()).collect();
         assert_eq!(

@@ -167,6 +167,28 @@ impl Daemon {
         Dth::at(&self.socket(), arguments)
     }
 
+    /// `dth create` of a task file, as `dth` answers it.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn create(&self, definition: &str, arguments: &[&str]) -> Dth {
+        let file = self.definition(definition);
+        let file = file.to_string_lossy();
+        self.dth(&[&["create", "--file", &file], arguments].concat())
+    }
+
+    /// A task file beside the configuration.
+    ///
+    /// # Panics
+    /// When it cannot be written.
+    #[must_use]
+    pub fn definition(&self, definition: &str) -> PathBuf {
+        let file = self.folder.path().join("task.toml");
+        fs::write(&file, definition).expect("the daemon's folder can be written");
+        file
+    }
+
     /// The process, while one was started and not killed.
     #[must_use]
     pub fn process(&mut self) -> Option<&mut Process> {

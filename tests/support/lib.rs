@@ -6,6 +6,9 @@
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
 //! | [`task`] | a task between two stores, driven through `dth` |
+//! | [`cloudwatch`] | moto as CloudWatch |
+//! | [`definition`] | task files |
+//! | [`mount`] | a small disk to fill |
 //! | [`client`] | aws-sdk-s3, for looking at any of them |
 //! | [`boto`] | boto3, an S3 client that is not ours |
 //! | [`wait`] | waiting for a condition |
@@ -13,10 +16,13 @@
 
 pub mod boto;
 pub mod client;
+pub mod cloudwatch;
 pub mod command;
 pub mod daemon;
+pub mod definition;
 pub mod installed;
 pub mod moto;
+pub mod mount;
 pub mod port;
 pub mod process;
 pub mod s3;

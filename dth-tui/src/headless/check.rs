@@ -18,7 +18,9 @@ use super::{
 use crate::{exit, session::Session};
 
 impl Row for CheckStep {
-    const COLUMNS: &'static [Column] = &[("STATE", Align::Left), ("SIDE", Align::Left), ("STEP", Align::Left), ("FOUND", Align::Left)];
+    // steps are shown as they come: titles as wide as the longest word keep the columns straight from the first line on
+    const COLUMNS: &'static [Column] =
+        &[("STATE ", Align::Left), ("SIDE       ", Align::Left), ("STEP      ", Align::Left), ("FOUND", Align::Left)];
 
     fn cells(&self) -> Vec<String> {
         let state = match self.state {

@@ -1,9 +1,10 @@
 //! `dth list`: tasks as rows.
 
 use dth_proto::{
+    service::DthClient,
     units,
     view::TaskView,
-    watch::{Mirror, WatchReply, WatchRequest},
+    watch::{Mirror, WatchRequest},
     wire,
 };
 
@@ -52,17 +53,28 @@ impl Row for TaskView {
 pub(super) async fn run(caller: &mut Caller<'_>, filter: &str) -> Result<u8, CommandError> {
     let filter = Filter::parse(filter)?;
     let mut session = caller.connect().await?;
-    let (mirror, _) = snapshot(&mut session).await?;
+    let mirror = snapshot(&mut session).await?;
     let mut list = caller.output.list();
     list.page(mirror.tasks.values().filter(|task| filter.matches(task)))?;
     list.finish()?;
     Ok(exit::OK)
 }
 
-/// The daemon's state now, and its last answer.
-pub(super) async fn snapshot(session: &mut Session) -> Result<(Mirror, WatchReply), SessionError> {
-    let reply = session.call(|client| async move { client.watch(wire::context(), WatchRequest::default()).await }).await?;
+/// The daemon's state now, all pages of it.
+pub(super) async fn snapshot(session: &mut Session) -> Result<Mirror, SessionError> {
     let mut mirror = Mirror::default();
-    mirror.apply(&reply);
-    Ok((mirror, reply))
+    loop {
+        // at once, whether or not there is news
+        let request = WatchRequest { epoch: mirror.epoch.clone(), seq: mirror.seq, ..WatchRequest::default() };
+        let ask = |client: DthClient| {
+            let request = request.clone();
+            async move { client.watch(wire::context(), request).await }
+        };
+        let reply = session.call(ask).await?;
+        mirror.apply(&reply);
+        // a full page: there may be more
+        if reply.changed.len() < wire::PAGE as usize {
+            return Ok(mirror);
+        }
+    }
 }

@@ -25,7 +25,7 @@ struct Status {
 pub(super) async fn run(caller: &mut Caller<'_>, exit_code: bool) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
     let daemon = session.call(|client| async move { client.info(wire::context()).await }).await?;
-    let (mirror, _) = list::snapshot(&mut session).await?;
+    let mirror = list::snapshot(&mut session).await?;
     let status = Status { summary: mirror.summary, problems: mirror.problems, daemon };
     if caller.output.is_table() {
         caller.output.raw(&text(&status))?;
@@ -40,7 +40,7 @@ fn text(status: &Status) -> String {
     const PROBLEMS: &[Column] = &[("", Align::Left), ("", Align::Left), ("", Align::Left)];
     let Status { summary, problems, daemon } = status;
     let row = |label: &str, value: String| vec![label.to_owned(), value];
-    let mut text = Table::bare(FIELDS).page(&[
+    let mut rows = vec![
         row("verdict", summary.verdict.clone()),
         row("daemon", format!("dthd {} on {}, since {}", daemon.version, daemon.host, cell::time(daemon.started))),
         row("you", format!("{} ({})", daemon.user, daemon.role)),
@@ -52,10 +52,12 @@ fn text(status: &Status) -> String {
         ),
         row("rate", rate(summary)),
         row("eta", cell::or_nothing(summary.eta_s.map(units::eta))),
-    ]);
+    ];
+    rows.extend(daemon.metrics.clone().map(|metrics| row("metrics", metrics)));
+    let mut text = Table::bare(FIELDS).page(&rows);
     if !problems.is_empty() {
         text.push_str("\nproblems\n");
-        let rows: Vec<_> = problems.iter().map(|p| vec![severity(p.severity).to_owned(), cell::time(p.since), problem(p)]).collect();
+        let rows: Vec<_> = problems.iter().map(|p| vec![severity(p.severity).to_owned(), cell::time(p.since), p.text.clone()]).collect();
         text.push_str(&Table::bare(PROBLEMS).page(&rows));
     }
     text
@@ -81,13 +83,6 @@ fn severity(severity: Severity) -> &'static str {
         Severity::Critical => "CRITICAL",
         Severity::Error => "ERROR",
         Severity::Warning => "WARN",
-    }
-}
-
-fn problem(p: &Problem) -> String {
-    match &p.task {
-        Some(task) => format!("{task}: {}", p.text),
-        None => p.text.clone(),
     }
 }
 
@@ -139,7 +134,7 @@ mod tests {
             state_dir: "/var/lib/dth".to_owned(),
             credentials: Vec::new(),
             memory: (0, 0),
-            metrics: None,
+            metrics: Some("CloudWatch us-east-1 \"DTH\", nothing sent yet".to_owned()),
             user: "mli".to_owned(),
             role: "operator".to_owned(),
             verdict: String::new(),
@@ -147,7 +142,7 @@ mod tests {
         let problems = vec![
             Problem {
                 severity: Severity::Error,
-                text: "403 AccessDenied on \x1b[31maudit/".to_owned(),
+                text: "logs: 403 AccessDenied on \x1b[31maudit/".to_owned(),
                 since: Timestamp(1_796_090_400_000),
                 task: Some(TaskName::new("logs").expect("good name")),
             },
@@ -158,7 +153,7 @@ mod tests {
                 task: None,
             },
         ];
-        assert_snapshot!(text(&Status { summary, problems, daemon }), @r"
+        assert_snapshot!(text(&Status { summary, problems, daemon }), @r#"
         verdict  1 task failing, 2 running
         daemon   dthd 0.1.0 on xfer-bj-01, since 2026-12-01T02:00:00Z
         you      mli (operator)
@@ -167,10 +162,11 @@ mod tests {
         bytes    1.25 GB of at least 5.00 GB
         rate     1.25 GB/s now, 900 MB/s over the hour, 820 objects/s, limit 1.25 GB/s
         eta      9h 08m
+        metrics  CloudWatch us-east-1 "DTH", nothing sent yet
 
         problems
         ERROR  2026-12-01T02:00:00Z  logs: 403 AccessDenied on �[31maudit/
         WARN   2026-12-01T02:01:00Z  state directory 91 % full
-        ");
+        "#);
     }
 }

@@ -12,11 +12,12 @@ use dth_proto::{
     id::{Epoch, TaskName},
     view::{Problem, Summary, TaskView},
     watch::WatchReply,
+    wire,
 };
 use tokio::sync::watch;
 
-/// Rows in one answer: 500 of about 1 KiB stay far below the largest frame. Who has more to learn asks again.
-const ROWS: usize = 500;
+/// Rows in one answer: 500 of about 1 KiB stay far below the largest frame. Who gets that many asks again.
+const ROWS: usize = wire::PAGE as usize;
 /// Removals remembered; a client that missed more gets a snapshot.
 const TOMBSTONES: usize = 1_000;
 

@@ -33,23 +33,32 @@ where
 
     async fn serve(self, context: Context, request: DthRequest) -> Result<DthResponse, ServerError> {
         if self.shutdown.is_draining() {
-            let error = ApiError::new(ErrorCode::ShuttingDown, "the daemon is stopping").hint("try again when it is back");
-            return Ok(refuse(&request, error));
+            return Ok(refuse(&request, stopping()));
         }
         let session = &self.session;
         let needed = needs(&request);
         if session.role < needed {
             let error = ApiError::new(
                 ErrorCode::NotAllowed,
-                format!("{} is {} and may not do this: it needs {needed}", session.user, session.role),
+                format!("{} is a {} and may not do this: it needs an {needed}", session.user, session.role),
             );
             return Ok(refuse(&request, error.hint("[access] in dthd.toml names the operators")));
         }
         if changes_something(&request) {
             tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
+            return self.inner.serve(context, request).await;
         }
-        self.inner.serve(context, request).await
+        let refusal = refuse(&request, stopping());
+        tokio::select! {
+            answer = self.inner.serve(context, request) => answer,
+            // a long poll must not hold up the stop; nothing is lost with a question
+            () = self.shutdown.draining() => Ok(refusal),
+        }
     }
+}
+
+fn stopping() -> ApiError {
+    ApiError::new(ErrorCode::ShuttingDown, "the daemon is stopping").hint("try again when it is back")
 }
 
 /// The least role that may make a request.

@@ -81,7 +81,8 @@ fn parse(text: &str) -> Result<croner::Cron, String> {
         6 => Dialect::EventBridge,
         n => {
             return Err(format!(
-                "{text:?} has {n} fields: write 5 (minute hour day month weekday) like \"0 2 * * *\", or EventBridge's 6 (… year) like \"0 2 * * ? *\""
+                "{text:?} has {n} field{}: write 5 (minute hour day month weekday) like \"0 2 * * *\", or EventBridge's 6 (… year) like \"0 2 * * ? *\"",
+                if n == 1 { "" } else { "s" }
             ));
         }
     };
@@ -209,7 +210,7 @@ mod tests {
             ("0 2 * *", None, "trigger.cron: \"0 2 * *\" has 4 fields: write 5"),
             ("0 2 30 2 *", None, "trigger.cron: \"0 2 30 2 *\" never happens"),
             ("0 2 * * * *", None, "trigger.cron: \"0 2 * * * *\": EventBridge wants a ? in exactly one"),
-            ("@reboot", None, "trigger.cron: \"@reboot\" has 1 fields"),
+            ("@reboot", None, "trigger.cron: \"@reboot\" has 1 field:"),
             (
                 "0 2 * * *",
                 Some("Asia/Peking"),

@@ -63,10 +63,17 @@ pub enum StoreError {
 
 impl From<sled::Error> for StoreError {
     fn from(error: sled::Error) -> Self {
-        match error {
-            sled::Error::Io(io) => Self::Io(io.to_string()),
-            other => Self::Io(other.to_string()),
-        }
+        Self::Io(in_words(&error))
+    }
+}
+
+/// What the database says, without the debug output that sled puts into its messages.
+fn in_words(error: &sled::Error) -> String {
+    match error {
+        sled::Error::Io(io) if io.raw_os_error().is_none() && io.kind() != std::io::ErrorKind::Other => io.kind().to_string(),
+        sled::Error::Io(io) => io.to_string(),
+        sled::Error::Corruption { .. } => "its database is damaged".to_owned(),
+        other => other.to_string(),
     }
 }
 

@@ -94,8 +94,8 @@ fn open_database(path: &Path) -> Result<(sled::Db, Trees), String> {
         Ok::<_, sled::Error>((db, trees))
     }));
     match opened {
-        Ok(result) => result.map_err(|e| e.to_string()),
-        Err(_) => Err("the database is damaged".to_owned()),
+        Ok(result) => result.map_err(|e| super::in_words(&e)),
+        Err(_) => Err("its database is damaged".to_owned()),
     }
 }
 

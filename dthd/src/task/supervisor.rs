@@ -70,10 +70,12 @@ pub struct Supervisor {
 pub struct Conditions {
     /// When the configuration could not be read again, and why.
     pub reload_error: Option<(Timestamp, String)>,
-    /// Free share of the state directory's disk, 0 to 1.
-    pub disk_free: Option<f64>,
+    /// Free share of the state directory's disk, 0 to 1, and since when it is low; `None`: enough, or unknown.
+    pub disk_free: Option<(Timestamp, f64)>,
     /// Since when the disk is too full for new work.
-    pub disk_low_since: Option<Timestamp>,
+    pub disk_full_since: Option<Timestamp>,
+    /// Since when no new work is accepted, for whichever reason.
+    pub refusing_since: Option<Timestamp>,
     /// How publishing metrics is going; `None`: off.
     pub metrics: Option<cloudwatch::Health>,
 }
@@ -134,6 +136,8 @@ impl Supervisor {
             }
             supervisor.add(record, run);
         }
+        // the first client, and the service manager, must not see an empty board
+        supervisor.show_all();
         Ok((supervisor, handle))
     }
 
@@ -399,7 +403,7 @@ impl Supervisor {
         if let Some(error) = self.store.writer().failure() {
             return Some(format!("{error}; free some space and restart dthd"));
         }
-        self.conditions.borrow().disk_low_since.map(|_| {
+        self.conditions.borrow().disk_full_since.map(|_| {
             let dir = self.store.dir().display();
             format!("less than {} free in {dir}: new work waits until there is more", dth_proto::units::bytes(crate::disk::LEAST))
         })

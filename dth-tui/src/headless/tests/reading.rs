@@ -190,10 +190,10 @@ fn check_tells_step_by_step() {
     let ended = bench.dth(&["check", "--file", &file]);
     assert_eq!(ended.code, 1);
     assert_snapshot!(ended.out, @r"
-    STATE  SIDE    STEP   FOUND
-    ok     source  reach  tried to reach
-    WARN   source  list   tried to list
-    FAILED  destination  write  tried to write; hint: allow s3:PutObject
+    STATE   SIDE         STEP        FOUND
+    ok      source       reach       tried to reach
+    WARN    source       list        tried to list
+    FAILED  destination  write       tried to write; hint: allow s3:PutObject
     ");
     let reply = json(&bench.dth(&["check", "photos", "-o", "json"]).out);
     assert_eq!((reply["done"].as_bool(), reply["steps"].as_array().map(Vec::len)), (Some(true), Some(3)));

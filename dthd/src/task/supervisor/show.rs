@@ -71,7 +71,7 @@ impl Supervisor {
             tasks: rows.iter().map(|(task, row)| task.facts(row, now)).collect(),
             credentials: Vec::new(),
             metrics: conditions.metrics,
-            store_error: self.refusing().map(|why| (conditions.disk_low_since.unwrap_or(now), why)),
+            refusing: self.refusing().map(|why| (conditions.refusing_since.unwrap_or(now), why)),
             disk_free: conditions.disk_free,
             reload_error: conditions.reload_error,
             last_retry: None,
