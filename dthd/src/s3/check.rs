@@ -9,7 +9,7 @@ use dth_proto::{
 };
 
 use super::{
-    client::{Bucket, RequestCounters},
+    client::Bucket,
     list::Page,
     metadata::{Creation, Metadata},
     object::Entry,
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     credential::{Credential, Credentials},
-    transfer::{TransferError, retry::RetryPolicy},
+    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
 };
 
 /// What is left behind at the destination if the check is killed between writing and deleting: this and a random number.

@@ -1,9 +1,6 @@
 //! Copies one object: one generation of it, verified, by one PutObject or by parts.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use dth_proto::{
     failure::{FailureClass, Side},
@@ -20,7 +17,7 @@ use super::{
     provider,
     verify::{self, Md5Sum, SinglePlan},
 };
-use crate::transfer::{TransferError, bandwidth::Bandwidth, budget::Budget};
+use crate::transfer::{TransferError, bandwidth::Bandwidth, budget::Budget, progress::ItemProgress};
 
 /// How often an object that changes under the copy is begun again.
 const GENERATIONS: u32 = 3;
@@ -59,33 +56,6 @@ pub struct CopyRequest<'a> {
     pub progress: &'a ItemProgress,
     /// Cancelled: no further part is begun; those in flight are finished, so that they need not be sent again.
     pub stop: &'a CancellationToken,
-}
-
-/// How far the copy of one object is. Starts again at 0 when the object changed under the copy.
-#[derive(Debug, Default)]
-pub struct ItemProgress {
-    /// Bytes the destination has.
-    pub bytes: AtomicU64,
-    /// Bytes in all.
-    pub size: AtomicU64,
-    /// Parts the destination has.
-    pub parts: AtomicU32,
-    /// Parts in all; 1 for a single PUT.
-    pub parts_total: AtomicU32,
-}
-
-impl ItemProgress {
-    pub(super) fn begin(&self, size: u64, parts_total: u32) {
-        self.bytes.store(0, Relaxed);
-        self.parts.store(0, Relaxed);
-        self.size.store(size, Relaxed);
-        self.parts_total.store(parts_total, Relaxed);
-    }
-
-    pub(super) fn add(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Relaxed);
-        self.parts.fetch_add(1, Relaxed);
-    }
 }
 
 /// A finished copy.

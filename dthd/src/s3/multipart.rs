@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::UploadedPart,
-    copy::{Copied, Copier, CopyError, CopyRequest, ItemProgress, READS, is_digest, mismatch},
+    copy::{Copied, Copier, CopyError, CopyRequest, READS, is_digest, mismatch},
     journal::{Journal, Upload},
     layout::{Layout, Part, PartLimits, layout, parts, uniform},
     metadata::ObjectInfo,
@@ -16,7 +16,10 @@ use super::{
     verify::{self, Crc, Md5Sum, multipart_etag, multipart_word, wrongly_assembled},
     whole::{Received, WholeMd5, Witness},
 };
-use crate::{clock, transfer::TransferError};
+use crate::{
+    clock,
+    transfer::{TransferError, progress::ItemProgress},
+};
 
 /// Clocks of stores count in seconds.
 const SLACK: Duration = Duration::from_secs(2);

@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 
@@ -14,10 +14,53 @@ use dth_proto::{
 };
 
 use crate::{
-    s3::{client::RequestCounters, copy::ItemProgress},
     store::record::{Tally, size_class},
     task::failure::Groups,
 };
+
+/// Requests made by a run, over all its buckets and tries.
+#[derive(Debug, Default)]
+pub struct RequestCounters {
+    /// Requests, tries included.
+    pub requests: AtomicU64,
+    /// Requests that repeat a failed one.
+    pub retries: AtomicU64,
+    /// Requests that were answered with "less load".
+    pub throttled: AtomicU64,
+    /// Bytes of object data received.
+    pub received: AtomicU64,
+    /// Bytes of object data sent and accepted.
+    pub sent: AtomicU64,
+}
+
+/// How far the copy of one object is. Starts again at 0 when the object changed under the copy.
+#[derive(Debug, Default)]
+pub struct ItemProgress {
+    /// Bytes the destination has.
+    pub bytes: AtomicU64,
+    /// Bytes in all.
+    pub size: AtomicU64,
+    /// Parts the destination has.
+    pub parts: AtomicU32,
+    /// Parts in all; 1 for a single PUT.
+    pub parts_total: AtomicU32,
+}
+
+impl ItemProgress {
+    /// Begins, or begins again, a copy of `size` bytes in so many parts.
+    pub fn begin(&self, size: u64, parts_total: u32) {
+        self.bytes.store(0, Ordering::Relaxed);
+        self.parts.store(0, Ordering::Relaxed);
+        self.size.store(size, Ordering::Relaxed);
+        self.parts_total.store(parts_total, Ordering::Relaxed);
+    }
+
+    /// The destination has another part of so many bytes.
+    pub fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.parts.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// What one task has done since the daemon started; counts up for good. What metrics are made of.
 #[derive(Debug, Default)]

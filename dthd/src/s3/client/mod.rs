@@ -12,10 +12,7 @@ mod write;
 use std::{
     fmt,
     future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -40,7 +37,7 @@ pub use self::{
 use crate::{
     credential::Credential,
     s3::provider::{self, UnknownProvider},
-    transfer::{TransferError, retry::RetryPolicy},
+    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
 };
 
 /// Until a connection stands.
@@ -49,21 +46,6 @@ const CONNECT: Duration = Duration::from_secs(5);
 const QUIET: Duration = Duration::from_secs(60);
 /// Bodies that are sent get this much longer per byte: 32 KiB/s is slower than any link worth a transfer.
 const SLOWEST: u64 = 32 * 1024;
-
-/// Requests made by a run, over all its buckets and tries.
-#[derive(Debug, Default)]
-pub struct RequestCounters {
-    /// Requests, tries included.
-    pub requests: AtomicU64,
-    /// Requests that repeat a failed one.
-    pub retries: AtomicU64,
-    /// Requests that were answered with "less load".
-    pub throttled: AtomicU64,
-    /// Bytes of object data received.
-    pub received: AtomicU64,
-    /// Bytes of object data sent and accepted.
-    pub sent: AtomicU64,
-}
 
 /// Why a bucket cannot be used at all.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

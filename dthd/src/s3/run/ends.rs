@@ -10,14 +10,14 @@ use dth_proto::{
 use super::{RunInput, job};
 use crate::{
     s3::{
-        client::{Bucket, RequestCounters},
+        client::Bucket,
         compare::CompareRules,
         copy::Copier,
         provider::{self, ByteOrder},
         sorted::SortSettings,
     },
     store::{Store, upload::Uploads},
-    transfer::{resources::Resources, retry::RetryPolicy},
+    transfer::{progress::RequestCounters, resources::Resources, retry::RetryPolicy},
 };
 
 /// See the module.
