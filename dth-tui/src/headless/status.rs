@@ -153,7 +153,7 @@ mod tests {
                 task: None,
             },
         ];
-        assert_snapshot!(text(&Status { summary, problems, daemon }), @r"
+        assert_snapshot!(text(&Status { summary, problems, daemon }), @r#"
         verdict  1 task failing, 2 running
         daemon   dthd 0.1.0 on xfer-bj-01, since 2026-12-01T02:00:00Z
         you      mli (operator)
@@ -167,6 +167,6 @@ mod tests {
         problems
         ERROR  2026-12-01T02:00:00Z  logs: 403 AccessDenied on �[31maudit/
         WARN   2026-12-01T02:01:00Z  state directory 91 % full
-        ");
+        "#);
     }
 }
