@@ -227,7 +227,7 @@ Example:
     /// Write the manual pages into a directory
     #[command(hide = true, after_help = "Example:\n  dth man /usr/local/share/man/man1")]
     Man {
-        /// Made if missing
+        /// An existing directory
         dir: PathBuf,
     },
     /// Print the completions of a shell

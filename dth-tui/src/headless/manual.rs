@@ -11,7 +11,6 @@ use crate::{cli::Cli, exit};
 /// Writes `dth.1` and one page per command.
 pub(super) fn pages(dir: &Path) -> Result<u8, CommandError> {
     let wrong = |source| CommandError::File { verb: "write manual pages into", file: dir.to_string_lossy().into_owned(), source };
-    std::fs::create_dir_all(dir).map_err(wrong)?;
     clap_mangen::generate_to(Cli::command(), dir).map_err(wrong)?;
     Ok(exit::OK)
 }
