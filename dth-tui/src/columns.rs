@@ -81,6 +81,12 @@ pub fn right(text: &str, columns: usize, mark: &str) -> String {
     format!("{}{text}", " ".repeat(columns.saturating_sub(width(&text))))
 }
 
+/// `1 group`, `2 groups`.
+#[must_use]
+pub fn counted(number: u64, of: &str) -> String {
+    format!("{} {of}{}", dth_proto::units::grouped(number), if number == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -122,19 +122,15 @@ pub static COMMANDS: &[Command] = &[
     when(command(Id::Open, 1, &[Key::Enter], "open", "open the task under the cursor", &[OVERVIEW, TRANSFERS]), has_subject, Danger::None),
     when(command(Id::Open, 1, &[Key::Enter], "full line", "show the event in full", &[LOG]), has_event, Danger::None),
     when(
-        command(Id::PauseResume, 2, &[Key::Char('p')], "pause/resume", "pause after the requests in flight, or go on", ON_TASKS),
+        command(Id::PauseResume, 2, &[Key::Char('p')], "pause/resume", "halt after requests in flight, or go on", ON_TASKS),
         can_pause,
         Danger::Several,
     ),
     when(command(Id::Start, 6, &[Key::Char('S')], "start", "queue a run now", ON_TASKS), can_start, Danger::Several),
     when(command(Id::Stop, 7, &[Key::Char('x')], "stop", "end the run; asks for the name", ON_TASKS), can_stop, Danger::Typed),
+    when(command(Id::Delete, 0, &[Key::Char('D')], "delete", "forget the task; asks for the name", ON_TASKS), can_delete, Danger::Typed),
     when(
-        command(Id::Delete, 0, &[Key::Char('D')], "delete", "forget the task and its history; asks for the name", ON_TASKS),
-        can_delete,
-        Danger::Typed,
-    ),
-    when(
-        command(Id::Retry, 5, &[Key::Char('R')], "retry failed", "try the failed items of the last run again", ON_TASKS),
+        command(Id::Retry, 5, &[Key::Char('R')], "retry failed", "try what failed in the last run again", ON_TASKS),
         can_retry,
         Danger::None,
     ),
@@ -145,10 +141,10 @@ pub static COMMANDS: &[Command] = &[
     ),
     when(command(Id::New, 3, &[Key::Char('n')], "new", "define a new task", VIEWING), Model::may_operate, Danger::None),
     when(command(Id::NextProblem, 4, &[Key::Char('!')], "problems", "go to the next problem", VIEWING), has_problem, Danger::None),
-    command(Id::Filter, 4, &[Key::Char('/')], "filter", "name state: from: to: engine: label: fail:>0 !not", &[OVERVIEW, TRANSFERS]),
+    command(Id::Filter, 4, &[Key::Char('/')], "filter", "state: from: to: engine: label: fail:>0 !not", &[OVERVIEW, TRANSFERS]),
     when(command(Id::Mark, 3, &[Key::Char(' ')], "mark", "mark or unmark the task", &[TRANSFERS]), has_subject, Danger::None),
     command(Id::MarkAll, 0, &[Key::Char('*')], "mark all", "mark all tasks shown, or unmark all", &[TRANSFERS]),
-    command(Id::Sort, 5, &[Key::Char('s')], "sort", "next order: urgency, name, state, rate, failed", &[TRANSFERS]),
+    command(Id::Sort, 5, &[Key::Char('s')], "sort", "order: urgency, name, state, rate, failed", &[TRANSFERS]),
     command(Id::Reverse, 0, &[Key::Char('I')], "reverse", "reverse the order", &[TRANSFERS]),
     when(
         command(Id::Failures, 4, &[Key::Char('F'), Key::Char('3')], "failures", "failed items of the task, by cause", ON_TASKS),
@@ -168,7 +164,7 @@ pub static COMMANDS: &[Command] = &[
     command(Id::Longer, 7, &[Key::Char('+'), Key::Char('=')], "longer", "longer time on the chart", &[OVERVIEW, DETAIL]),
     command(Id::Freeze, 6, &[Key::Char('f')], "freeze", "hold the screen still; data goes on", &[OVERVIEW, TRANSFERS, DETAIL, FAILURES]),
     command(Id::Bits, 0, &[Key::Char('u')], "bits/bytes", "rates in bits or bytes per second", VIEWING),
-    command(Id::Copy, 8, &[Key::Char('y')], "copy", "send what is under the cursor to the terminal's clipboard", VIEWING),
+    command(Id::Copy, 8, &[Key::Char('y')], "copy", "what is under the cursor, to the clipboard", VIEWING),
     when(command(Id::Reconnect, 1, &[Key::Char('r')], "reconnect now", "try the connection again at once", VIEWING), is_down, Danger::None),
     command(Id::Overview, 0, &[Key::Char('1')], "overview", "go to the overview", VIEWING),
     command(Id::Transfers, 0, &[Key::Char('2')], "transfers", "go to the list of tasks", VIEWING),
@@ -182,7 +178,7 @@ pub static COMMANDS: &[Command] = &[
     command(Id::FieldNext, 1, &[Key::Tab, Key::Down], "next field", "to the next field", &[WIZARD]),
     command(Id::FieldPrevious, 0, &[Key::BackTab, Key::Up], "field before", "to the field before", &[WIZARD]),
     when(
-        command(Id::StepNext, 2, &[Key::Enter], "next / start", "to the next step; on the last: create and start", &[WIZARD]),
+        command(Id::StepNext, 2, &[Key::Enter], "next / start", "to the next step; on the last: create, start", &[WIZARD]),
         ready_to_create,
         Danger::None,
     ),
@@ -196,11 +192,7 @@ pub static COMMANDS: &[Command] = &[
         |m| if m.wizard.step == 0 { Err("this is the first step") } else { Ok(()) },
         Danger::None,
     ),
-    when(
-        command(Id::Check, 5, &[Key::Ctrl('t')], "test", "let the daemon try both ends (it writes and removes one object)", &[WIZARD]),
-        Model::may_operate,
-        Danger::None,
-    ),
+    when(command(Id::Check, 5, &[Key::Ctrl('t')], "test", "let the daemon try both ends", &[WIZARD]), Model::may_operate, Danger::None),
     command(Id::WriteFile, 6, &[Key::Ctrl('w')], "write file", "write the task file NAME.toml here", &[WIZARD]),
     command(Id::Accept, 1, &[Key::Enter], "run", "run the command", &[Place::Palette]),
     command(Id::Accept, 1, &[Key::Enter], "keep", "keep the filter", &[Place::Filter]),
@@ -217,8 +209,8 @@ pub static COMMANDS: &[Command] = &[
     command(Id::Help, 10, &[Key::Char('?')], "help", "all keys of this screen", VIEWING),
     command(Id::Back, 11, &[Key::Esc], "back", "back one level", &[TRANSFERS, DETAIL, FAILURES, LOG, WIZARD]),
     command(Id::Back, 0, &[Key::Char('q')], "back", "back one level", &[TRANSFERS, DETAIL, FAILURES, LOG]),
-    command(Id::Quit, 11, &[Key::Char('q')], "quit", "leave; transfers go on in the daemon", &[OVERVIEW]),
-    command(Id::QuitNow, 0, &[Key::Ctrl('c')], "quit now", "leave at once; transfers go on in the daemon", EVERYWHERE),
+    command(Id::Quit, 11, &[Key::Char('q')], "quit", "leave; transfers go on", &[OVERVIEW]),
+    command(Id::QuitNow, 0, &[Key::Ctrl('c')], "quit now", "leave at once; transfers go on", EVERYWHERE),
     command(Id::Suspend, 0, &[Key::Ctrl('z')], "suspend", "back to the shell; fg returns", EVERYWHERE),
     command(Id::Redraw, 0, &[Key::Ctrl('l')], "redraw", "draw everything again", EVERYWHERE),
 ];
@@ -288,15 +280,15 @@ fn any(model: &Model, fits: impl Fn(TaskState) -> bool, why: &'static str) -> Re
 }
 
 fn can_pause(model: &Model) -> Result<(), &'static str> {
-    any(model, |s| matches!(s, TaskState::Running | TaskState::Paused | TaskState::Queued), "no run is going: nothing to pause or resume")
+    any(model, |s| matches!(s, TaskState::Running | TaskState::Paused | TaskState::Queued), "no run is going")
 }
 
 fn can_start(model: &Model) -> Result<(), &'static str> {
-    any(model, |s| matches!(s, TaskState::Idle | TaskState::Waiting), "a run is going, queued or paused already")
+    any(model, |s| matches!(s, TaskState::Idle | TaskState::Waiting), "a run is going or queued already")
 }
 
 fn can_stop(model: &Model) -> Result<(), &'static str> {
-    any(model, |s| matches!(s, TaskState::Running | TaskState::Paused | TaskState::Queued), "no run is going: nothing to stop")
+    any(model, |s| matches!(s, TaskState::Running | TaskState::Paused | TaskState::Queued), "no run is going")
 }
 
 fn can_delete(model: &Model) -> Result<(), &'static str> {
@@ -304,7 +296,7 @@ fn can_delete(model: &Model) -> Result<(), &'static str> {
 }
 
 fn can_retry(model: &Model) -> Result<(), &'static str> {
-    any(model, |s| !is_going(s), "a run is going: failed items can be tried again when it ends")?;
+    any(model, |s| !is_going(s), "when the run has ended")?;
     if model.subjects().iter().any(|t| t.run.as_ref().is_some_and(|r| r.counters.failed > 0)) { Ok(()) } else { Err("nothing failed") }
 }
 
@@ -347,6 +339,8 @@ mod tests {
     fn every_command_can_be_reached_and_is_explained() {
         for c in COMMANDS {
             assert!(!c.keys.is_empty() && !c.places.is_empty(), "{:?}", c.id);
+            // what the list of commands leaves of 80 columns
+            assert!(c.help.len() <= 45 && c.title.len() <= 15, "{:?}: {}", c.id, c.help);
             assert!(c.help.len() > 8 && c.title.len() > 1 && !c.help.ends_with('.'), "{:?}", c.id);
             assert!(c.danger != Danger::Typed || matches!(c.id, Id::Stop | Id::Delete));
         }

@@ -243,13 +243,18 @@ fn summary(model: &Model) -> Vec<String> {
     )];
     if !model.mirror.problems.is_empty() {
         lines.push(format!(
-            "{} problems, first: {}",
-            model.mirror.problems.len(),
+            "{}, first: {}",
+            crate::columns::counted(model.mirror.problems.len() as u64, "problem"),
             crate::columns::cut(&model.mirror.problems[0].text, 100, ">")
         ));
     }
-    let goes_on = if model.link.is_up() { "transfers go on" } else { "the link was down; transfers go on" };
-    lines.push(format!("{goes_on} at {address}"));
+    let busy = s.running + s.waiting > 0;
+    lines.push(match (model.link.is_up(), busy) {
+        (true, true) => format!("transfers go on at {address}"),
+        (true, false) => format!("nothing is running at {address}"),
+        (false, true) => format!("the link was down; transfers go on at {address}"),
+        (false, false) => format!("the link was down; nothing was running at {address}"),
+    });
     lines
 }
 

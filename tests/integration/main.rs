@@ -5,6 +5,7 @@
 mod bad_input;
 mod clients;
 mod control;
+mod dashboard;
 mod data;
 mod embedded_s3;
 mod faults;

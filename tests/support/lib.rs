@@ -9,6 +9,7 @@
 //! | [`cloudwatch`] | moto as CloudWatch |
 //! | [`definition`] | task files |
 //! | [`mount`] | a small disk to fill |
+//! | [`terminal`] | a pty with a screen, for programs that draw |
 //! | [`client`] | aws-sdk-s3, for looking at any of them |
 //! | [`boto`] | boto3, an S3 client that is not ours |
 //! | [`wait`] | waiting for a condition |
@@ -27,5 +28,6 @@ pub mod port;
 pub mod process;
 pub mod s3;
 pub mod task;
+pub mod terminal;
 pub mod wait;
 pub mod weed;

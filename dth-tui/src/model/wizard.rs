@@ -9,7 +9,7 @@ use dth_proto::{
 use super::input::Input;
 
 /// The steps, in order.
-pub const STEPS: [&str; 5] = ["kind", "from", "to", "options", "go"];
+pub const STEPS: [&str; 5] = ["task", "from", "to", "options", "start"];
 /// Number of the last step, which holds the check, the typed bucket and the start.
 pub const REVIEW: usize = 4;
 /// The choice for "no credential named".
@@ -74,9 +74,9 @@ fn choice(id: &'static str, label: &'static str, hint: &'static str, words: &[&s
 impl Default for Wizard {
     fn default() -> Self {
         let kind = vec![
-            choice("engine", "Kind", "objects between S3 stores", &["s3"]),
             text("name", "Name", "unique: A-Z a-z 0-9 . _ -", ""),
-            text("description", "Description", "for people", ""),
+            text("description", "Description", "for people; may stay empty", ""),
+            choice("engine", "Kind", "objects between S3 stores", &["s3 objects"]),
         ];
         let from = vec![
             text("source.bucket", "Bucket", "only the name", ""),
@@ -108,16 +108,16 @@ impl Default for Wizard {
             choice("options.tags", "Tags", "object tags", &["copy", "leave"]),
             text("options.include", "Only keys", "globs, with commas; empty: all", ""),
             text("options.exclude", "Skip keys", "globs, with commas", ""),
-            text("options.larger_than", "Larger than", "5MB", ""),
-            text("options.smaller_than", "Smaller than", "5GB", ""),
-            text("options.newer_than", "Newer than", "7d", ""),
-            text("options.older_than", "Older than", "1h", ""),
+            text("options.larger_than", "Larger than", "5MB; empty: any size", ""),
+            text("options.smaller_than", "Smaller than", "5GB; empty: any size", ""),
+            text("options.newer_than", "Newer than", "changed in the last 7d, 12h, ...", ""),
+            text("options.older_than", "Older than", "not changed in the last 1h, ...", ""),
             text("limits.bandwidth", "Speed limit", "800MB/s or 10Gbit/s; empty: none", ""),
-            choice("trigger", "When", "Left/Right", &["manual", "every", "cron", "at"]),
-            text("trigger.value", "exactly", "1h | 0 2 * * * | 2026-12-01T02:00Z", ""),
-            text("trigger.timezone", "Time zone", "of cron; empty: UTC", ""),
+            choice("trigger", "Starts", "Left/Right", &["manual", "every", "cron", "at"]),
+            text("trigger.value", "every/cron/at", "1h | 0 2 * * * | 2026-12-01T02:00Z", ""),
+            text("trigger.timezone", "Time zone", "of cron: Asia/Shanghai; empty: UTC", ""),
         ];
-        Self { step: 0, focus: 1, fields: [kind, from, to, options], guard: Input::default(), check: None, sending: false }
+        Self { step: 0, focus: 0, fields: [kind, from, to, options], guard: Input::default(), check: None, sending: false }
     }
 }
 

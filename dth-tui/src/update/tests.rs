@@ -98,7 +98,7 @@ fn stop_takes_the_typed_name_and_esc_takes_nothing() {
 fn what_cannot_be_done_says_why() {
     let mut model = sample::typical();
     model.list.cursor = Some((sample::name("old-backup"), 0));
-    for (key, why) in [('p', "nothing to pause"), ('x', "nothing to stop"), ('R', "nothing failed")] {
+    for (key, why) in [('p', "no run is going"), ('x', "no run is going"), ('R', "nothing failed")] {
         assert!(asks(press(&mut model, &[Key::Char(key)])).is_empty());
         assert!(model.toast.as_ref().is_some_and(|t| t.text.contains(why)), "{key}: {:?}", model.toast);
     }
@@ -257,7 +257,7 @@ fn a_refused_task_leaves_the_form_as_it_was() {
 fn a_step_with_a_mistake_is_not_left() {
     let mut model = sample::typical();
     press(&mut model, &[Key::Char('n'), Key::Enter]);
-    assert_eq!((model.wizard.step, model.wizard.focus), (0, 1));
+    assert_eq!((model.wizard.step, model.wizard.focus), (0, 0));
     assert!(model.toast.as_ref().is_some_and(|t| t.text.starts_with("name")));
 }
 

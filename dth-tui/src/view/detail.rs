@@ -155,7 +155,7 @@ fn rates(view: &TaskView, detail: &TaskDetail, width: usize, model: &Model, them
                 if model.link.is_down() { "then" } else { "now" },
                 figure::rate(model, live.rate),
                 figure::rate(model, live.rate_hour),
-                figure::rate(model, detail.best_rate),
+                figure::rate(model, detail.best_rate.max(live.rate)),
                 figure::per_second(live.objects_per_s),
                 figure::eta(live.eta_s)
             )

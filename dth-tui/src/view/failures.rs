@@ -4,6 +4,7 @@ use dth_proto::{failure::FailureClass, units};
 use ratatui::{layout::Rect, text::Line};
 
 use crate::{
+    columns,
     model::Model,
     theme::Theme,
     widget::{
@@ -27,8 +28,14 @@ pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'stati
         return vec![row().text(text, theme.plain).line()];
     };
     let total: u64 = f.groups.iter().fold(0, |sum, g| sum.saturating_add(g.count));
-    let mut lines =
-        vec![row().text(&format!("run {}: {} failed in {} groups", f.run, units::grouped(total), f.groups.len()), theme.title).line()];
+    let mut lines = vec![
+        row()
+            .text(
+                &format!("run {}: {} failed in {}", f.run, units::grouped(total), columns::counted(f.groups.len() as u64, "group")),
+                theme.title,
+            )
+            .line(),
+    ];
     lines.extend(groups(width, model, theme));
     if height >= 14 {
         lines.push(row().text(&theme.glyph.rule.repeat(width.saturating_sub(2)), theme.dim).line());

@@ -12,26 +12,28 @@ pub(super) fn line(width: usize, model: &Model, theme: &Theme) -> Line<'static> 
     let row = Row::new(width, theme.glyph.cut).text("dth", theme.title).gap(1);
     let (right, style) = right(width, model, theme);
     let room = row.room().saturating_sub(crate::columns::width(&right) + 1);
-    let left = crate::columns::cut(&left(width, model), room, theme.glyph.cut);
+    let mut left = left(model);
+    // who and which version go first, then the start of the rest stays
+    if crate::columns::width(&left.concat()) > room {
+        left.truncate(1);
+    }
+    let left = crate::columns::cut(&left.concat(), room, theme.glyph.cut);
     row.text(&left, theme.plain).end(&right, style).line()
 }
 
-fn left(width: usize, model: &Model) -> String {
+fn left(model: &Model) -> Vec<String> {
     let address = model.address.strip_prefix("unix:").unwrap_or(&model.address);
     let task = || model.task.as_ref().map_or("-", |t| t.as_str());
     match model.screen() {
         Screen::Overview => {
-            let mut text = format!(" {address}");
-            if let (Some(info), true) = (&model.info, width >= 80) {
-                text.push_str(&format!("  dthd {}  {} ({})", info.version, info.user, info.role));
-            }
-            text
+            let info = model.info.as_ref().map(|info| format!("  dthd {}  {} ({})", info.version, info.user, info.role));
+            [format!(" {address}")].into_iter().chain(info).collect()
         }
-        Screen::Transfers => format!(" {address} > transfers"),
-        Screen::Detail => format!(" > {}", task()),
-        Screen::Failures => format!(" > {} > failures", task()),
-        Screen::Log => format!(" > log{}", model.log.task.as_ref().map_or(String::new(), |t| format!(" of {t}"))),
-        Screen::Wizard => format!(" {address} > new task"),
+        Screen::Transfers => vec![format!(" > transfers  {address}")],
+        Screen::Detail => vec![format!(" > {}", task())],
+        Screen::Failures => vec![format!(" > {} > failures", task())],
+        Screen::Log => vec![format!(" > log{}", model.log.task.as_ref().map_or(String::new(), |t| format!(" of {t}")))],
+        Screen::Wizard => vec![format!(" > new task  {address}")],
     }
 }
 

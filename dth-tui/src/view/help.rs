@@ -31,9 +31,10 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, first: usize, model: &Model,
         let enabled = (c.enabled)(model);
         let style = if enabled.is_ok() { theme.plain } else { theme.dim };
         let why = enabled.err().map_or(String::new(), |why| format!(" ({why})"));
-        lines.push(
-            row().left(&keys.join(" "), 10, theme.key).gap(1).left(c.title, 15, style).text(&format!("{}{why}", c.help), style).line(),
-        );
+        let row = row().left(&keys.join(" "), 10, theme.key).gap(1).left(c.title, 15, style);
+        // pressing the key says why as well
+        let why = if c.help.len() + why.len() <= row.room() { why } else { String::new() };
+        lines.push(row.text(&format!("{}{why}", c.help), style).line());
     }
     lines.push(Line::default());
     lines.extend(WORDS.iter().map(|(word, means)| row().left(word, 10, theme.word(word)).gap(1).text(means, theme.plain).line()));
@@ -45,5 +46,9 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, first: usize, model: &Model,
     lines.push(row().text(&format!("dth {}   {daemon}", env!("CARGO_PKG_VERSION")), theme.dim).line());
     let room = usize::from(area.height);
     let first = first.min(lines.len().saturating_sub(room));
+    let more = lines.len() - first > room;
+    if let (true, Some(last)) = (more, room.checked_sub(1)) {
+        lines[first + last] = row().text("Down, PgDn: more", theme.title).line();
+    }
     put(buffer, area, &lines[first..]);
 }

@@ -10,6 +10,10 @@ use crate::{
     widget::{boxed, put, row::Row, table},
 };
 
+/// Columns of the box with one event, and the lines of its fields.
+const RECORD: u16 = 76;
+const FIELDS: usize = 5;
+
 pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let shown = model.log.shown();
@@ -50,11 +54,14 @@ fn line(event: &Event, selected: bool, width: usize, model: &Model, theme: &Them
 
 /// The event under the cursor with all its fields, the message wrapped.
 pub(super) fn record(buffer: &mut Buffer, area: Rect, model: &Model, theme: &Theme) {
-    let inner = boxed::open(buffer, area, (76, 16), "event", theme);
     let shown = model.log.shown();
     let Some(event) = shown.get(model.log.position(shown.len())) else {
         return;
     };
+    let most = usize::from(area.height).saturating_sub(FIELDS + 3);
+    let message = wrap(&event.message, usize::from(RECORD.min(area.width)).saturating_sub(4), most);
+    let height = u16::try_from(FIELDS + 3 + message.len()).unwrap_or(u16::MAX);
+    let inner = boxed::open(buffer, area, (RECORD, height), "event", theme);
     let width = usize::from(inner.width);
     let field = |name: &str, value: &str| Row::new(width, theme.glyph.cut).left(name, 8, theme.dim).text(value, theme.plain).line();
     let mut lines = vec![
@@ -65,8 +72,7 @@ pub(super) fn record(buffer: &mut Buffer, area: Rect, model: &Model, theme: &The
         field("run", &event.run.map_or("-".to_owned(), |r| r.to_string())),
         Line::default(),
     ];
-    let room = usize::from(inner.height).saturating_sub(lines.len());
-    lines.extend(wrap(&event.message, width, room).iter().map(|text| Row::new(width, theme.glyph.cut).text(text, theme.plain).line()));
+    lines.extend(message.iter().map(|text| Row::new(width, theme.glyph.cut).text(text, theme.plain).line()));
     put(buffer, inner, &lines);
 }
 

@@ -20,6 +20,9 @@ use crate::{
 /// From this width on the chart stands beside the table.
 const TWO_COLUMNS: u16 = 120;
 
+/// What to do when there is no task.
+pub(super) const FIRST_TASK: [&str; 2] = ["No tasks yet. n defines one step by step;", "from a file: dth create --file TASK.toml --start"];
+
 pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let tall = height >= 19;
@@ -92,7 +95,8 @@ fn verdict(width: usize, most: usize, model: &Model, theme: &Theme) -> Vec<Line<
     let mut lines = vec![row().text(&head, theme.bad).end("(! next) ", theme.dim).line()];
     for (number, problem) in problems.iter().enumerate().take(most) {
         let since = format!("since {} ", model.zone.short(problem.since, model.now));
-        let task = problem.task.as_ref().map_or(String::new(), |t| format!("{t}: "));
+        let named = |t: &&dth_proto::id::TaskName| !problem.text.starts_with(t.as_str());
+        let task = problem.task.as_ref().filter(named).map_or(String::new(), |t| format!("{t}: "));
         let start = row().text(&format!("{} ", number + 1), theme.bad);
         let room = start.room().saturating_sub(since.len() + 1);
         let what = crate::columns::cut(&format!("{task}{}", problem.text), room, theme.glyph.cut);
@@ -108,6 +112,11 @@ fn verdict(width: usize, most: usize, model: &Model, theme: &Theme) -> Vec<Line<
 fn totals(width: usize, height: usize, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let s = &model.shown().summary;
     let row = || Row::new(width, theme.glyph.cut).gap(1);
+    if model.link.is_up() && s.running == 0 && s.counters.listed == 0 {
+        let known = model.data_at.is_some() && !model.shown().tasks.is_empty();
+        let text = if known { "Nothing is being copied now. S starts the task under the cursor." } else { "" };
+        return vec![row().text(text, theme.plain).line()];
+    }
     let (done, total) = figure::done(&s.counters);
     let percent = figure::percent(done, total);
     let floor = if s.total_is_floor { "at least " } else { "" };
@@ -175,7 +184,7 @@ fn tasks(width: usize, height: usize, model: &Model, theme: &Theme) -> Vec<Line<
         room -= 1;
     }
     if rows.is_empty() && model.data_at.is_some() {
-        lines.push(Row::new(width, theme.glyph.cut).gap(1).text("No tasks yet: n defines one.", theme.plain).line());
+        lines.extend(FIRST_TASK.iter().map(|text| Row::new(width, theme.glyph.cut).gap(1).text(text, theme.plain).line()));
         return lines;
     }
     let cursor = model.list.position(&rows);

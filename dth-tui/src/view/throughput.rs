@@ -24,12 +24,13 @@ pub(super) fn lines(task: Option<&TaskName>, width: usize, height: usize, model:
         Some((_, range)) => format!(" Throughput, {}", units::coarse(range.into())),
         None => " Throughput: no data yet".to_owned(),
     };
-    let peak = best.map_or(String::new(), |b| format!("peak {}", super::figure::rate(model, b)));
+    let peak = best.filter(|b| *b > 0).map_or(String::new(), |b| format!("peak {}", super::figure::rate(model, b)));
     let mut lines = vec![Row::new(width, cut).text(&title, theme.title).end(&peak, theme.plain).line()];
     let steps = u64::try_from(height.max(1)).unwrap_or(1);
     for (y, text) in chart::rows(points, columns, height, top, &theme.glyph).into_iter().enumerate() {
         let level = top / steps * (steps - y as u64);
-        let label = scale_label(level);
+        // nothing moved: there is no scale to name
+        let label = if best.unwrap_or(0) == 0 { String::new() } else { scale_label(level) };
         lines.push(
             Row::new(width, cut)
                 .right(&label, MARGIN - 1, theme.dim)

@@ -6,7 +6,7 @@ use dth_proto::{
 };
 use ratatui::{layout::Rect, text::Line};
 
-use super::figure;
+use super::{figure, overview};
 use crate::{
     model::Model,
     theme::Theme,
@@ -35,11 +35,11 @@ pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'stati
     }
     if rows.is_empty() {
         let why = match (model.data_at.is_some(), model.list.filter.is_empty()) {
-            (false, _) => "Waiting for the first answer.",
-            (true, true) => "No tasks yet: n defines one.",
-            (true, false) => "No task matches the filter: / changes it, then Esc clears it.",
+            (false, _) => &["Waiting for the first answer."],
+            (true, true) => &overview::FIRST_TASK[..],
+            (true, false) => &["No task matches the filter: / changes it, then Esc clears it."],
         };
-        lines.push(Row::new(width, theme.glyph.cut).gap(3).text(why, theme.plain).line());
+        lines.extend(why.iter().map(|text| Row::new(width, theme.glyph.cut).gap(3).text(text, theme.plain).line()));
     }
     lines.resize(room + 1, Line::default());
     lines.push(status(width, rows.len(), model, theme));

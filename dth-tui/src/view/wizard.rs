@@ -40,12 +40,17 @@ fn steps(width: usize, model: &Model, theme: &Theme) -> Line<'static> {
     for (number, step) in STEPS.iter().enumerate() {
         let here = number == model.wizard.step;
         let text = format!("{} {step}", number + 1);
-        row = row.text(&if here { format!("[{text}]") } else { text }, if here { theme.title } else { theme.dim }).gap(2);
+        row = row.text(&if here { format!("[{text}]") } else { text }, if here { theme.title } else { theme.dim }).gap(if width < 60 {
+            1
+        } else {
+            2
+        });
     }
     row.line()
 }
 
-const TITLES: [&str; 4] = ["What is to be moved?", "Where are the objects now?", "Where shall they go?", "Which ones, how fast, and when?"];
+const TITLES: [&str; 4] =
+    ["What is the task called?", "Where are the objects now?", "Where shall they go?", "Which ones, how fast, and when?"];
 
 /// Adds the fields; says where the cursor stands, in columns and lines.
 fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme) -> Option<(usize, usize)> {
