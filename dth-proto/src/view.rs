@@ -279,7 +279,7 @@ pub struct Phase {
     pub name: String,
     /// Done so far, in `unit`.
     pub done: u64,
-    /// Of how many; a floor while the listing is going.
+    /// Of how many; a floor while the listing is going, 0 when nobody knows.
     pub total: u64,
     /// `keys`, `objects` or `bytes`.
     pub unit: String,

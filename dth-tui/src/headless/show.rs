@@ -107,7 +107,9 @@ fn phases(phases: &[Phase]) -> String {
         .iter()
         .map(|p| {
             let state = if p.finished { "finished" } else { "" };
-            vec![p.name.clone(), amount(p, p.done), amount(p, p.total), p.unit.clone(), state.to_owned()]
+            // before the end of a listing nobody knows
+            let total = if p.total == 0 && !p.finished { "-".to_owned() } else { amount(p, p.total) };
+            vec![p.name.clone(), amount(p, p.done), total, p.unit.clone(), state.to_owned()]
         })
         .collect();
     Table::new(COLUMNS).page(&rows)

@@ -114,6 +114,7 @@ pub fn phases(run: &RunView, live: Option<&Live>) -> Vec<Phase> {
     let over = run.outcome.is_some_and(|o| o != RunOutcome::Failed);
     let objects = live.map_or(0.0, |l| l.objects_per_s);
     let bytes = live.map_or(0.0, |l| l.rate as f64);
+    let listing = if run.duration_s > 0.0 { c.listed as f64 / run.duration_s } else { 0.0 };
     let phase = |name: &str, unit: &str, done: u64, total: u64, rate: f64, finished: bool| Phase {
         name: name.to_owned(),
         unit: unit.to_owned(),
@@ -125,11 +126,12 @@ pub fn phases(run: &RunView, live: Option<&Live>) -> Vec<Phase> {
     let decided = c.listed - c.pending;
     let all = over || (run.listing_done && c.pending == 0);
     vec![
-        phase("list", "objects", c.listed, c.listed, 0.0, run.listing_done),
+        // how many there will be is not known before the end; the rate is the mean so far
+        phase("list", "objects", c.listed, if run.listing_done { c.listed } else { 0 }, listing, run.listing_done),
         phase("compare", "objects", decided, c.listed, objects, all),
         phase("copy", "bytes", c.bytes_done, c.bytes_listed, bytes, all),
         // an object is counted as copied only when it has been verified
-        phase("verify", "objects", c.copied, c.copied + c.pending, 0.0, all),
+        phase("verify", "objects", c.copied, c.copied + c.pending, objects, all),
     ]
 }
 
