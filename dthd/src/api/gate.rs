@@ -46,6 +46,8 @@ where
         }
         if changes_something(&request) {
             tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
+        }
+        if !may_wait(&request) {
             return self.inner.serve(context, request).await;
         }
         let refusal = refuse(&request, stopping());
@@ -87,6 +89,11 @@ pub fn needs(request: &DthRequest) -> Role {
 /// Whether the request is worth a line in the log: who changed what must be found there.
 fn changes_something(request: &DthRequest) -> bool {
     needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. })
+}
+
+/// Whether the request is a long poll, which is answered when something happens.
+fn may_wait(request: &DthRequest) -> bool {
+    matches!(request, DthRequest::Watch { .. } | DthRequest::Events { .. } | DthRequest::WaitRun { .. } | DthRequest::CheckPoll { .. })
 }
 
 /// The answer `error` in the form that the caller of `request` expects.

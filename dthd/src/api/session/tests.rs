@@ -27,7 +27,7 @@ const DAEMON: u32 = 990;
 /// Not a user of any machine, so that the tests do not depend on who exists.
 const STRANGER: u32 = 4_000_000_123;
 
-/// Answers `NotFound` to all but: `runs` is empty, `task` panics, `wait_run` waits until released.
+/// Answers `NotFound` to all but: `runs` is empty, `task` panics, `history` and the long poll `wait_run` wait until released.
 #[derive(Clone)]
 struct Tiny {
     entered: Arc<Notify>,
@@ -49,6 +49,8 @@ impl Dth for Tiny {
         reached()
     }
     async fn history(self, _: Context, _: HistoryRequest) -> Result<History, ApiError> {
+        self.entered.notify_one();
+        self.release.notified().await;
         reached()
     }
     async fn task(self, _: Context, _: TaskName) -> Result<TaskDetail, ApiError> {
@@ -121,6 +123,10 @@ impl Daemon {
 
 fn name() -> TaskName {
     TaskName::new("photos").expect("a name")
+}
+
+fn last_minute() -> HistoryRequest {
+    HistoryRequest { task: None, range_s: 60, points: 1 }
 }
 
 fn code<T: std::fmt::Debug>(answer: Result<Result<T, ApiError>, RpcError>) -> ErrorCode {
@@ -283,7 +289,7 @@ async fn draining_finishes_what_is_there_and_refuses_what_comes() {
     let daemon = Daemon::new();
     let (connection, served) = daemon.connect(DAEMON).await;
     let client = connection.client.clone();
-    let waiting = tokio::spawn(async move { client.wait_run(wire::context(), name(), 1_000).await });
+    let waiting = tokio::spawn(async move { client.history(wire::context(), last_minute()).await });
     daemon.api.entered.notified().await;
     daemon.door.shutdown.advance();
     assert_eq!(code(connection.client.runs(wire::context(), name(), None, 1).await), ErrorCode::ShuttingDown);
@@ -298,7 +304,7 @@ async fn draining_does_not_wait_for_ever() {
     let daemon = Daemon::new();
     let (connection, served) = daemon.connect(DAEMON).await;
     let client = connection.client.clone();
-    let waiting = tokio::spawn(async move { client.wait_run(wire::deadline_after(Duration::from_mins(1)), name(), 60_000).await });
+    let waiting = tokio::spawn(async move { client.history(wire::deadline_after(Duration::from_mins(1)), last_minute()).await });
     daemon.api.entered.notified().await;
     let start = Instant::now();
     daemon.door.shutdown.advance();
@@ -307,12 +313,26 @@ async fn draining_does_not_wait_for_ever() {
     assert!(waiting.await.expect("no panic").is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn draining_answers_long_polls_at_once() {
+    let daemon = Daemon::new();
+    let (connection, served) = daemon.connect(DAEMON).await;
+    let client = connection.client.clone();
+    let waiting = tokio::spawn(async move { client.wait_run(wire::deadline_after(Duration::from_mins(1)), name(), 60_000).await });
+    daemon.api.entered.notified().await;
+    let start = Instant::now();
+    daemon.door.shutdown.advance();
+    assert_eq!(code(waiting.await.expect("no panic")), ErrorCode::ShuttingDown);
+    served.await.expect("no panic").expect("a clean end");
+    assert!(start.elapsed() < DRAIN, "{:?}", start.elapsed());
+}
+
 #[tokio::test]
 async fn a_forced_stop_waits_for_nobody() {
     let daemon = Daemon::new();
     let (connection, served) = daemon.connect(DAEMON).await;
     let client = connection.client.clone();
-    let waiting = tokio::spawn(async move { client.wait_run(wire::context(), name(), 1_000).await });
+    let waiting = tokio::spawn(async move { client.history(wire::context(), last_minute()).await });
     daemon.api.entered.notified().await;
     daemon.door.shutdown.advance();
     daemon.door.shutdown.advance();
