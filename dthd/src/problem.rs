@@ -172,7 +172,8 @@ fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
     match activity {
         Activity::Running { started, stalled_s, checkpoint } => {
             if let Some(quiet) = stalled_s {
-                let since = Timestamp(now.0.saturating_sub(quiet.saturating_mul(1_000)));
+                // to ten seconds, so that it does not move with every look
+                let since = Timestamp(now.0.saturating_sub(quiet.saturating_mul(1_000)) / 10_000 * 10_000);
                 let quiet = if *quiet < 600 { format!("{quiet} s") } else { coarse(*quiet) };
                 add(Severity::Critical, since, format!("no bytes for {quiet}"));
             }

@@ -202,7 +202,7 @@ async fn ends_that_do_not_work_are_named() {
                   signing method.";
     let refused_connection =
         format!("cannot reach {NOWHERE}: io error: client error (Connect): tcp connect error: Connection refused (os error 111)");
-    let no_bucket = "NoSuchBucket: The specified bucket does not exist";
+    let no_bucket = "NoSuchBucket: the bucket no-such-bucket does not exist at STORE";
     let bucket_hint = "check the name of the bucket, its endpoint and its region; dthd does not create buckets";
     let cases = [
         (

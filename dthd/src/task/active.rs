@@ -15,6 +15,9 @@ use crate::{
     },
 };
 
+/// How exactly a standstill is told, in seconds.
+const STALL_STEP_S: u64 = 10;
+
 /// A run that is going.
 pub struct Active {
     /// What it has done.
@@ -83,6 +86,8 @@ impl Active {
                 listing_done: self.progress.is_listing_done(),
             },
         );
+        // in steps, so that a screen does not change every second because nothing happens
+        self.live.stalled_s = self.live.stalled_s.map(|s| s - s % STALL_STEP_S);
         let amounts = self.amounts();
         let growth = Amounts {
             bytes: amounts.bytes.saturating_sub(self.seen.bytes),

@@ -71,6 +71,10 @@ impl Bucket {
         if let Some(region) = header("x-amz-bucket-region").filter(|_| matches!(status, 301 | 307 | 400)) {
             message = format!("{message}; the bucket is in region {region}: write region = \"{region}\"");
         }
+        if code == "NoSuchBucket" {
+            // stores do not say which
+            message = format!("the bucket {} does not exist at {}", self.inner.name, self.inner.place);
+        }
         if code == "InvalidObjectState" {
             message = format!("{message}; the object is archived: restore it first");
         }
