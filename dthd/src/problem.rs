@@ -338,7 +338,7 @@ mod tests {
             (denied(moving(), 1_204, 1_204), Severity::Error, 1_260, "logs: 1,204 objects failed, AccessDenied on GetObject"),
             (denied(moving(), 9, 7), Severity::Error, 1_260, "logs: 9 objects failed, most with AccessDenied on GetObject"),
             (denied(Activity::Paused, 1, 1), Severity::Error, 1_260, "logs: 1 object failed, AccessDenied on GetObject"),
-            (task("ecr-platform", stalled), Severity::Critical, 94, "ecr-platform: no bytes for 94 s"),
+            (task("ecr-platform", stalled), Severity::Critical, 100, "ecr-platform: no bytes for 94 s"),
             (task("a", unsaved), Severity::Warning, 150, "a: no checkpoint for 2m 30s"),
             (task("a", ended(RunOutcome::Failed, Some("NoSuchBucket: x"))), Severity::Error, 600, "a: last run failed: NoSuchBucket: x"),
             (
