@@ -64,6 +64,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut hangup = signal(SignalKind::hangup())?;
     let mut resumed = signal(SignalKind::from_raw(nix::sys::signal::Signal::SIGCONT as i32))?;
+    let mut resized = signal(SignalKind::window_change())?;
     let link = link::start(options.address, sender.clone());
     let hands = Hands::new(link.client.clone(), sender);
     let guard = Guard::enter().context("the terminal cannot be switched to raw mode")?;
@@ -89,6 +90,7 @@ pub async fn run(options: Options) -> anyhow::Result<()> {
                 guard.resume()?;
                 Some(Event::Resumed)
             }
+            _ = resized.recv() => crossterm::terminal::size().ok().map(|(width, height)| Event::Resize(width, height)),
             () = sleep_until(wake.unwrap_or_else(far)), if wake.is_some() => Some(Event::Wake),
         };
         let Some(event) = event else { continue };
@@ -131,7 +133,7 @@ fn read(event: TerminalEvent) -> Option<Event> {
     match event {
         TerminalEvent::Key(key) => Key::read(key).map(Event::Key),
         TerminalEvent::Paste(text) => Some(Event::Paste(text)),
-        TerminalEvent::Resize(width, height) => Some(Event::Resize(width, height)),
+        // the signal itself is listened to: crossterm loses one that comes together with a key
         _ => None,
     }
 }
