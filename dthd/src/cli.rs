@@ -16,7 +16,8 @@ use clap_complete::Shell;
 pub use self::exit::Exit;
 use crate::{
     app, clock,
-    config::{self, Environment, Flags},
+    config::{self, Config, ConfigError, Environment, Flags},
+    credential::Credentials,
     lock::StateLock,
     store::{self, StoreError},
 };
@@ -39,7 +40,13 @@ enum Command {
     /// Run the daemon in the foreground (this is what dthd does without a command)
     Run(Places),
     /// Read the configuration, and print the values in force with their origin
-    Check(Places),
+    Check {
+        #[command(flatten)]
+        places: Places,
+        /// Load every credential as well, and say which cannot be had
+        #[arg(long)]
+        online: bool,
+    },
     /// Print the commented configuration file with every default
     PrintConfig,
     /// Bridge stdin and stdout to the daemon's socket (what dth --host ssh://… runs)
@@ -138,9 +145,10 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
     match cli.command {
         None => app::run(&cli.run.flags()?, &environment),
         Some(Command::Run(places)) => app::run(&places.flags()?, &environment),
-        Some(Command::Check(places)) => {
+        Some(Command::Check { places, online }) => {
             let effective = config::load(&places.flags()?, &environment)?;
-            print(&config::show(&effective))
+            print(&config::show(&effective))?;
+            if online { try_credentials(&effective.config) } else { Ok(()) }
         }
         Some(Command::PrintConfig) => print(config::TEMPLATE),
         Some(Command::DialStdio(places)) => dial::run(&places.socket.unwrap_or_else(dth_proto::address::local_socket)),
@@ -153,6 +161,21 @@ fn execute(cli: Cli) -> anyhow::Result<()> {
         Some(Command::Man { dir }) => generate::man(Cli::command(), &dir),
         Some(Command::Completions { shell }) => print(&generate::completions(Cli::command(), shell)),
     }
+}
+
+/// Loads every named credential; each that cannot be had is one line of the error.
+fn try_credentials(config: &Config) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("cannot start the runtime")?;
+    let credentials = Credentials::new(config.credentials.clone());
+    let mut problems = Vec::new();
+    for name in config.credentials.keys() {
+        let found = runtime.block_on(async { credentials.resolve(Some(name)).await.map_err(|e| e.to_string())?.probe().await });
+        match found {
+            Ok(()) => print(&format!("credential {name}: can be had\n"))?,
+            Err(why) => problems.push(format!("credential {name}: {why}")),
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(ConfigError { problems }.into()) }
 }
 
 /// Prints to stdout; a reader that has gone (`| head`) is not an error.

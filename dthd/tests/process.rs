@@ -1,7 +1,7 @@
 //! The executable as a shell and a service manager see it: exit codes, messages, notifications.
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::Write,
     os::unix::{fs::PermissionsExt, net::UnixDatagram},
     path::Path,
@@ -87,6 +87,30 @@ fn what_it_prints_is_usable() {
     assert_eq!((code, version.trim()), (0, concat!("dthd ", env!("CARGO_PKG_VERSION"))));
     let (code, help, _) = output(dthd(home.path()).arg("--help"));
     assert!(code == 0 && help.contains("78 bad configuration"), "{help}");
+}
+
+#[test]
+fn check_online_tells_which_credential_cannot_be_had() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| home.path().join(name);
+    let key = r#"{"access_key_id": "a", "secret_access_key": "not-shown"}"#;
+    for (name, mode) in [("good", 0o600), ("open", 0o644)] {
+        fs::write(path(name), key).expect("written");
+        fs::set_permissions(path(name), Permissions::from_mode(mode)).expect("changed");
+    }
+    let table = |name: &str| format!("[credentials.{name}]\ntype = \"file\"\npath = {:?}\n", path(name));
+    let check = |names: &[&str]| {
+        fs::write(path("dthd.toml"), names.iter().map(|name| table(name)).collect::<String>()).expect("written");
+        output(dthd(home.path()).args(["check", "--online", "--config"]).arg(path("dthd.toml")))
+    };
+    let (code, shown, stderr) = check(&["good"]);
+    assert_eq!(code, 0, "{stderr}");
+    assert!(shown.contains("credential good: can be had") && !shown.contains("not-shown"), "{shown}");
+    let (code, shown, stderr) = check(&["good", "open", "gone"]);
+    assert_eq!(code, 78, "{stderr}");
+    assert!(shown.contains("credential good: can be had"), "{shown}");
+    assert!(stderr.contains("credential open:") && stderr.contains("chmod 600"), "{stderr}");
+    assert!(stderr.contains("credential gone:") && !stderr.contains("not-shown"), "{stderr}");
 }
 
 /// Kills the daemon when a test fails half way.
