@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use dth_tests::{
     boto,
     daemon::Daemon,
+    s3::{Object, Server},
     task::{Task, ended_well},
     wait::eventually,
     weed::{self, Weed},
@@ -58,17 +59,22 @@ async fn five_thousand_objects_between_two_servers() {
     println!("with kills: all in {:?}", begin.elapsed());
 }
 
-/// The same once more with kill -9 in between.
+/// How often the daemon is killed.
+const KILLS: usize = 20;
+
+/// The same once more with kill -9 at random moments.
 async fn killed(source: &Weed, destination: &Weed) {
     let mut daemon = daemon("[limits]\nobjects = 16\n").await;
     let copy = task("killed", source, destination, "killed");
     copy.start(&daemon).await;
-    for share in [1, 2, 3, 4] {
-        let what = format!("{share} of 5 parts of the run are done");
+    let mut moments: Vec<u64> = (0..KILLS).map(|_| rand::random_range(1..ALL - 10)).collect();
+    moments.sort_unstable();
+    for moment in &moments {
+        let what = format!("{moment} objects of the run are done (of the moments {moments:?})");
         eventually(&what, Duration::from_mins(2), || async {
             let run = copy.show(&daemon).await.view.run.unwrap();
             assert!(run.run == 1 && run.counters.balanced(), "{run:?}");
-            (run.counters.listed - run.counters.pending >= ALL * share / 5).then_some(())
+            (run.counters.listed - run.counters.pending >= *moment).then_some(())
         })
         .await;
         daemon.kill();
@@ -77,5 +83,26 @@ async fn killed(source: &Weed, destination: &Weed) {
     let run = copy.succeeds(&daemon).await;
     assert_eq!((run.run, run.counters.listed, run.counters.same + run.counters.copied), (1, ALL, ALL), "{run:?}");
     same(source, destination, "killed").await;
+    ended_well(daemon).await;
+}
+
+/// SeaweedFS answers as if it had stored the content of a key that ends in `/`, and drops it.
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_the_store_drops_is_a_failure() {
+    let (source, destination) = (Server::start().await.unwrap(), Weed::start().await);
+    for (key, content) in [("folder/", "content"), ("empty/", ""), ("plain", "content")] {
+        source.store().put("from", key, Object::new(content));
+    }
+    destination.client().create_bucket().bucket("arrived").send().await.unwrap();
+    let daemon = daemon("").await;
+    let copy = Task::new("folders", (&source.endpoint(), "from"), (&destination.endpoint(), "arrived"))
+        .with("source.credential", "anonymous")
+        .with("destination.provider", "seaweedfs")
+        .with("destination.credential", "weed");
+    copy.start(&daemon).await;
+    let (code, run) = copy.wait(&daemon).await;
+    assert_eq!((code, run.counters.copied, run.counters.failed), (1, 2, 1), "{run:?}");
+    let failures = copy.failures(&daemon).await;
+    assert_eq!((failures[0].key.as_str(), failures[0].code.as_str()), ("folder/", "ContentDropped"), "{failures:?}");
     ended_well(daemon).await;
 }

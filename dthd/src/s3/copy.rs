@@ -180,6 +180,7 @@ impl<J: Journal> Copier<J> {
             }
             match self.write(entry, key, &got, plan).await {
                 Ok(put) => {
+                    self.kept(key, entry.size).await?;
                     progress.add(entry.size);
                     return Ok(Copied {
                         size: entry.size,
@@ -204,6 +205,20 @@ impl<J: Journal> Copier<J> {
     /// Whether the ETag of an unencrypted single PUT at the source is known to be the MD5 of its bytes.
     pub(super) fn source_etags_are_md5(&self) -> bool {
         provider::find(self.source.provider()).is_ok_and(|profile| profile.etag_is_md5)
+    }
+
+    /// Whether the destination kept what it accepted. Some stores (SeaweedFS 4) take a key that ends in `/` for a folder: they answer as
+    /// if they had stored its content, and drop it. Such keys with content are rare enough to look.
+    async fn kept(&self, key: &str, size: u64) -> Result<(), TransferError> {
+        if size == 0 || !key.ends_with('/') {
+            return Ok(());
+        }
+        let found = self.destination.head(key, None).await?.size;
+        if found == size {
+            return Ok(());
+        }
+        let message = format!("the store kept {found} of {size} bytes: it takes a key that ends in / for a folder; rename the object");
+        Err(TransferError::new(FailureClass::Permanent, Side::Destination, "PutObject", "ContentDropped", message))
     }
 
     /// Writes received bytes, after the checks that can be made before.
