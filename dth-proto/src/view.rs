@@ -110,7 +110,7 @@ pub struct Counters {
     pub pending: u64,
     /// Size of all items listed.
     pub bytes_listed: u64,
-    /// Size of all items that are no longer pending.
+    /// Size of all items that are no longer pending; while a run is going, also what the destination has of the others.
     pub bytes_done: u64,
     /// Size of the items copied.
     pub bytes_copied: u64,

@@ -109,7 +109,10 @@ impl Task {
                 let mut record = record.clone();
                 record.worked = active.worked();
                 record.listing_done = active.progress.is_listing_done();
-                run_view(name, &record, &active.progress.counters())
+                let mut counters = active.progress.counters();
+                // a large object counts as it goes, not only when it is whole
+                counters.bytes_done = (counters.bytes_done + active.progress.partial()).min(counters.bytes_listed);
+                run_view(name, &record, &counters)
             }
             None => run_view(name, record, self.counted.as_ref().unwrap_or(&record.tally.counters)),
         });
