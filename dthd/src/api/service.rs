@@ -212,7 +212,7 @@ impl Dth for Api {
 
     async fn check_start(self, _: Context, spec: TaskSpec) -> Result<u64, ApiError> {
         task::admit::admit(&spec, &self.shared.resources.config())?;
-        self.shared.checks.start(spec, &self.shared.resources)
+        Ok(self.shared.checks.start(spec, &self.shared.resources))
     }
 
     async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {
