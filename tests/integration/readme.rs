@@ -1,4 +1,4 @@
-//! Every command in README.md: known here, and run, by this test or by tests/run.
+//! Every command in README.md is known here with its proof: run by this test, by tests/run, or what stands in for it.
 
 use std::{
     fs,
@@ -68,7 +68,7 @@ fn proof(command: &str) -> Option<Proof> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn every_command_of_the_readme_is_run() {
+async fn every_command_of_the_readme_has_its_proof() {
     let source = Server::builder().anonymous(false).access_key("AKIDREADME").start().await.unwrap();
     source.store().create_bucket("acme-source");
     source.store().create_bucket("acme-destination");
