@@ -1,5 +1,6 @@
 //! Reading a bucket's listing page by page, one page ahead of whoever consumes it.
 
+pub mod bound;
 mod cursor;
 #[cfg(test)]
 pub(super) mod fake;

@@ -10,7 +10,7 @@
 //! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
-//! | [`object`] | an object as a listing shows it |
+//! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
 
 pub mod check;
 pub mod client;
@@ -27,6 +27,8 @@ pub mod metadata;
 pub mod multipart;
 pub mod object;
 pub mod order;
+pub mod page;
+pub mod payload;
 pub mod provider;
 pub mod run;
 pub mod sorted;

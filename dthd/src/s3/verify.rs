@@ -79,7 +79,8 @@ impl Crc {
         }
     }
 
-    fn algorithm(self) -> CrcAlgorithm {
+    /// The same in crc-fast's words.
+    pub(super) fn algorithm(self) -> CrcAlgorithm {
         match self {
             Self::Crc64Nvme => CrcAlgorithm::Crc64Nvme,
             Self::Crc32c => CrcAlgorithm::Crc32Iscsi,
