@@ -1,14 +1,14 @@
 //! Listing a bucket, with the exact bytes of every key.
 
-use aws_sdk_s3::{error::SdkError, operation::list_objects_v2::ListObjectsV2Output, primitives::DateTime, types::EncodingType};
 use dth_proto::{failure::FailureClass, time::Timestamp};
-use percent_encoding::percent_decode;
+use memchr::memmem;
 
-use super::Bucket;
+use super::{Bucket, decode};
 use crate::{
     s3::{
         list::{ListPages, Page},
         object::{ETag, Entry},
+        wire::{Listing, unescape},
     },
     transfer::TransferError,
 };
@@ -32,80 +32,56 @@ impl Bucket {
         prefix: &str,
         start_after: Option<&str>,
         token: Option<&str>,
-        limit: Option<i32>,
+        limit: Option<u32>,
     ) -> Result<Page, TransferError> {
+        let profile = self.inner.profile;
+        let what = Listing { prefix, start_after, token, limit, version: profile.list_version, url_encoding: profile.url_encoding };
         self.call(LIST, 0, || async {
-            let output = self
-                .inner
-                .client
-                .list_objects_v2()
-                .bucket(&self.inner.name)
-                .set_prefix(Some(prefix.to_owned()).filter(|p| !p.is_empty()))
-                .set_start_after(start_after.filter(|_| token.is_none()).map(str::to_owned))
-                .set_continuation_token(token.map(str::to_owned))
-                .set_max_keys(limit)
-                .encoding_type(EncodingType::Url)
-                .set_request_payer(self.payer())
-                .send()
-                .await
-                .map_err(|e: SdkError<_, _>| self.failed(LIST, &e))?;
-            self.page_of(output)
+            let body = self.inner.wire.list(what).await.map_err(|failure| self.unsent(LIST, failure))?;
+            self.page_of(&body)
         })
         .await
     }
 
-    fn page_of(&self, output: ListObjectsV2Output) -> Result<Page, TransferError> {
+    fn page_of(&self, body: &[u8]) -> Result<Page, TransferError> {
         let incomplete = |why: &str| self.error(FailureClass::Transient, LIST, "IncompletePage", why);
-        // A store that does not say so has not encoded the keys.
-        let encoded = output.encoding_type() == Some(&EncodingType::Url);
-        let (truncated, token) = (output.is_truncated().unwrap_or(false), output.next_continuation_token().map(str::to_owned));
-        let mut entries = Vec::with_capacity(output.contents().len());
-        for object in output.contents.unwrap_or_default() {
-            let raw = object.key.ok_or_else(|| incomplete("an object has no key"))?;
-            let key = if encoded { decode(&raw) } else { Some(raw.clone()) };
-            let key = key.ok_or_else(|| {
+        if memmem::find(body, b"</ListBucketResult>").is_none() {
+            return Err(self.unreadable(LIST, 200, "it is not a whole page of a listing"));
+        }
+        let mut entries = Vec::new();
+        let mut around = Vec::new();
+        let mut rest = body;
+        while let Some(start) = memmem::find(rest, b"<Contents>") {
+            let end = memmem::find(rest, b"</Contents>").filter(|end| *end > start).ok_or_else(|| incomplete("an object has no end"))?;
+            around.extend_from_slice(&rest[..start]);
+            entries.push(&rest[start..end]);
+            rest = &rest[end + "</Contents>".len()..];
+        }
+        around.extend_from_slice(rest);
+        let encoded = text_of(&around, "EncodingType").as_deref() == Some("url");
+        let exact = |raw: &str| if encoded { decode(raw) } else { Some(raw.to_owned()) };
+        let entries = entries.into_iter().map(|xml| {
+            let raw = text_of(xml, "Key").ok_or_else(|| incomplete("an object has no key"))?;
+            let key = exact(&raw).ok_or_else(|| {
                 self.error(FailureClass::Permanent, LIST, "InvalidKey", format!("a key is not UTF-8: {raw:?} (percent-encoded)"))
             })?;
-            let size = object.size.and_then(|s| u64::try_from(s).ok());
-            entries.push(Entry {
-                size: size.ok_or_else(|| incomplete("an object has no size"))?,
-                key,
-                etag: ETag::new(object.e_tag.as_deref().unwrap_or_default()),
-                modified: timestamp(object.last_modified.as_ref()),
-                class: object.storage_class.map(|c| c.as_str().to_owned()).unwrap_or_default(),
-            });
-        }
+            let size = text_of(xml, "Size").and_then(|size| size.parse().ok()).ok_or_else(|| incomplete("an object has no size"))?;
+            let modified = text_of(xml, "LastModified").and_then(|time| time.parse::<jiff::Timestamp>().ok());
+            let modified = modified.and_then(|time| u64::try_from(time.as_millisecond()).ok()).unwrap_or(0);
+            let etag = ETag::new(&text_of(xml, "ETag").unwrap_or_default());
+            Ok(Entry { key, size, etag, modified: Timestamp(modified), class: text_of(xml, "StorageClass").unwrap_or_default() })
+        });
+        let entries = entries.collect::<Result<Vec<_>, _>>()?;
+        let truncated = text_of(&around, "IsTruncated").as_deref() == Some("true");
+        let marker = || text_of(&around, "NextMarker").and_then(|marker| exact(&marker));
+        let token = text_of(&around, "NextContinuationToken").or_else(marker);
         Ok(Page::new(entries, truncated, token))
     }
 }
 
-/// A time of the SDK; 1970 when there is none.
-pub(super) fn timestamp(time: Option<&DateTime>) -> Timestamp {
-    Timestamp(time.and_then(|t| t.to_millis().ok()).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
-}
-
-/// `encoding-type=url` is form encoding: `+` is a space. `None` when the bytes are not UTF-8.
-pub(super) fn decode(text: &str) -> Option<String> {
-    let spaced = text.replace('+', " ");
-    percent_decode(spaced.as_bytes()).decode_utf8().ok().map(std::borrow::Cow::into_owned)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn keys_come_back_exactly() {
-        for (encoded, key) in [
-            ("plain/key", "plain/key"),
-            ("a+b%2Bc%20d", "a b+c d"),
-            ("%E4%BD%A0%0A%01", "你\n\u{1}"),
-            ("100%25", "100%"),
-            ("50%", "50%"),
-            ("%2F%2F..%2F", "//../"),
-        ] {
-            assert_eq!(decode(encoded).as_deref(), Some(key), "{encoded}");
-        }
-        assert_eq!(decode("%FF%FE"), None);
-    }
+/// The text of the first element of a name.
+fn text_of(xml: &[u8], name: &str) -> Option<String> {
+    let start = memmem::find(xml, format!("<{name}>").as_bytes())? + name.len() + 2;
+    let end = start + memmem::find(&xml[start..], b"<")?;
+    Some(unescape(std::str::from_utf8(&xml[start..end]).ok()?).into_owned())
 }
