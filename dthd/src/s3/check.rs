@@ -160,7 +160,7 @@ async fn write(bucket: &Bucket, job: &S3Job, tell: &mut (impl FnMut(CheckStep) +
         encryption: target.encryption.clone(),
         tagging: None,
     };
-    if let Err(error) = bucket.put(&key, &body, &creation, Some(&Md5Sum::of(&body)), None).await {
+    if let Err(error) = bucket.put(&key, &body.clone().into(), &creation, Some(&Md5Sum::of(&body)), None).await {
         let hint = hint(&error, bucket, write_rights(job), &key);
         tell(step(Side::Destination, "write", CheckState::Failed, in_words(&error), hint));
         return;

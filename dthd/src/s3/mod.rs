@@ -8,6 +8,7 @@
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
 //! | [`journal`] | multipart uploads under way |
 //! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
+//! | `wire` | the three requests that move bytes, without the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
@@ -35,3 +36,4 @@ pub mod sorted;
 pub mod stream;
 pub mod verify;
 mod whole;
+mod wire;

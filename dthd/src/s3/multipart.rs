@@ -161,7 +161,7 @@ impl<J: Journal> Copier<J> {
                 started: clock::now(),
             };
             self.journal.put(upload.clone()).await?;
-            let error = match self.destination.create_upload(key, &creation).await {
+            let error = match self.destination.create_upload(key, &creation, None).await {
                 Ok(id) => {
                     upload.upload_id = Some(id.clone());
                     self.journal.put(upload.clone()).await?;
@@ -225,7 +225,7 @@ impl<J: Journal> Copier<J> {
         let md5s: Option<Vec<Md5Sum>> = sent.values().map(|p| p.md5).collect();
         let expected = md5s.map(|md5s| multipart_etag(&md5s));
         let vouched = self.vouched(entry, upload.part_size, witness, whole, expected.as_ref()).await?;
-        let listed: Vec<UploadedPart> = sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, etag: p.etag }).collect();
+        let listed: Vec<UploadedPart> = sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, etag: p.etag, checksum: None }).collect();
         let etag = self.complete(upload, id, &listed, expected.as_ref()).await?;
         self.journal.remove(&upload.key).await?;
         if let Some(expected) = expected.filter(|e| wrongly_assembled(self.destination.provider(), &etag, e)) {
@@ -275,8 +275,8 @@ impl<J: Journal> Copier<J> {
             let got = self.source.get_range(&job.entry.key, &job.entry.etag, part.range()).await?;
             reads += 1;
             let sums = verify::sums(&got.body, true, job.crc).await;
-            let md5 = sums.md5.unwrap_or_else(|| Md5Sum::of(&got.body));
-            let error = match self.destination.upload_part(job.key, job.id, part.number, &got.body, &md5).await {
+            let md5 = sums.md5.unwrap_or_else(|| got.body.md5());
+            let error = match self.destination.upload_part(job.key, job.id, part.number, &got.body, Some(&md5), None).await {
                 Ok(put) if !put.opaque_etag && verify::contradicts(&put.etag, &md5) => {
                     let message = format!("sent part {} with the MD5 {}, the store has {}", part.number, md5.hex(), put.etag);
                     mismatch(Side::Destination, "UploadPart", message)
@@ -299,7 +299,7 @@ impl<J: Journal> Copier<J> {
     async fn complete(&self, upload: &Upload, id: &str, parts: &[UploadedPart], expected: Option<&ETag>) -> Result<ETag, CopyError> {
         let mut attempt = 0;
         loop {
-            let error = match self.destination.complete_upload(&upload.key, id, parts).await {
+            let error = match self.destination.complete_upload(&upload.key, id, parts, None).await {
                 Ok(put) => return Ok(put.etag),
                 Err(error) => error,
             };
@@ -384,7 +384,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn listed(number: u32, size: u64, etag: &str) -> UploadedPart {
-        UploadedPart { number, size, etag: ETag::new(etag) }
+        UploadedPart { number, size, etag: ETag::new(etag), checksum: None }
     }
 
     #[test]

@@ -1,14 +1,13 @@
 //! How it is known that the bytes at the destination are the source's.
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 
-use super::object::ETag;
+use super::{object::ETag, payload::Payload};
 
 /// Bodies up to this many bytes are hashed in place: moving them to another thread costs more.
-const IN_PLACE: usize = 256 * 1024;
+const IN_PLACE: u64 = 256 * 1024;
 
 /// The MD5 of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,8 +139,8 @@ pub struct Sums {
 }
 
 /// Computes what is asked for, away from the reactor when it takes long.
-pub async fn sums(bytes: &Bytes, md5: bool, crc: Option<Crc>) -> Sums {
-    let compute = move |bytes: &[u8]| Sums { md5: md5.then(|| Md5Sum::of(bytes)), crc: crc.map(|c| c.of(bytes)) };
+pub async fn sums(bytes: &Payload, md5: bool, crc: Option<Crc>) -> Sums {
+    let compute = move |bytes: &Payload| Sums { md5: md5.then(|| bytes.md5()), crc: crc.map(|c| bytes.crc(c)) };
     if bytes.len() <= IN_PLACE || (!md5 && crc.is_none()) {
         return compute(bytes);
     }
@@ -296,8 +295,8 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_are_hashed_elsewhere_with_the_same_result() {
-        let bytes = Bytes::from(vec![7; IN_PLACE + 1]);
-        let got = sums(&bytes, true, Some(Crc::Crc32)).await;
+        let bytes = vec![7; 256 * 1024 + 1];
+        let got = sums(&Payload::from(bytes::Bytes::from(bytes.clone())), true, Some(Crc::Crc32)).await;
         assert_eq!(got, Sums { md5: Some(Md5Sum::of(&bytes)), crc: Some(Crc::Crc32.of(&bytes)) });
     }
 }
