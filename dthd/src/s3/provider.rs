@@ -34,6 +34,10 @@ pub struct Profile {
     pub lists_in_byte_order: ByteOrder,
     /// The ETag of an object from a single, unencrypted PUT is its MD5.
     pub etag_is_md5: bool,
+    /// The ETag `…-N` of an object from a multipart upload is the MD5 of the MD5s of its parts, which are the parts' ETags.
+    pub multipart_etag_is_md5: bool,
+    /// It takes `x-amz-checksum-crc*` with PutObject, UploadPart and CompleteMultipartUpload, and refuses what does not match.
+    pub checksums: bool,
     endpoint: Option<String>,
 }
 
@@ -115,6 +119,8 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
         table.choice(key, &[("yes", ByteOrder::Yes), ("no", ByteOrder::No), ("unknown", ByteOrder::Unknown)])
     });
     let etag_is_md5 = required(table, "etag_is_md5", Table::flag);
+    let multipart_etag_is_md5 = table.flag("multipart_etag_is_md5").unwrap_or(false);
+    let checksums = table.flag("checksums").unwrap_or(false);
     let endpoint = table.parsed::<Template>("endpoint").map(|template| template.0);
     Some(Profile {
         name: name.to_owned(),
@@ -122,6 +128,8 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
         path_style: path_style?,
         lists_in_byte_order: lists_in_byte_order?,
         etag_is_md5: etag_is_md5?,
+        multipart_etag_is_md5,
+        checksums,
         endpoint,
     })
 }

@@ -36,7 +36,7 @@ pub use self::{
 };
 use crate::{
     credential::Credential,
-    s3::provider::{self, UnknownProvider},
+    s3::provider::{self, Profile, UnknownProvider},
     transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
 };
 
@@ -77,6 +77,7 @@ struct Inner {
     side: Side,
     name: String,
     provider: String,
+    profile: &'static Profile,
     /// For messages.
     place: String,
     /// Bodies need no hash of their own in the signature: TLS protects them.
@@ -106,7 +107,8 @@ impl Bucket {
         retry: RetryPolicy,
         counters: Arc<RequestCounters>,
     ) -> Result<Self, OpenError> {
-        let store = &provider::find(&store.provider)?.complete(store);
+        let profile = provider::find(&store.provider)?;
+        let store = &profile.complete(store);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(http::client()?)
             .retry_config(RetryConfig::disabled())
@@ -145,6 +147,7 @@ impl Bucket {
             side,
             name: store.bucket.clone(),
             provider: store.provider.clone(),
+            profile,
             tls: !place.starts_with("http://"),
             place,
             requester_pays,
@@ -165,6 +168,12 @@ impl Bucket {
     #[must_use]
     pub fn provider(&self) -> &str {
         &self.inner.provider
+    }
+
+    /// What is known of the store.
+    #[must_use]
+    pub fn profile(&self) -> &'static Profile {
+        self.inner.profile
     }
 
     /// Which end this is.

@@ -2,20 +2,21 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use aws_sdk_s3::{
-    primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart, EncodingType},
-};
-use bytes::Bytes;
+use aws_sdk_s3::types::{ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType};
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
 use super::{
     Bucket, Put,
     list::{decode, timestamp},
-    write::{expires, is_kms, with_creation},
+    write::{answered, expires, is_kms, stream, with_checksum, with_creation},
 };
 use crate::{
-    s3::{metadata::Creation, object::ETag, verify::Md5Sum},
+    s3::{
+        metadata::Creation,
+        object::ETag,
+        payload::Payload,
+        verify::{Crc, Md5Sum, StoredChecksum},
+    },
     transfer::TransferError,
 };
 
@@ -35,6 +36,8 @@ pub struct UploadedPart {
     pub size: u64,
     /// Its ETag.
     pub etag: ETag,
+    /// Its checksum, where the store names one.
+    pub checksum: Option<StoredChecksum>,
 }
 
 /// An upload that is under way, as the store lists it.
@@ -54,10 +57,12 @@ impl Bucket {
     ///
     /// # Errors
     /// As classified.
-    pub async fn create_upload(&self, key: &str, creation: &Creation) -> Result<String, TransferError> {
+    pub async fn create_upload(&self, key: &str, creation: &Creation, crc: Option<Crc>) -> Result<String, TransferError> {
         self.once(CREATE, 0, &mut || async {
             let request = self.inner.client.create_multipart_upload().bucket(&self.inner.name).key(key);
             let output = with_creation!(request, creation)
+                .set_checksum_algorithm(crc.map(|crc| ChecksumAlgorithm::from(crc.word().to_ascii_uppercase().as_str())))
+                .set_checksum_type(crc.map(|_| ChecksumType::FullObject))
                 .customize()
                 .mutate_request(expires(creation))
                 .send()
@@ -75,11 +80,19 @@ impl Bucket {
     ///
     /// # Errors
     /// Code `NoSuchUpload` when the upload is gone; `BadDigest` when the bytes do not have the MD5.
-    pub async fn upload_part(&self, key: &str, id: &str, number: u32, body: &Bytes, md5: &Md5Sum) -> Result<Put, TransferError> {
-        let len = body.len() as u64;
+    pub async fn upload_part(
+        &self,
+        key: &str,
+        id: &str,
+        number: u32,
+        body: &Payload,
+        md5: Option<&Md5Sum>,
+        checksum: Option<&StoredChecksum>,
+    ) -> Result<Put, TransferError> {
+        let len = body.len();
         let output = self
             .call(PART, len, || async {
-                let mut request = self
+                let request = self
                     .inner
                     .client
                     .upload_part()
@@ -87,9 +100,13 @@ impl Bucket {
                     .key(key)
                     .upload_id(id)
                     .part_number(i32::try_from(number).unwrap_or(i32::MAX))
-                    .content_md5(md5.base64())
-                    .body(ByteStream::from(body.clone()))
-                    .customize();
+                    .set_content_md5(md5.map(Md5Sum::base64))
+                    .body(stream(body));
+                let mut request = match checksum {
+                    Some(stored) => with_checksum!(request, stored.crc, Some(stored.base64())),
+                    None => request,
+                }
+                .customize();
                 if self.inner.tls {
                     request = request.disable_payload_signing();
                 }
@@ -106,7 +123,7 @@ impl Bucket {
                 "the store accepted the part without naming its ETag",
             ));
         }
-        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()) })
+        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()), checksum: answered!(output) })
     }
 
     /// Asks once for the parts to become the object. Not repeated here: after a lost answer the upload is gone although all is
@@ -114,32 +131,50 @@ impl Bucket {
     ///
     /// # Errors
     /// As classified, also for stores that answer 200 and then an error.
-    pub async fn complete_upload(&self, key: &str, id: &str, parts: &[UploadedPart]) -> Result<Put, TransferError> {
+    pub async fn complete_upload(
+        &self,
+        key: &str,
+        id: &str,
+        parts: &[UploadedPart],
+        whole: Option<(&StoredChecksum, u64)>,
+    ) -> Result<Put, TransferError> {
         let completed = || {
-            let parts = parts
-                .iter()
-                .map(|p| CompletedPart::builder().part_number(i32::try_from(p.number).unwrap_or(i32::MAX)).e_tag(p.etag.quoted()).build());
+            let parts = parts.iter().map(|p| {
+                let part = CompletedPart::builder().part_number(i32::try_from(p.number).unwrap_or(i32::MAX)).e_tag(p.etag.quoted());
+                match &p.checksum {
+                    Some(stored) => with_checksum!(part, stored.crc, Some(stored.base64())),
+                    None => part,
+                }
+                .build()
+            });
             CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build()
         };
         let output = self
             .once(COMPLETE, 0, &mut || async {
-                self.inner
+                let request = self
+                    .inner
                     .client
                     .complete_multipart_upload()
                     .bucket(&self.inner.name)
                     .key(key)
                     .upload_id(id)
-                    .multipart_upload(completed())
-                    .send()
-                    .await
-                    .map_err(|e| self.failed(COMPLETE, &e))
+                    .multipart_upload(completed());
+                match whole {
+                    Some((stored, size)) => with_checksum!(request, stored.crc, Some(stored.base64()))
+                        .checksum_type(ChecksumType::FullObject)
+                        .mpu_object_size(i64::try_from(size).unwrap_or(i64::MAX)),
+                    None => request,
+                }
+                .send()
+                .await
+                .map_err(|e| self.failed(COMPLETE, &e))
             })
             .await?;
         let etag = ETag::new(output.e_tag().unwrap_or_default());
         if etag.as_str().is_empty() {
             return Err(self.error(FailureClass::Transient, COMPLETE, "IncompleteAnswer", "the answer names no ETag"));
         }
-        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()) })
+        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()), checksum: answered!(output) })
     }
 
     /// Ends an upload and frees its parts; one that is gone is ended already.
@@ -194,6 +229,7 @@ impl Bucket {
                     number: u32::try_from(p.part_number()?).ok()?,
                     size: u64::try_from(p.size()?).ok()?,
                     etag: ETag::new(p.e_tag()?),
+                    checksum: answered!(p),
                 })
             }));
             let next = output.next_part_number_marker().map(str::to_owned);

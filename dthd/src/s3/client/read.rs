@@ -7,7 +7,6 @@ use aws_sdk_s3::{
     primitives::ByteStream,
     types::ChecksumType,
 };
-use bytes::{Bytes, BytesMut};
 use dth_proto::failure::FailureClass;
 
 use super::{Bucket, QUIET, failure::causes, list::timestamp};
@@ -15,6 +14,7 @@ use crate::{
     s3::{
         metadata::{Metadata, ObjectInfo},
         object::ETag,
+        payload::Payload,
         verify::{Crc, StoredChecksum},
     },
     transfer::TransferError,
@@ -30,7 +30,7 @@ pub struct Got {
     /// About the object; `size` is that of the bytes asked for.
     pub info: ObjectInfo,
     /// Exactly the bytes asked for.
-    pub body: Bytes,
+    pub body: Payload,
 }
 
 /// Both answers have the same headers under the same names, in types that know nothing of each other.
@@ -172,11 +172,10 @@ impl Bucket {
         Ok(())
     }
 
-    /// The body in one buffer of exactly its size: pieces as they arrive would hold on to the larger buffers of the connection.
-    async fn collect(&self, mut body: ByteStream, size: u64) -> Result<Bytes, TransferError> {
+    /// The body in the pieces in which it arrives.
+    async fn collect(&self, mut body: ByteStream, size: u64) -> Result<Payload, TransferError> {
         let truncated = |message: String| self.error(FailureClass::Transient, GET, "TruncatedBody", message);
-        let capacity = usize::try_from(size).map_err(|_| truncated(format!("{size} bytes do not fit into memory")))?;
-        let mut bytes = BytesMut::with_capacity(capacity);
+        let mut bytes = Payload::default();
         loop {
             let piece = match tokio::time::timeout(QUIET, body.next()).await {
                 Ok(piece) => piece,
@@ -184,19 +183,19 @@ impl Bucket {
             };
             match piece {
                 None => break,
-                Some(Ok(piece)) if bytes.len() + piece.len() > capacity => {
+                Some(Ok(piece)) if bytes.len() + piece.len() as u64 > size => {
                     return Err(truncated(format!("expected {size} bytes, got more")));
                 }
                 Some(Ok(piece)) => {
                     self.inner.counters.received.fetch_add(piece.len() as u64, Relaxed);
-                    bytes.extend_from_slice(&piece);
+                    bytes.push(piece);
                 }
                 Some(Err(error)) => {
                     return Err(truncated(format!("the body ended after {} of {size} bytes: {}", bytes.len(), causes(&error))));
                 }
             }
         }
-        if bytes.len() == capacity { Ok(bytes.freeze()) } else { Err(truncated(format!("got {} of {size} bytes", bytes.len()))) }
+        if bytes.len() == size { Ok(bytes) } else { Err(truncated(format!("got {} of {size} bytes", bytes.len()))) }
     }
 
     fn silent(&self) -> TransferError {

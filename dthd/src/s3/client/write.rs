@@ -3,7 +3,6 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use aws_sdk_s3::{operation::put_object::PutObjectOutput, primitives::ByteStream, types::ServerSideEncryption};
-use bytes::Bytes;
 use dth_proto::failure::FailureClass;
 
 use super::Bucket;
@@ -11,7 +10,8 @@ use crate::{
     s3::{
         metadata::Creation,
         object::ETag,
-        verify::{Md5Sum, StoredChecksum},
+        payload::Payload,
+        verify::{Crc, Md5Sum, StoredChecksum},
     },
     transfer::TransferError,
 };
@@ -26,6 +26,8 @@ pub struct Put {
     pub etag: ETag,
     /// The ETag is not an MD5 because of encryption (SSE-KMS, DSSE).
     pub opaque_etag: bool,
+    /// The checksum over all its bytes that it says it has.
+    pub checksum: Option<StoredChecksum>,
 }
 
 /// Sets what PutObject and CreateMultipartUpload have in common, in builders that know nothing of each other.
@@ -49,6 +51,38 @@ macro_rules! with_creation {
     }};
 }
 pub(super) use with_creation;
+
+/// Sets the checksum of builders that know nothing of each other.
+macro_rules! with_checksum {
+    ($request:expr, $crc:expr, $value:expr) => {
+        match $crc {
+            $crate::s3::verify::Crc::Crc64Nvme => $request.set_checksum_crc64_nvme($value),
+            $crate::s3::verify::Crc::Crc32c => $request.set_checksum_crc32_c($value),
+            $crate::s3::verify::Crc::Crc32 => $request.set_checksum_crc32($value),
+        }
+    };
+}
+pub(super) use with_checksum;
+
+/// The checksum that an answer names.
+macro_rules! answered {
+    ($output:expr) => {
+        $crate::s3::client::write::named([
+            ($crate::s3::verify::Crc::Crc64Nvme, $output.checksum_crc64_nvme()),
+            ($crate::s3::verify::Crc::Crc32c, $output.checksum_crc32_c()),
+            ($crate::s3::verify::Crc::Crc32, $output.checksum_crc32()),
+        ])
+    };
+}
+pub(super) use answered;
+
+pub(super) fn named(values: [(Crc, Option<&str>); 3]) -> Option<StoredChecksum> {
+    values.into_iter().find_map(|(crc, value)| StoredChecksum::parse(crc, value?))
+}
+
+pub(super) fn stream(body: &Payload) -> ByteStream {
+    ByteStream::from(body.pieces().concat())
+}
 
 /// `Expires` goes verbatim: the model knows only dates, stores also keep what is none.
 pub(super) fn expires(
@@ -75,23 +109,19 @@ impl Bucket {
     pub async fn put(
         &self,
         key: &str,
-        body: &Bytes,
+        body: &Payload,
         creation: &Creation,
         md5: Option<&Md5Sum>,
         checksum: Option<&StoredChecksum>,
     ) -> Result<Put, TransferError> {
-        let len = body.len() as u64;
+        let len = body.len();
         let output: PutObjectOutput = self
             .call(PUT, len, || async {
-                let request = self.inner.client.put_object().bucket(&self.inner.name).key(key).body(ByteStream::from(body.clone()));
+                let request = self.inner.client.put_object().bucket(&self.inner.name).key(key).body(stream(body));
                 let mut request = with_creation!(request, creation).set_content_md5(md5.map(Md5Sum::base64));
                 if let Some(stored) = checksum {
                     let value = Some(stored.base64());
-                    request = match stored.crc {
-                        crate::s3::verify::Crc::Crc64Nvme => request.set_checksum_crc64_nvme(value),
-                        crate::s3::verify::Crc::Crc32c => request.set_checksum_crc32_c(value),
-                        crate::s3::verify::Crc::Crc32 => request.set_checksum_crc32(value),
-                    };
+                    request = with_checksum!(request, stored.crc, value);
                 }
                 let mut request = request.customize().mutate_request(expires(creation));
                 if self.inner.tls {
@@ -110,7 +140,7 @@ impl Bucket {
                 "the store accepted the object without naming its ETag",
             ));
         }
-        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()) })
+        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()), checksum: answered!(output) })
     }
 
     /// Deletes an object; one that is not there is deleted already.
