@@ -22,6 +22,11 @@ const SLOW: u32 = 2;
 /// One second request is allowed per this many first ones (2 %), and one more.
 const PER_REQUESTS: u64 = 50;
 
+/// How often it is looked again while nothing is known yet.
+const UNKNOWN: Duration = Duration::from_secs(1);
+/// How often it is looked again while a slow read is not among the last ones.
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// What is known of a run's reads of parts, and how many of them were raced. Decides; sends nothing.
 #[derive(Debug, Default)]
 struct Reads {
@@ -80,7 +85,11 @@ impl Hedge {
         loop {
             // what counts as slow is known only when enough others have ended, and what counts as last may change: look again
             let patience = self.reads().patience();
-            let wait = patience.map_or(UNKNOWN, |patience| patience.saturating_sub(began.elapsed()).max(SHORTEST));
+            let wait = match patience.map(|patience| patience.saturating_sub(began.elapsed())) {
+                None => UNKNOWN,
+                Some(Duration::ZERO) => AGAIN,
+                Some(left) => left,
+            };
             tokio::select! {
                 biased;
                 result = &mut first => return self.ended(began, result),
@@ -119,11 +128,6 @@ impl Hedge {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
-
-/// How often it is looked again while nothing is known yet.
-const UNKNOWN: Duration = Duration::from_secs(1);
-/// How often it is looked again while a slow read is not among the last ones.
-const SHORTEST: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

