@@ -6,6 +6,7 @@
 //! | [`list`], [`order`], [`sorted`], [`stream`] | listings in byte order, sorted on disk where the store is not |
 //! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
+//! | [`hedge`] | a second request where one slow read holds everything up |
 //! | [`journal`] | multipart uploads under way |
 //! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
 //! | `wire` | the three requests that move bytes, without the SDK |
@@ -19,6 +20,7 @@ pub mod compare;
 pub mod copy;
 pub mod error;
 pub mod filter;
+pub mod hedge;
 pub mod join;
 pub mod journal;
 pub mod key;

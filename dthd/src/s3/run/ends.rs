@@ -13,6 +13,7 @@ use crate::{
         client::Bucket,
         compare::CompareRules,
         copy::Copier,
+        hedge::Hedge,
         provider::{self, ByteOrder},
         sorted::SortSettings,
     },
@@ -69,6 +70,7 @@ impl Ends {
             budget: resources.budget.clone(),
             bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth),
             parts: resources.config().limits.parts as usize,
+            hedge: Hedge::default(),
         });
         Ok(Self {
             source_order: order(source_profile, &places[0]),
