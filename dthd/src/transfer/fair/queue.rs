@@ -206,7 +206,7 @@ mod tests {
                 left[*lane] += 1;
             }
             let mut given = [0_u64; 4];
-            let mut last = vec![0_u64; 4];
+            let mut last = [0_u64; 4];
             while let Some(waiter) = queue.pop() {
                 let lane = waiter.wake;
                 // in the lane's own order

@@ -27,32 +27,66 @@ const SMALL: u64 = 256 * 1024;
 /// A round has at least this many answers...
 const FEWEST: usize = 8;
 /// ... and this many before a share of refusals is believed.
-const ENOUGH: usize = 48;
+const ENOUGH: usize = 96;
 /// A smaller share of refusals is no reason for anything.
 const NOISE: f64 = 0.01;
 /// Of a store that refuses nearly everything nobody can tell whether less load would help; it would.
 const HOPELESS: f64 = 0.9;
-/// For so long ambient refusals count as none; then it is tried again whether less load helps.
+/// For so long ambient refusals count as none; then it is tried again whether less load helps. Twice as long each time it did not...
 const AMBIENT: Duration = Duration::from_secs(5);
+/// ... but not longer than this.
+const LONGEST_AMBIENT: Duration = Duration::from_secs(40);
 /// After so many rounds outside the flat range the base is measured again...
 const PATIENCE: u32 = 8;
 /// ... but not more often than this: it costs two latencies.
 const BETWEEN_PROBES: Duration = Duration::from_secs(10);
+/// For so long after a cut the window stays a little below the brim.
+const PLATEAU: Duration = Duration::from_secs(1);
 /// What any median may vary by.
 const SLACK: Duration = Duration::from_millis(1);
 
-/// A share of refusals before and after cuts.
+/// So many of so many were refused.
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    refused: usize,
+    of: usize,
+}
+
+impl Share {
+    fn value(self) -> f64 {
+        if self.of == 0 { 0.0 } else { self.refused as f64 / self.of as f64 }
+    }
+
+    /// What two measurements of the same share may differ by: two standard deviations.
+    fn tolerance(self, other: Self) -> f64 {
+        let (of, mean) = ((self.of + other.of) as f64, (self.refused + other.refused) as f64 / (self.of + other.of).max(1) as f64);
+        2.0 * (mean * (1.0 - mean) * of / (self.of.max(1) as f64 * other.of.max(1) as f64)).sqrt()
+    }
+
+    fn is_more_than(self, before: Self) -> bool {
+        self.value() > before.value() * 1.25 + self.tolerance(before)
+    }
+
+    /// Whether it stayed as it was when the load became less: neither fewer were refused nor - under a load far beyond what the store
+    /// takes - more accepted. More refusals after a cut are no evidence either: the trouble had only just begun.
+    fn is_unmoved_since(self, before: Self) -> bool {
+        let (old, new) = (before.value(), self.value());
+        let less = old - new > self.tolerance(before) && (new < old * 0.75 || 1.0 - new > (1.0 - old) * 1.15);
+        !less && !self.is_more_than(before)
+    }
+}
+
+/// What was before a cut.
 #[derive(Clone, Copy, Debug)]
 struct Trial {
-    /// The window before the first cut, and its brim.
-    before: (usize, Option<usize>),
-    share: f64,
+    limit: usize,
+    share: Share,
     cuts: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Ambient {
-    share: f64,
+    share: Share,
     until: Duration,
 }
 
@@ -63,10 +97,11 @@ struct Round {
     latencies: Vec<Duration>,
     /// Answers to requests of this round.
     answers: usize,
+    /// Refusals, also of requests that began before: only those from before a cut are of the past.
     refused: usize,
     /// All answers since the flow was steady again after the last decision. A store refuses faster than it does its work: the share of
     /// refusals is right only among all that is answered meanwhile.
-    steady: [usize; 2],
+    steady: Share,
     /// All of the window was used.
     full: bool,
 }
@@ -93,6 +128,11 @@ pub(super) struct Controller {
     probed: Option<Duration>,
     trial: Option<Trial>,
     ambient: Option<Ambient>,
+    /// For how long the next ambient refusals will count as none.
+    ambient_for: Duration,
+    /// When the window was cut the last time.
+    cut: Duration,
+    plateau: Option<Duration>,
 }
 
 impl Controller {
@@ -112,6 +152,9 @@ impl Controller {
             probed: None,
             trial: None,
             ambient: None,
+            ambient_for: AMBIENT,
+            cut: Duration::ZERO,
+            plateau: None,
         }
     }
 
@@ -126,20 +169,20 @@ impl Controller {
         let refused = matches!(answer.verdict, Verdict::Throttled | Verdict::TimedOut);
         let steady = round.since + self.median;
         if now >= steady {
-            round.steady[0] += 1;
-            round.steady[1] += usize::from(refused);
+            round.steady.of += 1;
+            round.steady.refused += usize::from(refused);
         }
+        round.refused += usize::from(refused && began >= self.cut);
         if began < round.since {
             return None;
         }
         round.answers += 1;
-        round.refused += usize::from(refused);
         round.full |= inside >= self.limit;
         if answer.verdict == Verdict::Good && answer.bytes <= SMALL {
             round.latencies.push(answer.latency);
         }
         let over = if round.refused > 0 {
-            round.steady[0] >= ENOUGH.max(self.limit / 2) && now >= steady + self.median
+            round.steady.of >= ENOUGH.max(self.limit / 2) && now >= steady + self.median
         } else {
             round.answers >= FEWEST.max(self.limit / 2)
         };
@@ -147,9 +190,7 @@ impl Controller {
             return None;
         }
         let before = self.limit;
-        let dbg = (self.round.steady, self.round.refused, self.round.answers, now);
         self.decide(now);
-        if std::env::var("DBG").is_ok() { eprintln!("{dbg:?} {before} -> {} {:?} {:?} {:?}", self.limit, self.trial, self.ambient, self.brim); }
         self.limit = self.limit.clamp(LEAST.min(self.most), self.most);
         // the buffer is used again
         self.round.latencies.clear();
@@ -158,27 +199,27 @@ impl Controller {
     }
 
     fn decide(&mut self, now: Duration) {
-        let [answers, refused] = self.round.steady;
-        let share = if self.round.refused == 0 { 0.0 } else { refused as f64 / answers as f64 };
+        let share = if self.round.refused == 0 { Share::default() } else { self.round.steady };
         let median = median(&mut self.round.latencies);
         self.median = median.unwrap_or(self.median);
-        if share > NOISE && self.refused(share, now) {
+        if share.value() > NOISE && self.refused(share, now) {
             return;
         }
-        if share <= NOISE {
+        if share.value() <= NOISE {
             self.trial = None;
+            self.ambient_for = AMBIENT;
         }
         match median {
             Some(median) => self.measured(median, now),
-            None if self.round.full && share < HOPELESS => self.creep(),
+            None if self.round.full && share.value() < HOPELESS => self.creep(),
             None => {}
         }
     }
 
     /// Whether the refusals decide this round.
-    fn refused(&mut self, share: f64, now: Duration) -> bool {
+    fn refused(&mut self, share: Share, now: Duration) -> bool {
         if let Some(ambient) = self.ambient {
-            if !is_more(ambient.share, share) && now < ambient.until {
+            if !share.is_more_than(ambient.share) && now < ambient.until {
                 return false;
             }
             self.ambient = None;
@@ -187,21 +228,28 @@ impl Controller {
             self.limit = resume;
         }
         match self.trial {
-            Some(trial) if unmoved(trial.share, share) => {
-                if trial.cuts >= 2 && share < HOPELESS {
-                    (self.limit, self.brim) = trial.before;
+            Some(trial) if share.is_unmoved_since(trial.share) => {
+                if trial.cuts >= 2 && share.value() < HOPELESS {
+                    // the brim was none: nothing is known about where there is one
+                    (self.limit, self.brim) = (trial.limit, None);
+                    self.flat = self.limit;
                     self.trial = None;
-                    self.ambient = Some(Ambient { share: share.max(trial.share), until: now + AMBIENT });
+                    self.ambient = Some(Ambient { share: trial.share, until: now + self.ambient_for });
+                    self.ambient_for = (self.ambient_for * 2).min(LONGEST_AMBIENT);
+                    self.cut = now;
+                    self.plateau = None;
                     return true;
                 }
                 self.trial = Some(Trial { cuts: trial.cuts + 1, ..trial });
             }
-            _ => self.trial = Some(Trial { before: (self.limit, self.brim), share, cuts: 1 }),
+            _ => self.trial = Some(Trial { limit: self.limit, share, cuts: 1 }),
         }
         self.brim = Some(self.limit);
         self.step = 1;
         self.limit = self.limit * 7 / 10;
         self.flat = self.limit;
+        self.cut = now;
+        self.plateau = Some(now + PLATEAU);
         true
     }
 
@@ -223,7 +271,7 @@ impl Controller {
             self.uneven = 0;
             self.flat = self.limit;
             if self.round.full {
-                self.grow();
+                self.grow(now);
             }
             return;
         }
@@ -244,9 +292,11 @@ impl Controller {
         }
     }
 
-    fn grow(&mut self) {
+    fn grow(&mut self, now: Duration) {
+        let plateau = self.plateau.filter(|until| now < *until).is_some();
         let by = match self.brim {
             None => self.limit,
+            Some(brim) if plateau && self.limit >= brim * 7 / 8 => 0,
             Some(brim) if self.limit < brim => ((brim - self.limit) / 4).clamp(1, self.limit),
             Some(_) => {
                 let by = self.step;
@@ -261,17 +311,6 @@ impl Controller {
     fn creep(&mut self) {
         self.limit += (self.limit / 8).max(1);
     }
-}
-
-/// Whether less load left refusals as they were: neither fewer in number, nor - under a load far beyond what the store takes - more
-/// accepted. More of them after a cut is no evidence: the trouble has only just begun.
-fn unmoved(before: f64, after: f64) -> bool {
-    let fewer = after < before * 0.75 || 1.0 - after > (1.0 - before) * 1.15;
-    !fewer && !is_more(before, after)
-}
-
-fn is_more(before: f64, after: f64) -> bool {
-    after > before * 1.25 + 0.05
 }
 
 /// The lower median; `None`: too few to say.
