@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{bandwidth::Bandwidth, budget::Budget};
+use super::{bandwidth::Bandwidth, budget::Budget, window::Windows};
 use crate::{
     config::Config,
     credential::{Credential, CredentialError, Credentials},
@@ -18,6 +18,8 @@ pub struct Resources {
     pub budget: Budget,
     /// Bytes per second of all tasks together.
     pub bandwidth: Bandwidth,
+    /// Requests in flight, by endpoint and kind.
+    pub windows: Windows,
 }
 
 impl Resources {
@@ -27,6 +29,7 @@ impl Resources {
         Arc::new(Self {
             budget: Budget::new(config.limits.memory.0),
             bandwidth: Bandwidth::new(config.limits.bandwidth),
+            windows: Windows::default(),
             credentials: watch::Sender::new(Arc::new(Credentials::new(config.credentials.clone()))),
             config: watch::Sender::new(Arc::new(config)),
         })
