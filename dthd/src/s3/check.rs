@@ -82,7 +82,7 @@ async fn reach(
     }
     let signs = if credential.is_anonymous() { "requests are not signed" } else { "found" };
     tell(step(side, "credential", CheckState::Ok, format!("{}: {signs}", credential.describe()), None));
-    match Bucket::open(store, side, &credential, requester_pays, RETRY, Arc::new(RequestCounters::default())).await {
+    match Bucket::open(store, side, &credential, requester_pays, RETRY, Arc::new(RequestCounters::default()), None).await {
         Ok(bucket) => Some(bucket),
         Err(error) => {
             tell(step(side, "reach", CheckState::Failed, error.to_string(), None));

@@ -5,6 +5,7 @@
 mod failure;
 mod http;
 mod list;
+mod load;
 mod multipart;
 mod read;
 mod write;
@@ -32,6 +33,7 @@ use dth_proto::{
 };
 use percent_encoding::percent_decode;
 
+use self::load::{Load, Turn};
 pub use self::{
     multipart::{ListedUpload, UploadedPart},
     read::Got,
@@ -44,7 +46,7 @@ use crate::{
         provider::{self, Profile, UnknownProvider, UnsignedPayload},
         wire::{Site, Wire},
     },
-    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
+    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy, window::Windows},
 };
 
 /// Until a connection stands.
@@ -95,6 +97,7 @@ struct Inner {
     credential: Credential,
     retry: RetryPolicy,
     counters: Arc<RequestCounters>,
+    load: Option<Load>,
 }
 
 impl fmt::Debug for Bucket {
@@ -104,7 +107,8 @@ impl fmt::Debug for Bucket {
 }
 
 impl Bucket {
-    /// Prepares requests to a bucket; sends none. The SDK's environment and profiles count where `store` says nothing.
+    /// Prepares requests to a bucket; sends none. The SDK's environment and profiles count where `store` says nothing. With
+    /// `windows`, requests wait until their endpoint can take them, in a queue of this bucket's own.
     ///
     /// # Errors
     /// [`OpenError`] when endpoint or certificates are no use.
@@ -115,6 +119,7 @@ impl Bucket {
         requester_pays: bool,
         retry: RetryPolicy,
         counters: Arc<RequestCounters>,
+        windows: Option<&Windows>,
     ) -> Result<Self, OpenError> {
         let profile = provider::find(&store.provider)?;
         let store = &profile.complete(store);
@@ -161,6 +166,7 @@ impl Bucket {
         let wire = Wire::open(plain::Client::new()?, credential.clone(), site, requester_pays)
             .await
             .map_err(|why| OpenError::Address { bucket: store.bucket.clone(), why })?;
+        let load = windows.map(|windows| Load::at(windows, &place, (!path_style).then_some(&store.bucket)));
         let inner = Inner {
             sdk: RwLock::new(Client::from_conf(config)),
             wire,
@@ -172,6 +178,7 @@ impl Bucket {
             credential: credential.clone(),
             retry,
             counters,
+            load,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -289,6 +296,8 @@ impl Bucket {
     {
         self.inner.counters.requests.fetch_add(1, Relaxed);
         let limit = patience(operation, sent);
+        // what watches itself also enters by itself
+        let turn = if limit.is_some() { self.turn(operation).await } else { None };
         let result = match limit {
             Some(limit) => match tokio::time::timeout(limit, request()).await {
                 Ok(result) => result,
@@ -299,6 +308,9 @@ impl Bucket {
             },
             None => request().await,
         };
+        if let Some(turn) = turn {
+            turn.answered(sent, result.as_ref().err());
+        }
         if let Err(error) = &result {
             if error.class == FailureClass::Throttled {
                 self.inner.counters.throttled.fetch_add(1, Relaxed);
@@ -308,6 +320,22 @@ impl Bucket {
             }
         }
         result
+    }
+}
+
+impl Bucket {
+    /// Waits until the endpoint can take another request.
+    async fn turn(&self, operation: &'static str) -> Option<Turn> {
+        match &self.inner.load {
+            Some(load) => Some(load.turn(operation).await),
+            None => None,
+        }
+    }
+
+    /// How many pages of listings may be asked for at a time.
+    #[must_use]
+    pub fn pages_at_a_time(&self) -> Option<usize> {
+        self.inner.load.as_ref().map(Load::pages_at_a_time)
     }
 }
 

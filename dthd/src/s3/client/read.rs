@@ -7,7 +7,7 @@ use dth_proto::failure::FailureClass;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use super::{Bucket, QUIET, timestamp};
+use super::{Bucket, QUIET, Turn, timestamp};
 use crate::{
     http::client::in_words,
     s3::{
@@ -116,16 +116,28 @@ impl Bucket {
     }
 
     async fn get_bytes(&self, key: &str, etag: &ETag, range: Option<Range<u64>>, size: u64) -> Result<Got, TransferError> {
+        let what = Pinned { key, etag, range: range.as_ref() };
         self.call(GET, 0, || async {
-            let asked = self.inner.wire.get(Pinned { key, etag, range: range.as_ref() });
-            let found = match tokio::time::timeout(QUIET, asked).await {
-                Ok(answer) => answer.map_err(|failure| self.unsent(GET, failure))?,
-                Err(_) => return Err(self.silent()),
-            };
-            self.check_answer(&found, etag, range.as_ref(), size)?;
-            Ok(Got { body: self.collect(found.body, size).await?, info: found.info })
+            let mut turn = self.turn(GET).await;
+            let result = self.receive(what, size, turn.as_mut()).await;
+            if let Some(turn) = turn {
+                turn.answered(size, result.as_ref().err());
+            }
+            result
         })
         .await
+    }
+
+    async fn receive(&self, what: Pinned<'_>, size: u64, turn: Option<&mut Turn>) -> Result<Got, TransferError> {
+        let found = match tokio::time::timeout(QUIET, self.inner.wire.get(what)).await {
+            Ok(answer) => answer.map_err(|failure| self.unsent(GET, failure))?,
+            Err(_) => return Err(self.silent()),
+        };
+        if let Some(turn) = turn {
+            turn.began_to_answer();
+        }
+        self.check_answer(&found, what.etag, what.range, size)?;
+        Ok(Got { body: self.collect(found.body, size).await?, info: found.info })
     }
 
     /// Whether the answer is about what was asked for: some stores ignore `If-Match` or `Range`.
@@ -182,7 +194,8 @@ impl Bucket {
     /// When they cannot be read.
     pub async fn tags(&self, key: &str) -> Result<Vec<(String, String)>, TransferError> {
         self.call(TAGS, 0, || async {
-            let output = self.sdk()
+            let output = self
+                .sdk()
                 .get_object_tagging()
                 .bucket(&self.inner.name)
                 .key(key)
