@@ -192,6 +192,7 @@ impl Store {
     pub async fn remove_task(&self, uid: u64) -> Result<(), StoreError> {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
+        self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
         for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
@@ -214,6 +215,19 @@ impl Store {
         self.trees.runs.get(run_key(uid, run))?.map(|bytes| from_json(&self.dir, "runs", &bytes)).transpose()
     }
 
+    /// Keys that cut the listing of a task evenly, from the last run that read it from its beginning to its end.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn cuts(&self, uid: u64) -> Result<Vec<String>, StoreError> {
+        Ok(self.meta(&cuts_key(uid))?.unwrap_or_default())
+    }
+
+    /// Replaces the cuts of a task.
+    pub fn put_cuts(&self, uid: u64, cuts: &[String]) {
+        self.put_meta(&cuts_key(uid), &cuts);
+    }
+
     /// Runs before run `before` (`None`: all), newest first, at most `limit`.
     ///
     /// # Errors
@@ -222,6 +236,10 @@ impl Store {
         let range = run_key(uid, 0)..run_key(uid, before.unwrap_or(u32::MAX));
         self.trees.runs.range(range).values().rev().take(limit).map(|bytes| from_json(&self.dir, "runs", &bytes?)).collect()
     }
+}
+
+fn cuts_key(uid: u64) -> String {
+    format!("cuts {uid}")
 }
 
 /// Reads what remains of a run as any schema wrote it.
@@ -249,7 +267,7 @@ mod tests {
     use super::*;
 
     /// A run as schema 1 wrote it; it must be readable for good. `CURSOR` is where it had its checkpoint.
-    const SCHEMA_1: &str = r#"{"run":3,"kind":"full","spec":SPEC,"cause":"ana","queued":1000,"started":2000,"ended":null,"outcome":null,
+    const SCHEMA_1: &str = r#"{"run":3,"kind":"full","spec":SPEC,"cause":"ana","queued":"2026-01-02T03:04:05Z","started":"2026-01-02T03:04:06Z","ended":null,"outcome":null,
         "error":null,"worked":{"secs":5,"nanos":0},"cursor":CURSOR,"tally":{"counters":COUNTERS,"skipped":{},"verified":{"content-md5":2},
         "sizes":[2,0,0,0],"largest":9},"listing_done":false}"#;
 

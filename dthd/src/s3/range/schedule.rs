@@ -16,6 +16,8 @@ const PER_PAGE: u64 = 4;
 /// Pages that may be lost to empty ranges from the beginning, and one of so many that were full after that.
 const LOST: u64 = 64;
 const LOST_OF: u64 = 10;
+/// With fewer ranges than this, half of the pages may be lost.
+const FEW: usize = 16;
 /// Ranges that may be unfinished before splitting pauses: each is a line of the checkpoint.
 pub const MOST_SPANS: usize = 512;
 
@@ -27,6 +29,11 @@ struct Running {
     keys: u64,
 }
 
+impl std::fmt::Debug for Scheduler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "keys {} lost {}", self.keys, self.lost)
+    }
+}
 /// See the module.
 #[derive(Default)]
 pub struct Scheduler {
@@ -70,7 +77,11 @@ impl Scheduler {
         let asked: usize = self.running.values().map(|range| range.asked).sum();
         let free = self.most(slots).saturating_sub(self.running.len() + self.waiting.len() + asked);
         let free = free.min(MOST_SPANS.saturating_sub(spans + asked));
-        if free == 0 || self.lost > self.keys / LOST_OF + LOST * self.page {
+        // a range that ends loses half a page, as a rule
+        let lost = self.lost + (self.running.len() + self.waiting.len() + asked) as u64 * self.page / 2;
+        // a bucket that is hard to cut costs more rather than being read one page after the other
+        let share = if self.running.len() < FEW { self.keys / 2 } else { self.keys / LOST_OF };
+        if free == 0 || lost > share + LOST * self.page {
             return None;
         }
         let able = self.running.values().filter(|range| range.width.is_some()).count();
@@ -96,6 +107,9 @@ impl Scheduler {
             self.lost += range.keys.div_ceil(page).max(1) * page - range.keys;
         }
     }
+
+    #[cfg(test)]
+    pub fn waiting(&self) -> usize { self.waiting.len() }
 
     /// Ranges being listed.
     #[must_use]

@@ -35,9 +35,26 @@ pub enum Trust {
     Unknown,
 }
 
+impl Trust {
+    /// Whether two neighbours of a listing show that it does not go directory by directory: that would bring them the other way
+    /// round.
+    #[must_use]
+    pub fn is_proven_by(before: &str, after: &str) -> bool {
+        let at = before.bytes().zip(after.bytes()).take_while(|(a, b)| a == b).count();
+        after.as_bytes().get(at) == Some(&b'/') && before.as_bytes().get(at).is_some_and(|byte| *byte < b'/')
+    }
+
+    /// Whether a listing of the keys that begin with `prefix` may be cut behind `key`.
+    #[must_use]
+    pub fn allows(self, prefix: &str, key: &str) -> bool {
+        key.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && (self == Self::Bytes || rest.chars().all(|c| c > '/')))
+    }
+}
+
 /// How much a range can give away. Greater is more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Width {
+    known: bool,
     level: std::cmp::Reverse<usize>,
     siblings: usize,
 }
@@ -46,9 +63,11 @@ pub struct Width {
 struct Level {
     /// Length of what they have in common with the last key read.
     at: usize,
-    /// Of the same kind as the character read there.
+    /// Seen in this place of other keys.
+    known: Vec<char>,
+    /// Seen elsewhere, of the same kind as the character read here.
     near: Vec<char>,
-    /// The others.
+    /// Seen elsewhere.
     far: Vec<char>,
 }
 
@@ -57,58 +76,53 @@ impl Rest<'_> {
     #[must_use]
     pub fn width(&self, alphabet: &Alphabet, trust: Trust) -> Option<Width> {
         let levels = self.levels(alphabet, trust);
-        let near = levels.iter().find(|level| !level.near.is_empty()).map(|level| (level.at, level.near.len()));
-        let far = || levels.iter().find(|level| !level.far.is_empty()).map(|level| (level.at, level.far.len()));
-        near.or_else(far).map(|(level, siblings)| Width { level: std::cmp::Reverse(level), siblings })
+        let widest = |siblings: fn(&Level) -> &[char], known: bool| {
+            let level = levels.iter().find(|level| !siblings(level).is_empty())?;
+            Some(Width { known, level: std::cmp::Reverse(level.at), siblings: siblings(level).len() })
+        };
+        widest(|level| &level.known, true).or_else(|| widest(|level| &level.near, false)).or_else(|| widest(|level| &level.far, false))
     }
 
     /// At most `count` keys in strict order, each between what was read and the end, neither included.
     #[must_use]
     pub fn cuts(&self, alphabet: &Alphabet, trust: Trust, count: usize) -> Vec<String> {
         let levels = self.levels(alphabet, trust);
-        let mut cuts: Vec<String> = Vec::new();
-        let mut take = |at: usize, chars: &[char]| {
-            for c in chars {
-                let mut cut = self.after[..at].to_owned();
-                cut.push(*c);
-                if cuts.len() < count && !cuts.contains(&cut) {
-                    cuts.push(cut);
-                }
+        let mut cuts: Vec<(usize, char)> = Vec::new();
+        let mut orders: Vec<fn(&Level) -> &[char]> = vec![|level| &level.known];
+        if levels.iter().all(|level| level.known.is_empty()) {
+            // the next sibling at every level, or at as many levels as half the cuts can pay for
+            let ladder: Vec<(usize, char)> = levels.iter().filter_map(|level| Some((level.at, *level.near.first()?))).collect();
+            if ladder.len() > 1 {
+                cuts = evenly(&ladder, count / 2);
             }
-        };
-        // the next sibling at every level, or as many levels as half the cuts can pay for
-        let ladder: Vec<&Level> = levels.iter().filter(|level| !level.near.is_empty()).collect();
-        if ladder.len() > 1 {
-            for level in evenly(&ladder, count / 2) {
-                take(level.at, &level.near[..1]);
+            orders = vec![|level| &level.near, |level| &level.far];
+        }
+        for siblings in orders {
+            for level in &levels {
+                let new: Vec<(usize, char)> = siblings(level).iter().map(|c| (level.at, *c)).filter(|cut| !cuts.contains(cut)).collect();
+                cuts.extend(evenly(&new, count - cuts.len()));
             }
         }
-        let mut left = count - count.min(ladder.len()).min(count / 2) * usize::from(ladder.len() > 1);
-        for level in &levels {
-            let chosen = evenly(&level.near, left);
-            take(level.at, &chosen);
-            left -= chosen.len();
-        }
-        for level in &levels {
-            let chosen = evenly(&level.far, left);
-            take(level.at, &chosen);
-            left -= chosen.len();
-        }
+        let mut cuts: Vec<String> = cuts.into_iter().map(|(at, c)| [&self.after[..at], c.encode_utf8(&mut [0; 4])].concat()).collect();
         cuts.sort_unstable();
         cuts
     }
 
     /// Levels from the top with at least one sibling each, down to the scale of a page; below that, only the first.
     fn levels(&self, alphabet: &Alphabet, trust: Trust) -> Vec<Level> {
+        if self.until.is_some_and(|until| until <= self.after) {
+            return Vec::new();
+        }
         let top = self.until.map_or(self.prefix.len(), |until| common(self.after, until).max(self.prefix.len()));
+        let first = self.after[self.prefix.len()..top].chars().count();
         let mut levels = Vec::new();
         let places = self.after[top..].char_indices().map(|(at, c)| (top + at, Some(c))).chain([(self.after.len(), None)]);
-        for (at, low) in places {
+        for (place, (at, low)) in (first..).zip(places) {
             if at >= self.scale && !levels.is_empty() || levels.len() == MOST_LEVELS {
                 break;
             }
             let end = self.until.filter(|_| at == top).and_then(|until| until[at..].chars().next());
-            levels.extend(self.level(at, low, end, alphabet, trust));
+            levels.extend(self.level((at, place), low, end, alphabet, trust));
             if trust == Trust::Unknown && low.is_some_and(|c| c <= '/') {
                 break;
             }
@@ -116,29 +130,31 @@ impl Rest<'_> {
         levels
     }
 
-    fn level(&self, at: usize, low: Option<char>, end: Option<char>, alphabet: &Alphabet, trust: Trust) -> Option<Level> {
-        let mut siblings: Vec<char> = alphabet.between(low, end).collect();
+    fn level(&self, (at, place): (usize, usize), low: Option<char>, end: Option<char>, alphabet: &Alphabet, trust: Trust) -> Option<Level> {
+        // what separates words has no siblings worth a request
+        let is_mark = low.is_some_and(|low| Kind::of(low) == Kind::Mark);
+        let mut known = if is_mark { Vec::new() } else { alphabet.at(place, low, end) };
+        known.retain(|c| Kind::of(*c) != Kind::Mark);
+        let mut others = alphabet.anywhere(low, end);
         // the branch that the end lies in, if more than the end itself
-        siblings.extend(end.filter(|end| self.until.is_some_and(|until| until.len() > at + end.len_utf8())));
+        let branch = end.filter(|end| low.is_none_or(|low| low < *end) && self.until.is_some_and(|until| until.len() > at + end.len_utf8()));
+        known.extend(branch);
         // behind the greatest: characters not seen yet
         if at == self.prefix.len() && self.until.is_none() {
-            siblings.extend(siblings.last().copied().or(low).and_then(following));
+            others.extend(others.last().copied().or(low).and_then(following));
         }
-        siblings.retain(|c| trust == Trust::Bytes || *c > '/');
-        let hex = alphabet.between(Some('f'), Some('{')).next().is_none() && alphabet.between(Some('F'), Some('[')).next().is_none();
-        let is_near = |c: char| {
-            let (kind, low) = (Kind::of(c), low.map(Kind::of));
-            let word = |kind: Kind| !matches!(kind, Kind::Mark | Kind::Other);
-            match low {
-                // below the key that was read: anything may come
-                None => true,
-                // what separates words has no siblings worth a request
-                Some(Kind::Mark) => false,
-                Some(low) => kind == low || (hex && word(kind) && word(low)),
-            }
+        let allowed = |c: &char| trust == Trust::Bytes || *c > '/';
+        known.retain(allowed);
+        others.retain(|c| allowed(c) && !known.contains(c));
+        let word = |kind: Kind| !matches!(kind, Kind::Mark | Kind::Other);
+        let hex = alphabet.is_hexadecimal();
+        let is_near = |c: char| match low.map(Kind::of) {
+            // below the key that was read: anything may come
+            None => true,
+            Some(low) => !is_mark && (Kind::of(c) == low || (hex && word(Kind::of(c)) && word(low))),
         };
-        let (near, far): (Vec<char>, Vec<char>) = siblings.into_iter().partition(|c| is_near(*c));
-        (!near.is_empty() || !far.is_empty()).then_some(Level { at, near, far })
+        let (near, far): (Vec<char>, Vec<char>) = others.into_iter().partition(|c| is_near(*c));
+        (!known.is_empty() || !near.is_empty() || !far.is_empty()).then_some(Level { at, known, near, far })
     }
 }
 
@@ -167,10 +183,15 @@ mod tests {
     use super::*;
     use crate::s3::list::fake::hostile_key;
 
-    fn seen(keys: &[&str]) -> Alphabet {
+    /// What was seen of keys under a prefix.
+    fn seen_below(prefix: &str, keys: &[&str]) -> Alphabet {
         let mut alphabet = Alphabet::default();
-        keys.iter().for_each(|key| alphabet.see(key));
+        keys.iter().for_each(|key| alphabet.see(key.strip_prefix(prefix).unwrap_or(key)));
         alphabet
+    }
+
+    fn seen(keys: &[&str]) -> Alphabet {
+        seen_below("", keys)
     }
 
     fn rest<'a>(prefix: &'a str, first: &str, after: &'a str, until: Option<&'a str>) -> Rest<'a> {
@@ -190,8 +211,8 @@ mod tests {
     #[test]
     fn hexadecimal_keys_are_cut_sixteen_ways() {
         let alphabet = seen(&["00041a3e-9bcd-4f07-8d26-5b8e6c7fa012"]);
-        let cuts = rest("", "0000", "00041a", None).cuts(&alphabet, Trust::Bytes, 40);
-        for wanted in ["1", "9", "a", "f", "01", "0f", "001", "00f"] {
+        let cuts = rest("", "0000", "0041a", None).cuts(&alphabet, Trust::Bytes, 40);
+        for wanted in ["1", "9", "a", "f", "01", "0f"] {
             assert!(cuts.contains(&wanted.to_owned()), "{wanted} {cuts:?}");
         }
     }
@@ -222,6 +243,18 @@ mod tests {
         assert!(!cuts.is_empty() && cuts.iter().all(|cut| cut["p/".len()..].chars().all(|c| c > '/')), "{cuts:?}");
     }
 
+    #[test]
+    fn neighbours_tell_bytes_from_directories() {
+        for (before, after, proven) in [("a-b", "a/x", true), ("a", "a/x", false), ("a/x", "a0", false), ("p/a.b", "p/a/", true), ("", "/", false)] {
+            assert_eq!(Trust::is_proven_by(before, after), proven, "{before} {after}");
+            if proven {
+                assert!(before < after && walk(before) > walk(after), "{before} {after}");
+            }
+        }
+        assert!(Trust::Unknown.allows("a/", "a/b") && !Trust::Unknown.allows("a/", "a/b/c") && Trust::Bytes.allows("a/", "a/b/c"));
+        assert!(!Trust::Bytes.allows("a/", "a/") && !Trust::Bytes.allows("a/", "b"));
+    }
+
     /// The order of a walk through directories.
     fn walk(key: &str) -> Vec<&str> {
         key.split('/').collect()
@@ -238,7 +271,7 @@ mod tests {
         ) {
             let alphabet = seen(&keys.iter().map(String::as_str).collect::<Vec<_>>());
             let (first, after) = (format!("{prefix}{first}"), format!("{prefix}{after}"));
-            let until = until.map(|until| format!("{prefix}{until}")).filter(|until| *until > after);
+            let until = until.map(|until| format!("{prefix}{until}"));
             let trust = if known { Trust::Bytes } else { Trust::Unknown };
             let rest = rest(&prefix, &first, &after, until.as_deref());
             let cuts = rest.cuts(&alphabet, trust, count);

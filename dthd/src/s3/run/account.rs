@@ -52,17 +52,23 @@ impl Open {
 }
 
 impl Account {
-    /// Continues from the checkpoint of the record.
-    pub(super) fn resume(store: &Store, uid: u64, record: &RunRecord, progress: &Arc<Progress>) -> Arc<Self> {
-        let mark = Watermark::new(record.remaining.as_deref(), record.tally.clone());
+    /// Continues the run with this uid and number from its checkpoint.
+    pub(super) fn resume(
+        store: &Store,
+        (uid, run): (u64, u32),
+        remaining: Option<&[Remaining]>,
+        tally: Tally,
+        progress: &Arc<Progress>,
+    ) -> Arc<Self> {
+        let mark = Watermark::new(remaining, tally);
         let account = Self {
             uid,
-            run: record.run,
+            run,
             store: store.clone(),
             progress: Arc::clone(progress),
-            books: Mutex::new(Books { mark, continued: has_records(store, uid, record.run) }),
+            books: Mutex::new(Books { mark, continued: has_records(store, uid, run) }),
         };
-        account.restore_failures(record.remaining.as_deref());
+        account.restore_failures(remaining);
         Arc::new(account)
     }
 
