@@ -139,7 +139,7 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let whole = WholeMd5::begin();
         for part in ["hel", "", "lo"] {
-            whole.add(Received { bytes: Bytes::from(part), held: budget.take(part.len() as u64).await });
+            whole.add(Received { bytes: bytes::Bytes::from(part).into(), held: budget.take(part.len() as u64).await });
         }
         assert_eq!(whole.sum().await, Some(Md5Sum::of(b"hello")));
         assert_eq!(budget.used(), 0);

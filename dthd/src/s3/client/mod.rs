@@ -7,6 +7,8 @@ mod http;
 mod list;
 mod multipart;
 mod read;
+#[cfg(test)]
+mod odd_stores;
 mod write;
 
 use std::{
