@@ -1,6 +1,7 @@
 //! Where a bucket is: host, base path, signing region. The rules are those of the SDK, which knows all partitions and styles.
 
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+use aws_smithy_types::endpoint::EndpointAuthScheme;
 use http::{
     HeaderValue, Uri,
     uri::{Authority, Scheme},
@@ -55,7 +56,7 @@ impl Site {
         let scheme = found.auth_schemes().iter().find(|scheme| scheme.name() == "sigv4");
         let property = |name: &str| scheme.and_then(|s| s.get(name)).and_then(|value| value.as_string()).map(str::to_owned);
         if scheme.is_none() && !found.auth_schemes().is_empty() {
-            let names: Vec<&str> = found.auth_schemes().iter().map(|scheme| scheme.name()).collect();
+            let names: Vec<&str> = found.auth_schemes().iter().map(EndpointAuthScheme::name).collect();
             return Err(format!("its requests are signed by {}, which is not supported", names.join(", ")));
         }
         let region = property("signingRegion").unwrap_or_else(|| self.region.clone());
@@ -104,7 +105,8 @@ impl Address {
         let scheme = uri.scheme().cloned().unwrap_or_else(|| self.scheme.clone());
         let authority = uri.authority().cloned().unwrap_or_else(|| self.authority.clone());
         let downgraded = self.scheme == Scheme::HTTPS && scheme != Scheme::HTTPS;
-        if downgraded || !related(self.authority.host(), authority.host()) {
+        let named = authority.as_str().contains('@');
+        if downgraded || named || !related(self.authority.host(), authority.host()) {
             return None;
         }
         let base = uri.path().strip_suffix(key).map_or(self.base.as_str(), |base| base.trim_end_matches('/')).to_owned();
@@ -239,5 +241,6 @@ mod tests {
         assert_eq!(to("https://s3-us-west-2.amazonaws.com/b/k/ey").as_deref(), Some("s3-us-west-2.amazonaws.com/b"));
         assert_eq!(to("http://b.s3-us-west-2.amazonaws.com/k/ey"), None, "without TLS");
         assert_eq!(to("https://example.com/k/ey"), None);
+        assert_eq!(to("https://me@b.s3.amazonaws.com/k/ey"), None);
     }
 }
