@@ -19,12 +19,13 @@ use crate::{
         client::Bucket,
         compare::{CompareRules, CopyReason, Decision, decide},
         filter::Filter,
-        join::{Join, Pair},
+        join::{self, Join},
         key::{KeyMap, KeyTooLong},
         list::ListError,
         object::Entry,
+        page::EntryRef,
         provider::ByteOrder,
-        stream::EntryStream,
+        stream::{EntryStream, Range},
     },
     store::{RunKind, Store, item::ItemOutcome},
     transfer::TransferError,
@@ -46,6 +47,12 @@ pub(super) struct Task {
     pub(super) reason: CopyReason,
     /// The destination's listing lacked it, and is not known to be in byte order: ask before copying.
     pub(super) ask_first: bool,
+}
+
+/// An object and what the destination has in its place.
+struct Pair {
+    source: Entry,
+    destination: Option<Entry>,
 }
 
 enum Origin {
@@ -130,9 +137,10 @@ impl Feed {
 
     /// Decides; what is not to be copied is finished here.
     fn sort_out(&self, pair: Pair) -> Option<Task> {
-        let Pair { source: entry, destination, destination_key } = pair;
+        let Pair { source: entry, destination } = pair;
+        let destination_key = self.map.map_any(&entry.key);
         let open = self.account.open(&entry.key, entry.size);
-        if let Some(rule) = self.filter.skip(&entry) {
+        if let Some(rule) = self.filter.skip(&EntryRef::from(&entry)) {
             self.account.skipped(&open, rule.word(), rule.is_about_the_object());
             return None;
         }
@@ -145,8 +153,8 @@ impl Feed {
             return None;
         }
         // a record that cannot be read is as good as none: the object is compared by what the listings say
-        let recorded = destination.as_ref().and_then(|_| self.store.pair(self.uid, &destination_key).ok().flatten());
-        match decide(self.compare, &entry, destination.as_ref(), recorded.as_ref(), &self.rules) {
+        let recorded = || self.store.pair(self.uid, &destination_key).ok().flatten();
+        match decide(self.compare, (&entry).into(), destination.as_ref().map(Into::into), recorded, &self.rules) {
             Decision::Same(_) => {
                 self.account.same(&open);
                 None
@@ -169,7 +177,14 @@ impl Feed {
     async fn next(&mut self) -> Result<Option<Pair>, ListError> {
         loop {
             let key = match &mut self.origin {
-                Origin::Listing(join) => return join.next().await,
+                Origin::Listing(join) => {
+                    let owned = |p: join::Pair<'_>| Pair { source: p.source.to_entry(), destination: p.destination.map(|d| d.to_entry()) };
+                    match join.next().map(owned) {
+                        Some(pair) => return Ok(Some(pair)),
+                        None if join.fill().await? => continue,
+                        None => return Ok(None),
+                    }
+                }
                 Origin::Failures { of, class, after, page, ended } => match page.next() {
                     Some(key) => key,
                     None if *ended => return Ok(None),
@@ -206,7 +221,7 @@ impl Feed {
                 let source = info.entry(key);
                 // what the destination does not tell is compared as missing, and copied
                 let destination = destination.ok().map(|info| info.entry(destination_key.clone()));
-                Ok(Some(Pair { source, destination, destination_key }))
+                Ok(Some(Pair { source, destination }))
             }
             Err(error) if error.class == FailureClass::Changed => {
                 let open = self.account.open(&key, 0);
@@ -226,10 +241,12 @@ fn join(job: &S3Job, ends: &Ends, map: &KeyMap, cursor: Option<String>) -> Join 
     let prefix = job.source.prefix.clone();
     let behind = cursor.as_deref().map(|key| map.start_after(key));
     let there = map.destination_prefix(&prefix);
-    let source = EntryStream::open(Arc::new(ends.source.clone()), Side::Source, prefix, cursor, ends.source_order, ends.sort.clone());
+    let range = Range { after: cursor, ..Range::all(&prefix) };
+    let source = EntryStream::open(Arc::new(ends.source.clone()), Side::Source, range, ends.source_order, ends.sort.clone());
     let (order, sort) = (ends.destination_order, ends.sort.clone());
-    let destination = EntryStream::open(Arc::new(ends.destination.clone()), Side::Destination, there, behind, order, sort);
-    Join::new(source, destination, map.clone())
+    let range = Range { after: behind, ..Range::all(&there) };
+    let destination = EntryStream::open(Arc::new(ends.destination.clone()), Side::Destination, range, order, sort);
+    Join::new(source, destination, map, &prefix)
 }
 
 /// A failure of the run itself, not of an object.

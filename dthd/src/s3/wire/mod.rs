@@ -26,6 +26,6 @@ pub(super) use self::{
     get::{Found, Pinned},
     list::Listing,
     put::{Digests, Part},
-    refusal::{Refusal, retry_after, unescape},
+    refusal::{Refusal, retry_after},
     send::{Failure, Wire},
 };
