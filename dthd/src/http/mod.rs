@@ -10,6 +10,8 @@
 pub mod body;
 pub mod client;
 mod connect;
+#[cfg(test)]
+pub(crate) mod fake;
 mod resolve;
 #[cfg(test)]
 mod tests;

@@ -1,20 +1,18 @@
 //! Listing a bucket, with the exact bytes of every key.
 
-use dth_proto::failure::FailureClass;
-
 use super::Bucket;
 use crate::{
     s3::{
-        error::classify,
         list::{
             Answer, ListPages,
-            xml::{ScanError, scan},
+            xml::{self, ScanError},
         },
         wire::Listing,
     },
     transfer::TransferError,
 };
 
+/// Of both versions of the request: one name for one thing.
 const LIST: &str = "ListObjectsV2";
 
 impl ListPages for Bucket {
@@ -40,17 +38,12 @@ impl Bucket {
         let what = Listing { prefix, start_after, token, limit, version: profile.list_version, url_encoding: profile.url_encoding };
         self.call(LIST, 0, || async {
             let body = self.inner.wire.list(what).await.map_err(|failure| self.unsent(LIST, failure))?;
-            scan(&body).map_err(|error| self.no_page(&error))
+            xml::scan(&body).map_err(|error| self.unscanned(&error))
         })
         .await
     }
 
-    fn no_page(&self, error: &ScanError) -> TransferError {
-        match error {
-            ScanError::Store { code, message } => self.error(classify(self.inner.side, LIST, 200, code), LIST, code, message.clone()),
-            ScanError::NoKey | ScanError::NoSize { .. } => self.error(FailureClass::Transient, LIST, "IncompletePage", error.to_string()),
-            ScanError::NotUtf8 { .. } => self.error(FailureClass::Permanent, LIST, "InvalidKey", error.to_string()),
-            _ => self.unreadable(LIST, 200, &error.to_string()),
-        }
+    fn unscanned(&self, error: &ScanError) -> TransferError {
+        self.error(error.class(), LIST, error.code(), error.to_string())
     }
 }

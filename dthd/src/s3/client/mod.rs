@@ -2,11 +2,13 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
+mod connector;
 mod failure;
-mod http;
 mod list;
 mod load;
 mod multipart;
+#[cfg(test)]
+mod odd_stores;
 mod read;
 mod write;
 
@@ -41,7 +43,7 @@ pub use self::{
 };
 use crate::{
     credential::Credential,
-    http::{self as plain, TlsError},
+    http::{self, TlsError},
     s3::{
         provider::{self, Profile, UnknownProvider, UnsignedPayload},
         wire::{Site, Wire},
@@ -124,7 +126,7 @@ impl Bucket {
         let profile = provider::find(&store.provider)?;
         let store = &profile.complete(store);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http::client()?)
+            .http_client(connector::client()?)
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
@@ -163,7 +165,7 @@ impl Bucket {
             fips: shared.use_fips().unwrap_or(false),
         };
         let config = config.region(region).force_path_style(path_style).build();
-        let wire = Wire::open(plain::Client::new()?, credential.clone(), site, requester_pays)
+        let wire = Wire::open(http::Client::new()?, credential.clone(), site, requester_pays)
             .await
             .map_err(|why| OpenError::Address { bucket: store.bucket.clone(), why })?;
         let load = windows.map(|windows| Load::at(windows, &place, (!path_style).then_some(&store.bucket)));

@@ -163,7 +163,7 @@ impl Scan {
                 b"Contents" => self.object(reader, element)?,
                 b"IsTruncated" => self.truncated = truth(reader.bytes(element, &mut self.buffers.other)?)?,
                 b"NextContinuationToken" => {
-                    self.token = Some(utf8("NextContinuationToken", reader.bytes(element, &mut self.buffers.other)?)?.to_owned())
+                    self.token = Some(utf8("NextContinuationToken", reader.bytes(element, &mut self.buffers.other)?)?.to_owned());
                 }
                 b"NextMarker" => self.marker = Some(reader.bytes(element, &mut self.buffers.other)?.to_owned()),
                 b"EncodingType" => {

@@ -1,6 +1,7 @@
 //! Where a bucket is: host, base path, signing region. The rules are those of the SDK, which knows all partitions and styles.
 
 use aws_sdk_s3::config::endpoint::{DefaultResolver, Params, ResolveEndpoint};
+use aws_smithy_types::endpoint::EndpointAuthScheme;
 use http::{
     HeaderValue, Uri,
     uri::{Authority, Scheme},
@@ -55,7 +56,7 @@ impl Site {
         let scheme = found.auth_schemes().iter().find(|scheme| scheme.name() == "sigv4");
         let property = |name: &str| scheme.and_then(|s| s.get(name)).and_then(|value| value.as_string()).map(str::to_owned);
         if scheme.is_none() && !found.auth_schemes().is_empty() {
-            let names: Vec<&str> = found.auth_schemes().iter().map(|scheme| scheme.name()).collect();
+            let names: Vec<&str> = found.auth_schemes().iter().map(EndpointAuthScheme::name).collect();
             return Err(format!("its requests are signed by {}, which is not supported", names.join(", ")));
         }
         let region = property("signingRegion").unwrap_or_else(|| self.region.clone());
@@ -97,16 +98,18 @@ impl Address {
     }
 
     /// The same place at another host, as a store asks for it by `Location`; the base path is the new host's. `None` when that is
-    /// outside the parent domain of this one, or without the TLS that this one has: nobody else is told what we send.
+    /// outside the parent domain of this one, or without the TLS that this one has: nobody else is told what we send. `key` is
+    /// percent-encoded.
     pub(super) fn redirected(&self, location: &str, key: &str) -> Option<Self> {
         let uri: Uri = location.parse().ok()?;
         let scheme = uri.scheme().cloned().unwrap_or_else(|| self.scheme.clone());
         let authority = uri.authority().cloned().unwrap_or_else(|| self.authority.clone());
         let downgraded = self.scheme == Scheme::HTTPS && scheme != Scheme::HTTPS;
-        if downgraded || !related(self.authority.host(), authority.host()) {
+        let named = authority.as_str().contains('@');
+        if downgraded || named || !related(self.authority.host(), authority.host()) {
             return None;
         }
-        let base = uri.path().strip_suffix(key).unwrap_or(&self.base).trim_end_matches('/').to_owned();
+        let base = uri.path().strip_suffix(key).map_or(self.base.as_str(), |base| base.trim_end_matches('/')).to_owned();
         let host = host(&scheme, &authority).ok()?;
         Some(Self { scheme, authority, host, base, ..self.clone() })
     }
@@ -171,15 +174,15 @@ mod tests {
     #[tokio::test]
     async fn addresses() {
         for (bucket, region, endpoint, path_style, host, base) in [
-            ("b", "us-east-1", None, false, "b.s3.us-east-1.amazonaws.com", ""),
-            ("b", "cn-north-1", None, false, "b.s3.cn-north-1.amazonaws.com.cn", ""),
-            ("b", "us-gov-west-1", None, false, "b.s3.us-gov-west-1.amazonaws.com", ""),
+            ("bkt", "us-east-1", None, false, "bkt.s3.us-east-1.amazonaws.com", ""),
+            ("bkt", "cn-north-1", None, false, "bkt.s3.cn-north-1.amazonaws.com.cn", ""),
+            ("bkt", "us-gov-west-1", None, false, "bkt.s3.us-gov-west-1.amazonaws.com", ""),
             // a name with dots has no certificate
             ("b.c", "us-east-1", None, false, "s3.us-east-1.amazonaws.com", "/b.c"),
             ("b", "us-east-1", None, true, "s3.us-east-1.amazonaws.com", "/b"),
             ("b", "x", Some("http://127.0.0.1:8333"), true, "127.0.0.1:8333", "/b"),
             ("b", "x", Some("https://s3.example.com:443/base/"), true, "s3.example.com", "/base/b"),
-            ("b", "x", Some("https://s3.example.com/base"), false, "b.s3.example.com", "/base"),
+            ("bkt", "x", Some("https://s3.example.com/base"), false, "bkt.s3.example.com", "/base"),
             ("b.c", "x", Some("http://s3.example.com:80"), false, "b.c.s3.example.com", ""),
             (
                 "arn:aws:s3:us-west-2:123456789012:accesspoint/point",
@@ -194,8 +197,8 @@ mod tests {
             assert_eq!((address.host.to_str().expect("text"), address.base.as_str()), (host, base), "{bucket} {endpoint:?}");
             assert_eq!((address.region.as_str(), address.service.as_str()), (region, "s3"));
         }
-        let dual = Site { dual_stack: true, ..site("b", "eu-west-1", None, false) };
-        assert_eq!(dual.address().await.expect("an address").host, "b.s3.dualstack.eu-west-1.amazonaws.com");
+        let dual = Site { dual_stack: true, ..site("bkt", "eu-west-1", None, false) };
+        assert_eq!(dual.address().await.expect("an address").host, "bkt.s3.dualstack.eu-west-1.amazonaws.com");
         assert!(site("b", "not a region", None, false).address().await.is_err());
     }
 
@@ -233,10 +236,11 @@ mod tests {
             assert_eq!(related(from, to), related_, "{from} -> {to}");
         }
         let address = Address::parse("https://b.s3.amazonaws.com", "r".into(), "s3".into()).expect("good");
-        let to = |location: &str| address.redirected(location, "k/ey").map(|a| format!("{}{}", a.authority, a.base));
+        let to = |location: &str| address.redirected(location, "/k/ey").map(|a| format!("{}{}", a.authority, a.base));
         assert_eq!(to("https://b.s3-us-west-2.amazonaws.com/k/ey").as_deref(), Some("b.s3-us-west-2.amazonaws.com"));
         assert_eq!(to("https://s3-us-west-2.amazonaws.com/b/k/ey").as_deref(), Some("s3-us-west-2.amazonaws.com/b"));
         assert_eq!(to("http://b.s3-us-west-2.amazonaws.com/k/ey"), None, "without TLS");
         assert_eq!(to("https://example.com/k/ey"), None);
+        assert_eq!(to("https://me@b.s3.amazonaws.com/k/ey"), None);
     }
 }

@@ -7,6 +7,13 @@ const VALUE: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_'
 /// Of a key the slashes stay.
 const KEY: &AsciiSet = &VALUE.remove(b'/');
 
+/// `/` and the key.
+pub(super) fn key(key: &str) -> String {
+    let mut path = String::new();
+    push_key(&mut path, key);
+    path
+}
+
 /// Adds `/` and the key.
 pub(super) fn push_key(path: &mut String, key: &str) {
     path.push('/');

@@ -41,6 +41,8 @@ impl Refusal {
             refusal.request_id = refusal.request_id.or_else(|| element("RequestId"));
             refusal.region = refusal.region.or_else(|| element("Region"));
         }
+        // it becomes part of a host name
+        refusal.region = refusal.region.filter(|region| region.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-'));
         refusal
     }
 }
@@ -76,7 +78,7 @@ fn element(xml: &[u8], name: &str) -> Option<String> {
 }
 
 /// Text of XML without its entities. What is none stays as it is: the text is for people.
-pub(in crate::s3) fn unescape(text: &str) -> Cow<'_, str> {
+fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
     }
@@ -134,6 +136,7 @@ mod tests {
         let refusal = Refusal::of(301, &headers(&[("x-amz-bucket-region", "us-west-2"), ("x-amz-retry-after", "1500")]), b"<html>");
         assert_eq!((refusal.code.as_str(), refusal.message.as_str(), refusal.region.as_deref()), ("", "", Some("us-west-2")));
         assert_eq!(refusal.retry_after, Some(Duration::from_millis(1500)));
+        assert_eq!(Refusal::of(301, &headers(&[("x-amz-bucket-region", "x.evil.example/")]), b"").region, None);
         assert_eq!(Refusal::of(503, &headers(&[("retry-after", "soon")]), b"").retry_after, None);
         let past = headers(&[("retry-after", "Sun, 06 Nov 1994 08:49:37 GMT")]);
         assert_eq!(Refusal::of(503, &past, b"").retry_after, Some(Duration::ZERO));

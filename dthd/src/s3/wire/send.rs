@@ -15,6 +15,7 @@ use hyper::body::{Body, Incoming};
 use super::{
     address::{Address, Site},
     answer::{self, NotText},
+    encode,
     refusal::Refusal,
     request::Call,
     sign::{Date, Keys},
@@ -140,7 +141,7 @@ impl Wire {
                 continue;
             }
             if let (307 | 308, Some(location)) = (status, location)
-                && let Some(next) = address.redirected(&location, call.key.unwrap_or_default())
+                && let Some(next) = address.redirected(&location, &encode::key(call.key.unwrap_or_default()))
             {
                 elsewhere = Some(next);
                 hops += 1;

@@ -185,3 +185,124 @@ pub(super) fn sha256(pieces: &[bytes::Bytes]) -> String {
     push_hex(&mut text, context.finish().as_ref());
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use aws_sigv4::{
+        http_request::{
+            PayloadChecksumKind, PercentEncodingMode, SignableBody, SignableRequest, SigningSettings, UriPathNormalizationMode, sign,
+        },
+        sign::v4,
+    };
+    use http::{Method, header};
+    use proptest::prelude::*;
+
+    use super::{
+        super::{
+            address::Site,
+            encode,
+            request::{Call, Hash},
+        },
+        *,
+    };
+
+    fn credentials(token: Option<&str>) -> Credentials {
+        Credentials::new("AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", token.map(str::to_owned), None, "test")
+    }
+
+    /// What `aws-sigv4` answers to the same request.
+    fn expected(request: &http::Request<crate::http::Pieces>, credentials: &Credentials, time: Timestamp, hash: &Hash, body: &[u8]) -> String {
+        let identity = credentials.clone().into();
+        let mut settings = SigningSettings::default();
+        settings.percent_encoding_mode = PercentEncodingMode::Single;
+        settings.payload_checksum_kind = PayloadChecksumKind::XAmzSha256;
+        settings.uri_path_normalization_mode = UriPathNormalizationMode::Disabled;
+        let params = v4::SigningParams::builder()
+            .identity(&identity)
+            .region("eu-west-1")
+            .name("s3")
+            .time(time.to_system())
+            .settings(settings)
+            .build()
+            .expect("complete")
+            .into();
+        let body = if *hash == Hash::Unsigned { SignableBody::UnsignedPayload } else { SignableBody::Bytes(body) };
+        // what is added by the signer itself, or not signed
+        let own = ["authorization", "accept-encoding", "content-length", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token"];
+        let headers = request.headers().iter().filter(|(name, _)| !own.contains(&name.as_str()));
+        let headers = headers.map(|(name, value)| (name.as_str(), std::str::from_utf8(value.as_bytes()).expect("text")));
+        let signable = SignableRequest::new(request.method().as_str(), request.uri().to_string(), headers, body).expect("a request");
+        let (instructions, _) = sign(signable, &params).expect("signed").into_parts();
+        let found = instructions.headers().find(|(name, _)| *name == "authorization").map(|(_, value)| value.to_owned());
+        found.expect("there")
+    }
+
+    proptest! {
+        #[test]
+        fn every_signature_is_the_one_of_aws_sigv4(
+            key in any::<String>(),
+            query in prop::collection::btree_map("[a-zA-Z0-9 _~%&=ü-]{1,8}", any::<String>(), 0..4),
+            metadata in prop::collection::btree_map("x-amz-meta-[a-z0-9_-]{1,8}", "[ -~äöü€]{0,20}", 0..4),
+            token in prop::option::of("[A-Za-z0-9+/=]{1,40}"),
+            body in prop::collection::vec(any::<u8>(), 0..40),
+            unsigned in any::<bool>(),
+            path_style in any::<bool>(),
+            seconds in 0_u64..4_000_000_000,
+        ) {
+            let site = Site {
+                bucket: "a-bucket".into(),
+                region: "eu-west-1".into(),
+                endpoint: Some("http://store.example:8080/base".into()),
+                path_style,
+                dual_stack: false,
+                fips: false,
+            };
+            let address = futures::executor::block_on(site.address()).expect("an address");
+            let payload = crate::s3::payload::Payload::from(bytes::Bytes::from(body.clone()));
+            let hash = if unsigned { Hash::Unsigned } else { futures::executor::block_on(Hash::signed(&payload)) };
+            let mut pairs: Vec<(&str, &str)> = query.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            // canonical order is that of the encoded names
+            pairs.sort_by_key(|(name, _)| encode::query(&[(name, "")]).trim_end_matches('=').to_owned());
+            let query = pairs.iter().map(|pair| encode::query(&[*pair])).collect::<Vec<_>>().join("&");
+            let headers = metadata.iter().map(|(name, value)| (name.parse().expect("a name"), HeaderValue::from_str(value).expect("a value")));
+            let call = Call {
+                method: Method::PUT,
+                key: Some(&key),
+                query,
+                headers: headers.collect(),
+                plain: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],
+                body: Some(&payload),
+                hash: hash.clone(),
+            };
+            let (time, credentials) = (Timestamp(seconds * 1000), credentials(token.as_deref()));
+            let keys = Keys::default();
+            for _ in 0..2 {
+                // the second time with the key that was kept
+                let request = call.at(&address, Some(&credentials), &Date::of(time), &keys).expect("a request");
+                let wanted = expected(&request, &credentials, time, &hash, &body);
+                prop_assert_eq!(request.headers()["authorization"].to_str().expect("text"), wanted);
+            }
+        }
+    }
+
+    #[test]
+    fn keys_follow_day_and_credentials() {
+        let keys = Keys::default();
+        let day = |day: u64| Date::of(Timestamp(day * 86_400_000));
+        let of = |credentials: &Credentials, date: &Date, region: &str| keys.get(credentials, date, region, "s3").key;
+        let (one, other) = (credentials(None), Credentials::new("AKIDEXAMPLE", "other", None, None, "test"));
+        let first = of(&one, &day(20_000), "r");
+        assert_eq!(of(&one, &day(20_000), "r"), first);
+        for different in [of(&one, &day(20_001), "r"), of(&one, &day(20_000), "q"), of(&other, &day(20_000), "r")] {
+            assert_ne!(different, first);
+        }
+        assert_eq!(of(&one, &day(20_000), "r"), first);
+    }
+
+    #[test]
+    fn dates() {
+        for (ms, text) in [(0, "19700101T000000Z"), (1_796_169_599_999, "20261201T235959Z"), (951_827_696_000, "20000229T123456Z")] {
+            assert_eq!(Date::of(Timestamp(ms)).as_str(), text);
+        }
+    }
+}
