@@ -26,12 +26,16 @@ impl Md5Sum {
     /// The one an ETag is, when it has the form.
     #[must_use]
     pub fn from_etag(etag: &ETag) -> Option<Self> {
-        if !etag.looks_like_md5() {
-            return None;
-        }
+        Self::from_hex(etag.as_str())
+    }
+
+    /// The one that 32 hex digits stand for.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
         let mut sum = [0; 16];
-        for (byte, pair) in sum.iter_mut().zip(etag.as_str().as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
         }
         Some(Self(sum))
     }
@@ -45,7 +49,17 @@ impl Md5Sum {
     /// As in an ETag.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -192,7 +206,7 @@ pub fn wrongly_assembled(store: &Profile, found: &ETag, expected: &ETag) -> bool
 /// Whether an ETag that has the form of an MD5 says something else than `md5`. Other forms say nothing.
 #[must_use]
 pub fn contradicts(etag: &ETag, md5: &Md5Sum) -> bool {
-    etag.looks_like_md5() && !etag.as_str().eq_ignore_ascii_case(&md5.hex())
+    Md5Sum::from_etag(etag).is_some_and(|other| other != *md5)
 }
 
 #[cfg(test)]
