@@ -153,8 +153,13 @@ impl Lane {
         &self.gate
     }
 
-    /// Waits for the lane's turn and until `size` fits. Dropping the future gives up the place.
+    /// Waits for the lane's turn and until `size` fits; lanes share by size. Dropping the future gives up the place.
     pub async fn enter(&self, size: u64) -> Inside {
+        self.enter_at(size, size).await
+    }
+
+    /// As [`Lane::enter`], but lanes share by `cost`.
+    pub async fn enter_at(&self, size: u64, cost: u64) -> Inside {
         let (ticket, admitted) = {
             let mut state = self.gate.lock();
             if state.queue.is_empty() && state.fits(size) {
@@ -162,7 +167,7 @@ impl Lane {
                 return Inside { gate: Arc::clone(&self.gate), size };
             }
             let (wake, admitted) = oneshot::channel();
-            let ticket = state.queue.push(self.id, size, wake);
+            let ticket = state.queue.push(self.id, size, cost, wake);
             (ticket.expect("a lane is open as long as it can be asked"), admitted)
         };
         let mut waiting = Waiting { lane: self, ticket, size, over: false };

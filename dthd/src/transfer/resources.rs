@@ -28,7 +28,7 @@ impl Resources {
     pub fn new(config: Config) -> Arc<Self> {
         Arc::new(Self {
             budget: Budget::new(config.limits.memory.0),
-            bandwidth: Bandwidth::new(config.limits.bandwidth),
+            bandwidth: Bandwidth::new(config.limits.bandwidth.clone(), config.limits.zone()),
             windows: Windows::default(),
             credentials: watch::Sender::new(Arc::new(Credentials::new(config.credentials.clone()))),
             config: watch::Sender::new(Arc::new(config)),
@@ -55,9 +55,10 @@ impl Resources {
         self.credentials().resolve(name).await
     }
 
-    /// Puts another configuration in force (bandwidth at once, the rest for what begins from now on).
+    /// Puts another configuration in force (bandwidth and memory at once, the rest for what begins from now on).
     pub fn reconfigure(&self, config: Config) {
-        self.bandwidth.set(config.limits.bandwidth);
+        self.bandwidth.set(config.limits.bandwidth.clone(), config.limits.zone());
+        self.budget.set_limit(config.limits.memory.0);
         self.credentials.send_if_modified(|credentials| {
             let changed = self.config.borrow().credentials != config.credentials;
             if changed {

@@ -68,8 +68,8 @@ impl Ends {
             target: job.destination.clone(),
             options: job.options.clone(),
             journal: Arc::new(Uploads::of(store, uid)),
-            budget: resources.budget.clone(),
-            bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth),
+            budget: resources.budget.lane(),
+            bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth.clone()),
             parts: resources.config().limits.parts as usize,
             hedge: Hedge::default(),
         });

@@ -157,3 +157,18 @@ impl Inner {
         self.destination.head(&task.destination_key, None).await.is_ok()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Arc<Inner>, Task) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_thousand_objects_that_wait_take_little_memory() {
+        let each = size_of_future(|work: Arc<Inner>, task: Task| async move { work.object(task).await });
+        assert!(each <= 16 * 1024, "{each} bytes each: 1,024 of them would take more than 16 MiB");
+    }
+}

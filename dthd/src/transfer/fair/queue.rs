@@ -18,8 +18,10 @@ pub(super) struct Ticket(u64);
 #[derive(Debug)]
 pub(super) struct Waiter<W> {
     ticket: Ticket,
-    /// What it asks for, in the queue's unit; also by how much its lane's clock advances.
-    pub(super) cost: u64,
+    /// How much room it takes.
+    pub(super) size: u64,
+    /// By how much its lane's clock advances.
+    cost: u64,
     /// How it is told.
     pub(super) wake: W,
 }
@@ -67,14 +69,14 @@ impl<W> Queue<W> {
     }
 
     /// `None`: there is no such lane.
-    pub(super) fn push(&mut self, id: LaneId, cost: u64, wake: W) -> Option<Ticket> {
+    pub(super) fn push(&mut self, id: LaneId, size: u64, cost: u64, wake: W) -> Option<Ticket> {
         let ticket = Ticket(self.number());
         let lane = self.lanes.get_mut(&id)?;
         if lane.waiters.is_empty() {
             lane.clock = lane.clock.max(self.now);
             self.turns.insert((lane.clock, id));
         }
-        lane.waiters.push_back(Waiter { ticket, cost, wake });
+        lane.waiters.push_back(Waiter { ticket, size, cost, wake });
         Some(ticket)
     }
 
@@ -89,10 +91,10 @@ impl<W> Queue<W> {
         waiter
     }
 
-    /// What the next one asks for. Nobody overtakes it, however little they ask for: otherwise large requests would starve.
+    /// The room the next one takes. Nobody overtakes it, however little they ask for: otherwise large requests would starve.
     pub(super) fn peek(&self) -> Option<u64> {
         let (_, id) = self.turns.first()?;
-        self.lanes.get(id)?.waiters.front().map(|w| w.cost)
+        self.lanes.get(id)?.waiters.front().map(|w| w.size)
     }
 
     /// Serves the next one.
@@ -128,13 +130,13 @@ mod tests {
         let mut queue = Queue::default();
         let (a, b) = (queue.open(), queue.open());
         for _ in 0..1000 {
-            queue.push(a, 1, 0).expect("open");
+            queue.push(a, 1, 1, 0).expect("open");
         }
         for _ in 0..500 {
             queue.pop().expect("one of a");
         }
         for _ in 0..3 {
-            queue.push(b, 1, 1).expect("open");
+            queue.push(b, 1, 1, 1).expect("open");
         }
         let order: Vec<usize> = served(&mut queue).into_iter().take(8).collect();
         assert_eq!(order.iter().filter(|lane| **lane == 1).count(), 3, "{order:?}");
@@ -145,12 +147,12 @@ mod tests {
         let mut queue = Queue::default();
         let (a, b) = (queue.open(), queue.open());
         for _ in 0..100 {
-            queue.push(a, 1, 0).expect("open");
+            queue.push(a, 1, 1, 0).expect("open");
             queue.pop().expect("served");
         }
         for _ in 0..10 {
-            queue.push(a, 1, 0).expect("open");
-            queue.push(b, 1, 1).expect("open");
+            queue.push(a, 1, 1, 0).expect("open");
+            queue.push(b, 1, 1, 1).expect("open");
         }
         let order = served(&mut queue);
         for pair in order.windows(3) {
@@ -163,10 +165,10 @@ mod tests {
         let mut queue = Queue::default();
         let (large, small) = (queue.open(), queue.open());
         for _ in 0..10 {
-            queue.push(large, 100, 0).expect("open");
+            queue.push(large, 1, 100, 0).expect("open");
         }
         for _ in 0..1000 {
-            queue.push(small, 1, 1).expect("open");
+            queue.push(small, 1, 1, 1).expect("open");
         }
         let order = served(&mut queue);
         let (mut bytes, mut most) = ([0_i64; 2], 0);
@@ -182,16 +184,16 @@ mod tests {
     fn one_who_goes_away_is_not_served() {
         let mut queue = Queue::default();
         let lane = queue.open();
-        let tickets: Vec<Ticket> = (0..3).map(|n| queue.push(lane, 1, n).expect("open")).collect();
+        let tickets: Vec<Ticket> = (0..3).map(|n| queue.push(lane, 1, 1, n).expect("open")).collect();
         assert_eq!(queue.remove(lane, tickets[1]).map(|w| w.wake), Some(1));
         assert!(queue.remove(lane, tickets[1]).is_none());
         assert_eq!(served(&mut queue), [0, 2]);
         assert!(queue.remove(lane, tickets[0]).is_none() && queue.is_empty());
-        let gone = queue.push(lane, 1, 9).expect("open");
+        let gone = queue.push(lane, 1, 1, 9).expect("open");
         assert!(queue.remove(lane, gone).is_some() && queue.is_empty() && queue.pop().is_none());
-        queue.push(lane, 1, 9).expect("open");
+        queue.push(lane, 1, 1, 9).expect("open");
         queue.close(lane);
-        assert!(queue.is_empty() && queue.push(lane, 1, 9).is_none());
+        assert!(queue.is_empty() && queue.push(lane, 1, 1, 9).is_none());
     }
 
     proptest! {
@@ -202,7 +204,7 @@ mod tests {
             let lanes: Vec<LaneId> = (0..4).map(|_| queue.open()).collect();
             let mut left = [0_usize; 4];
             for (lane, cost) in &costs {
-                queue.push(lanes[*lane], *cost, *lane).expect("open");
+                queue.push(lanes[*lane], 1, *cost, *lane).expect("open");
                 left[*lane] += 1;
             }
             let mut given = [0_u64; 4];
