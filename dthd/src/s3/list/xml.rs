@@ -203,7 +203,10 @@ impl Scan {
                 b"Key" => key = reader.text(element, key_buffer)?,
                 b"LastModified" => modified = time(reader.bytes(element, other)?)?,
                 b"ETag" => etag = reader.quoted(element, etag_buffer)?,
-                b"Size" => size = Some(number(reader.bytes(element, other)?)?),
+                b"Size" => match reader.digits(element) {
+                    Some(number) => size = Some(number),
+                    None => size = Some(number(reader.bytes(element, other)?)?),
+                },
                 b"StorageClass" => class = reader.text(element, class_buffer)?,
                 _ => reader.skip(element)?,
             }
