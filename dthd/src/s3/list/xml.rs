@@ -163,7 +163,8 @@ impl Scan {
                 b"Contents" => self.object(reader, element)?,
                 b"IsTruncated" => self.truncated = truth(reader.bytes(element, &mut self.buffers.other)?)?,
                 b"NextContinuationToken" => {
-                    self.token = Some(utf8("NextContinuationToken", reader.bytes(element, &mut self.buffers.other)?)?.to_owned())
+                    let token = reader.bytes(element, &mut self.buffers.other)?;
+                    self.token = Some(utf8("NextContinuationToken", token)?.to_owned());
                 }
                 b"NextMarker" => self.marker = Some(reader.bytes(element, &mut self.buffers.other)?.to_owned()),
                 b"EncodingType" => {
