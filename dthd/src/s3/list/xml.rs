@@ -163,7 +163,8 @@ impl Scan {
                 b"Contents" => self.object(reader, element)?,
                 b"IsTruncated" => self.truncated = truth(reader.bytes(element, &mut self.buffers.other)?)?,
                 b"NextContinuationToken" => {
-                    self.token = Some(utf8("NextContinuationToken", reader.bytes(element, &mut self.buffers.other)?)?.to_owned());
+                    let token = reader.bytes(element, &mut self.buffers.other)?;
+                    self.token = Some(utf8("NextContinuationToken", token)?.to_owned());
                 }
                 b"NextMarker" => self.marker = Some(reader.bytes(element, &mut self.buffers.other)?.to_owned()),
                 b"EncodingType" => {
@@ -203,7 +204,10 @@ impl Scan {
                 b"Key" => key = reader.text(element, key_buffer)?,
                 b"LastModified" => modified = time(reader.bytes(element, other)?)?,
                 b"ETag" => etag = reader.quoted(element, etag_buffer)?,
-                b"Size" => size = Some(number(reader.bytes(element, other)?)?),
+                b"Size" => match reader.digits(element) {
+                    Some(number) => size = Some(number),
+                    None => size = Some(number(reader.bytes(element, other)?)?),
+                },
                 b"StorageClass" => class = reader.text(element, class_buffer)?,
                 _ => reader.skip(element)?,
             }
