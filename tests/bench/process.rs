@@ -80,6 +80,14 @@ impl Process {
         self.child.stdin = None;
     }
 
+    /// kill -9, and waits until it is gone.
+    ///
+    /// # Errors
+    /// When the system does not say how it ended.
+    pub async fn kill(mut self) -> anyhow::Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
     /// Waits for its end. No other child may end meanwhile: the kernel adds up the CPU of all that have been waited for.
     ///
     /// # Errors
