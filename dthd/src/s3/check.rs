@@ -10,7 +10,7 @@ use dth_proto::{
 
 use super::{
     client::Bucket,
-    list::Page,
+    list::Answer,
     metadata::{Creation, Metadata},
     object::Entry,
     verify::Md5Sum,
@@ -38,7 +38,7 @@ pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(
     if let Some(bucket) = reach(Side::Source, &source.store, source.requester_pays, credentials, &mut tell).await
         && let Listing::Read(sample) = list(&bucket, &source.prefix, &mut tell).await
     {
-        read(&bucket, &source.prefix, sample.first(), &mut tell).await;
+        read(&bucket, &source.prefix, sample.as_ref(), &mut tell).await;
     }
     let destination = &job.destination;
     if let Some(bucket) = reach(Side::Destination, &destination.store, false, credentials, &mut tell).await {
@@ -93,8 +93,8 @@ async fn reach(
 
 /// What listing has shown.
 enum Listing {
-    /// The first objects.
-    Read(Vec<Entry>),
+    /// The first object, if there is one.
+    Read(Option<Entry>),
     /// There is a bucket, but it cannot be listed.
     Refused,
     /// There is no store, or no bucket.
@@ -117,10 +117,10 @@ async fn list(bucket: &Bucket, prefix: &str, tell: &mut (impl FnMut(CheckStep) +
             tell(step(side, "list", CheckState::Failed, in_words(&error), hint(&error, bucket, "s3:ListBucket", "")));
             if error.class == FailureClass::Auth { Listing::Refused } else { Listing::Pointless }
         }
-        Ok(Page { entries, .. }) => {
+        Ok(Answer { page, .. }) => {
             tell(step(side, "reach", CheckState::Ok, format!("{} answers", bucket.place()), None));
             tell(step(side, "list", CheckState::Ok, format!("s3://{}/{prefix} can be listed", bucket.name()), None));
-            Listing::Read(entries)
+            Listing::Read(page.first().map(|first| first.to_entry()))
         }
     }
 }

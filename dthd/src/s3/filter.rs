@@ -3,7 +3,7 @@
 use dth_proto::{spec::S3Options, time::Timestamp};
 use globset::{Candidate, GlobBuilder, GlobMatcher};
 
-use super::object::Entry;
+use super::page::EntryRef;
 
 /// Storage classes whose objects cannot be read before they are restored (AWS: `RestoreObject`). `GLACIER_IR` can.
 const ARCHIVED: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
@@ -102,17 +102,30 @@ impl Filter {
     /// Why the object is left out; `None`: it is wanted. Of several reasons the first in the order of [`SkipReason::ALL`],
     /// so that `archived` counts only what the task would have copied.
     #[must_use]
-    pub fn skip(&self, entry: &Entry) -> Option<SkipReason> {
-        let key = Candidate::new(&entry.key);
+    pub fn skip(&self, entry: &EntryRef<'_>) -> Option<SkipReason> {
+        self.skip_by_key(entry.key).or_else(|| self.skip_by_state(entry))
+    }
+
+    fn skip_by_key(&self, key: &str) -> Option<SkipReason> {
+        // a candidate is not for nothing, and most tasks have no globs
+        if self.exclude.is_empty() && self.include.is_empty() {
+            return None;
+        }
+        let key = Candidate::new(key);
         let matches = |globs: &[GlobMatcher]| globs.iter().any(|glob| glob.is_match_candidate(&key));
+        if matches(&self.exclude) {
+            return Some(SkipReason::Excluded);
+        }
+        (!self.include.is_empty() && !matches(&self.include)).then_some(SkipReason::NotIncluded)
+    }
+
+    fn skip_by_state(&self, entry: &EntryRef<'_>) -> Option<SkipReason> {
         let rules = [
-            (!self.exclude.is_empty() && matches(&self.exclude), SkipReason::Excluded),
-            (!self.include.is_empty() && !matches(&self.include), SkipReason::NotIncluded),
             (self.larger_than.is_some_and(|limit| entry.size <= limit), SkipReason::TooSmall),
             (self.smaller_than.is_some_and(|limit| entry.size >= limit), SkipReason::TooLarge),
             (self.newer_than.is_some_and(|limit| entry.modified < limit), SkipReason::TooOld),
             (self.older_than.is_some_and(|limit| entry.modified >= limit), SkipReason::TooNew),
-            (ARCHIVED.contains(&entry.class.as_str()), SkipReason::Archived),
+            (ARCHIVED.contains(&entry.class), SkipReason::Archived),
         ];
         rules.into_iter().find(|(applies, _)| *applies).map(|(_, reason)| reason)
     }
@@ -194,6 +207,7 @@ mod tests {
 
     use super::*;
     use crate::s3::list::fake::{entry, hostile_key};
+    use crate::s3::object::Entry;
 
     const START: Timestamp = Timestamp(1_000_000);
 
@@ -202,7 +216,7 @@ mod tests {
     }
 
     fn included(glob: &str, key: &str) -> bool {
-        filter(&S3Options { include: vec![glob.to_owned()], ..S3Options::default() }).skip(&entry(key)).is_none()
+        filter(&S3Options { include: vec![glob.to_owned()], ..S3Options::default() }).skip(&EntryRef::from(&entry(key))).is_none()
     }
 
     #[test]
@@ -273,7 +287,7 @@ mod tests {
             (S3Options { include: vec!["x".to_owned()], ..none() }, 0, 0, "", Some(SkipReason::NotIncluded)),
         ] {
             let entry = Entry { size, modified: Timestamp(modified), class: class.to_owned(), ..entry("key") };
-            assert_eq!(filter(&options).skip(&entry), wanted, "{options:?}");
+            assert_eq!(filter(&options).skip(&EntryRef::from(&entry)), wanted, "{options:?}");
         }
     }
 
@@ -294,7 +308,7 @@ mod tests {
         #[test]
         fn no_text_is_too_odd_for_a_glob(glob in "[a\\[\\]!^{},*?/\\\\é]{0,12}", key in hostile_key()) {
             if let Ok(filter) = Filter::new(&S3Options { include: vec![glob], ..S3Options::default() }, START) {
-                let _ = filter.skip(&entry(&key));
+                let _ = filter.skip(&EntryRef::from(&entry(&key)));
             }
         }
     }

@@ -14,7 +14,7 @@ pub struct KeyTooLong {
 }
 
 impl KeyTooLong {
-    /// Checks a destination key, such as that of a [`Pair`](super::join::Pair).
+    /// Checks a destination key.
     ///
     /// # Errors
     /// [`KeyTooLong`] over [`LONGEST_KEY`].
@@ -77,7 +77,8 @@ impl KeyMap {
     }
 
     /// The destination key of any length.
-    pub(super) fn map_any(&self, source_key: &str) -> String {
+    #[must_use]
+    pub fn map_any(&self, source_key: &str) -> String {
         let rest = source_key.strip_prefix(self.strip.as_str()).unwrap_or(source_key);
         format!("{}{rest}", self.prefix)
     }

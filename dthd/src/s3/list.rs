@@ -10,34 +10,32 @@ use std::{future::Future, io, path::PathBuf, sync::Arc};
 
 use dth_proto::failure::{FailureClass, Side};
 
+use self::bound::Range;
 pub(super) use self::{
     cursor::PageCursor,
     feed::{Batch, Feed, Sink},
 };
-use super::{
-    object::Entry,
-    order::{OrderCheck, OutOfOrder},
-};
+use super::page::Page;
 use crate::transfer::TransferError;
 
 /// The request behind every page, for error messages.
 pub(super) const OPERATION: &str = "ListObjectsV2";
 
-/// One answer of the store.
+/// One page as the store answered.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Page {
+pub struct Answer {
     /// In the store's order.
-    pub entries: Vec<Entry>,
+    pub page: Page,
     /// The continuation token; `None` at the end of the listing. An empty one means that the store said there is more
-    /// but gave no token (seen on several gateways); the listing then goes on behind the last key.
+    /// but gave no token (seen on several gateways; usual in version 1 of the listing); it then goes on behind the last key.
     pub next: Option<String>,
 }
 
-impl Page {
-    /// A page from `IsTruncated` and `NextContinuationToken` (or `NextMarker`) as the store sent them.
+impl Answer {
+    /// A page with `IsTruncated` and `NextContinuationToken` (or `NextMarker`) as the store sent them.
     #[must_use]
-    pub fn new(entries: Vec<Entry>, truncated: bool, token: Option<String>) -> Self {
-        Self { entries, next: truncated.then(|| token.unwrap_or_default()) }
+    pub fn new(page: Page, truncated: bool, token: Option<String>) -> Self {
+        Self { page, next: truncated.then(|| token.unwrap_or_default()) }
     }
 }
 
@@ -53,7 +51,7 @@ pub trait ListPages: Send + Sync + 'static {
         prefix: &str,
         start_after: Option<&str>,
         token: Option<&str>,
-    ) -> impl Future<Output = Result<Page, TransferError>> + Send;
+    ) -> impl Future<Output = Result<Answer, TransferError>> + Send;
 }
 
 /// A listing ended before its end.
@@ -114,37 +112,26 @@ impl ListError {
     }
 }
 
-/// The keys of a prefix in byte order, as the store lists them. The next page is fetched while the current one is
+/// The keys of a range in byte order, as the store lists them. The next page is fetched while the current one is
 /// consumed: at most two pages are held. Dropping it stops the fetching.
 pub struct Listing {
     feed: Feed,
-    order: OrderCheck,
-    side: Side,
 }
 
 impl Listing {
-    /// Starts to read the keys that begin with `prefix` and come after `start_after`. Must be called within a tokio runtime.
+    /// Starts to read. Once a page has reached `range.until`, no further page is asked for; that page may have keys behind it.
+    /// Must be called within a tokio runtime.
     #[must_use]
-    pub fn new(source: Arc<impl ListPages>, side: Side, prefix: String, start_after: Option<String>) -> Self {
-        let cursor = PageCursor::ordered(source, side, prefix, start_after);
-        Self { feed: Feed::prefetch(cursor, side), order: OrderCheck::default(), side }
+    pub fn new(source: Arc<impl ListPages>, side: Side, range: Range) -> Self {
+        Self { feed: Feed::prefetch(PageCursor::ordered(source, side, range), side) }
     }
 
-    /// The next entry; `None` at the end, and only there. Cancel safe.
+    /// The next page, which may be empty; `None` at the end, and only there. Cancel safe.
     ///
     /// # Errors
     /// Final: every later call fails as well, so that a broken listing never looks like one that ended.
-    pub async fn next(&mut self) -> Result<Option<Entry>, ListError> {
-        let Some(entry) = self.feed.next().await? else {
-            return Ok(None);
-        };
-        match self.order.pass(&entry.key) {
-            Ok(()) => Ok(Some(entry)),
-            Err(OutOfOrder { before, after }) => {
-                self.feed.stop();
-                Err(ListError::Unordered { side: self.side, before, after })
-            }
-        }
+    pub async fn next(&mut self) -> Result<Option<Page>, ListError> {
+        self.feed.next().await
     }
 }
 
@@ -153,21 +140,26 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{
+        bound::Bound,
         fake::{Bucket, Faults, block_on, entry, hostile_key},
         *,
     };
 
     async fn drain(mut listing: Listing) -> Result<Vec<String>, ListError> {
         let mut keys = Vec::new();
-        while let Some(entry) = listing.next().await? {
-            keys.push(entry.key);
+        while let Some(page) = listing.next().await? {
+            keys.extend(page.keys().map(str::to_owned));
         }
         assert!(listing.next().await.is_ok_and(|e| e.is_none()), "the end stays the end");
         Ok(keys)
     }
 
+    fn range(prefix: &str, after: Option<&str>, until: Option<&str>) -> Range {
+        Range { prefix: prefix.to_owned(), after: after.map(str::to_owned), until: Bound::at(until) }
+    }
+
     fn list(bucket: Bucket, prefix: &str, after: Option<&str>) -> Result<Vec<String>, ListError> {
-        block_on(async { drain(Listing::new(Arc::new(bucket), Side::Source, prefix.to_owned(), after.map(str::to_owned))).await })
+        block_on(async { drain(Listing::new(Arc::new(bucket), Side::Source, range(prefix, after, None))).await })
     }
 
     fn code(result: Result<Vec<String>, ListError>) -> String {
@@ -182,8 +174,11 @@ mod tests {
         for page in [1, 3] {
             block_on(async {
                 let bucket = Bucket::in_order(["a/x", "a-b", "b"].map(entry), page);
-                let mut listing = Listing::new(Arc::new(bucket), Side::Source, String::new(), None);
-                assert!(listing.next().await.is_ok_and(|e| e.is_some()));
+                let mut listing = Listing::new(Arc::new(bucket), Side::Source, Range::default());
+                // nothing of a page that is out of order is given out
+                for _ in 1..4 / (page + 1) {
+                    assert!(listing.next().await.is_ok_and(|e| e.is_some()));
+                }
                 let error = listing.next().await.expect_err("not in byte order");
                 assert_eq!(error.to_string(), "source listing is not in byte order: \"a-b\" came after \"a/x\"");
                 assert!(listing.next().await.is_err(), "still failed");
@@ -195,7 +190,7 @@ mod tests {
     fn a_failure_is_never_the_end() {
         block_on(async {
             let bucket = Bucket::in_order(["a", "b", "c"].map(entry), 1).with(Faults { fail_at: Some(2), ..Faults::default() });
-            let mut listing = Listing::new(Arc::new(bucket), Side::Source, String::new(), None);
+            let mut listing = Listing::new(Arc::new(bucket), Side::Source, Range::default());
             assert!(listing.next().await.is_ok_and(|e| e.is_some()));
             assert!(listing.next().await.is_ok_and(|e| e.is_some()));
             assert!(listing.next().await.is_err());
@@ -234,16 +229,54 @@ mod tests {
     fn no_more_than_one_page_is_fetched_ahead() {
         block_on(async {
             let bucket = Arc::new(Bucket::in_order((0..50).map(|n| entry(&format!("{n:02}"))), 5));
-            let mut listing = Listing::new(bucket.clone(), Side::Source, String::new(), None);
-            for n in 0..50 {
-                let got = listing.next().await.expect("page").expect("entry");
-                assert_eq!(got.key, format!("{n:02}"));
+            let mut listing = Listing::new(bucket.clone(), Side::Source, Range::default());
+            for n in 0..10 {
+                let page = listing.next().await.expect("page").expect("not the end");
+                assert_eq!(page.first().map(|e| e.key.to_owned()), Some(format!("{:02}", n * 5)));
                 // one thread: the reader now does all it wants to do
                 for _ in 0..16 {
                     tokio::task::yield_now().await;
                 }
-                assert!(bucket.requests() <= n / 5 + 2, "{} pages asked for at entry {n}", bucket.requests());
+                assert!(bucket.requests() <= n + 2, "{} pages asked for at page {n}", bucket.requests());
             }
+        });
+    }
+
+    #[test]
+    fn nothing_is_asked_for_behind_the_end_of_the_range() {
+        for (after, until, requests) in [
+            (None, Some("04"), 1),
+            (None, Some("05"), 2),
+            (None, Some("09"), 2),
+            (None, Some("091"), 3),
+            (Some("04"), Some("09"), 1),
+            (Some("04"), Some("04"), 0),
+            (Some("05"), Some("04"), 0),
+            (Some("44"), None, 1),
+        ] {
+            let bucket = Arc::new(Bucket::in_order((0..50).map(|n| entry(&format!("{n:02}"))), 5));
+            let listing = async { drain(Listing::new(bucket.clone(), Side::Source, range("", after, until))).await };
+            let keys = block_on(listing).expect("whole");
+            let wanted = (0..50).map(|n| format!("{n:02}")).filter(|k| after.is_none_or(|a| k.as_str() > a));
+            let wanted: Vec<String> = wanted.filter(|k| until.is_none_or(|u| k.as_str() <= u)).collect();
+            assert!(keys.starts_with(&wanted), "{after:?} {until:?}: {keys:?}");
+            assert_eq!(bucket.requests(), requests, "{after:?} {until:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_that_moves_closer_is_heeded_by_the_next_request() {
+        block_on(async {
+            let bucket = Arc::new(Bucket::in_order((0..50).map(|n| entry(&format!("{n:02}"))), 5));
+            let until = Bound::default();
+            let mut listing = Listing::new(bucket.clone(), Side::Source, Range { until: until.clone(), ..Range::default() });
+            assert!(listing.next().await.is_ok_and(|p| p.is_some()));
+            until.set(Some("12"));
+            let mut pages = 1;
+            while listing.next().await.expect("no faults").is_some() {
+                pages += 1;
+            }
+            assert_eq!((pages, bucket.requests()), (3, 3));
         });
     }
 
@@ -251,7 +284,7 @@ mod tests {
     fn a_reader_that_panics_is_an_error() {
         block_on(async {
             let bucket = Bucket::in_order(["a", "b"].map(entry), 1).with(Faults { panic_at: Some(1), ..Faults::default() });
-            let mut listing = Listing::new(Arc::new(bucket), Side::Destination, String::new(), None);
+            let mut listing = Listing::new(Arc::new(bucket), Side::Destination, Range::default());
             assert!(listing.next().await.is_ok_and(|e| e.is_some()));
             let error = listing.next().await.expect_err("half a listing");
             assert_eq!((error.class(), error.side()), (FailureClass::Transient, Side::Destination));

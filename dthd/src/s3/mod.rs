@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`run`] | one run: feed, decide, copy, count, checkpoint |
 //! | [`list`], [`order`], [`sorted`], [`stream`] | listings in byte order, sorted on disk where the store is not |
+//! | [`range`] | listings cut into key ranges that are read side by side |
 //! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
 //! | [`journal`] | multipart uploads under way |
@@ -30,6 +31,7 @@ pub mod order;
 pub mod page;
 pub mod payload;
 pub mod provider;
+pub mod range;
 pub mod run;
 pub mod sorted;
 pub mod stream;

@@ -29,7 +29,7 @@ impl ETag {
     /// Takes quotes and a weak mark away.
     #[must_use]
     pub fn new(text: &str) -> Self {
-        Self(text.trim().trim_start_matches("W/").trim_matches('"').to_owned())
+        Self(bare(text).to_owned())
     }
 
     /// The tag without quotes.
@@ -47,18 +47,30 @@ impl ETag {
     /// 32 hex digits: the form that is the MD5 of the content on most stores (not with SSE-C, SSE-KMS, or some providers).
     #[must_use]
     pub fn looks_like_md5(&self) -> bool {
-        self.0.len() == 32 && self.0.bytes().all(|b| b.is_ascii_hexdigit())
+        looks_like_md5(&self.0)
     }
 
     /// The N of a multipart ETag `md5-N`.
     #[must_use]
     pub fn parts(&self) -> Option<u32> {
-        let (digest, n) = self.0.split_once('-')?;
-        if digest.len() != 32 || !digest.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        n.parse().ok().filter(|n| *n > 0)
+        parts(&self.0)
     }
+}
+
+/// An entity tag without quotes and weak mark.
+pub(super) fn bare(text: &str) -> &str {
+    text.trim().trim_start_matches("W/").trim_matches('"')
+}
+
+/// See [`ETag::looks_like_md5`].
+pub(super) fn looks_like_md5(etag: &str) -> bool {
+    etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// See [`ETag::parts`].
+pub(super) fn parts(etag: &str) -> Option<u32> {
+    let (digest, n) = etag.split_once('-')?;
+    n.parse().ok().filter(|n| *n > 0 && looks_like_md5(digest))
 }
 
 impl fmt::Display for ETag {

@@ -1,5 +1,7 @@
 //! Whether keys come in the order that merging relies on.
 
+use super::page::Page;
+
 /// Two neighbours of a listing that are not in strict byte order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutOfOrder {
@@ -9,7 +11,7 @@ pub struct OutOfOrder {
     pub after: String,
 }
 
-/// Checks that every key is greater, byte by byte, than the one before it.
+/// Checks that every key is greater, byte by byte, than the one before it, from page to page.
 ///
 /// `ListObjectsV2` promises UTF-8 binary order for general purpose buckets; directory buckets and some gateways do not
 /// keep it, and a merge over such a listing would miss pairs without a word.
@@ -19,24 +21,26 @@ pub struct OrderCheck {
 }
 
 impl OrderCheck {
-    /// Takes the next key.
+    /// Takes the next page.
     ///
     /// # Errors
-    /// [`OutOfOrder`] when it is equal to or smaller than the one before; the check then still stands at the earlier key.
-    pub fn pass(&mut self, key: &str) -> Result<(), OutOfOrder> {
-        match &mut self.last {
-            Some(last) if last.as_str() >= key => Err(OutOfOrder { before: last.clone(), after: key.to_owned() }),
-            // one buffer for the whole listing: keys are checked by the hundred million
-            Some(last) => {
-                last.clear();
-                last.push_str(key);
-                Ok(())
+    /// [`OutOfOrder`] at the first key that is equal to or smaller than the one before; the check then still stands at the
+    /// page before.
+    pub fn pass(&mut self, page: &Page) -> Result<(), OutOfOrder> {
+        let mut before = self.last.as_deref();
+        for key in page.keys() {
+            if let Some(before) = before.filter(|before| *before >= key) {
+                return Err(OutOfOrder { before: before.to_owned(), after: key.to_owned() });
             }
-            None => {
-                self.last = Some(key.to_owned());
-                Ok(())
-            }
+            before = Some(key);
         }
+        if let Some(key) = page.keys().next_back() {
+            // one buffer for the whole listing
+            let last = self.last.get_or_insert_default();
+            last.clear();
+            last.push_str(key);
+        }
+        Ok(())
     }
 }
 
@@ -45,6 +49,11 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::s3::list::fake::entry;
+
+    fn page(keys: &[impl AsRef<str>]) -> Page {
+        keys.iter().map(|key| entry(key.as_ref())).collect()
+    }
 
     #[test]
     fn order_is_of_bytes_and_strict() {
@@ -61,16 +70,19 @@ mod tests {
             ("\u{ffff}", "\u{10000}", true),
         ] {
             let mut check = OrderCheck::default();
-            assert_eq!(check.pass(before), Ok(()));
-            assert_eq!(check.pass(after).is_ok(), good, "{before:?} {after:?}");
+            assert_eq!(check.pass(&page(&[before])), Ok(()));
+            let wrong = OutOfOrder { before: before.to_owned(), after: after.to_owned() };
+            let wanted = if good { Ok(()) } else { Err(wrong) };
+            assert_eq!(check.pass(&page(&[after])), wanted);
+            assert_eq!(OrderCheck::default().pass(&page(&[before, after])), wanted);
         }
     }
 
     proptest! {
         #[test]
-        fn passes_exactly_the_strictly_sorted(keys in prop::collection::vec("[a-c/é]{0,3}", 0..8)) {
+        fn passes_exactly_the_strictly_sorted(keys in prop::collection::vec("[a-c/é]{0,3}", 0..8), pages in 1usize..5) {
             let mut check = OrderCheck::default();
-            let passed = keys.iter().all(|key| check.pass(key).is_ok());
+            let passed = keys.chunks(pages).all(|keys| check.pass(&page(keys)).is_ok());
             prop_assert_eq!(passed, keys.windows(2).all(|w| w[0].as_bytes() < w[1].as_bytes()));
         }
     }

@@ -136,10 +136,27 @@ impl Page {
         self.rows.iter().map(|row| self.entry(row))
     }
 
+    /// All keys in order.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = &str> + ExactSizeIterator {
+        self.rows.iter().map(|row| self.key(row))
+    }
+
+    /// Leaves out objects; the memory of their texts stays taken.
+    pub fn retain(&mut self, mut keep: impl FnMut(EntryRef<'_>) -> bool) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.retain(|row| keep(self.entry(row)));
+        self.rows = rows;
+    }
+
     /// Bytes of memory behind it.
     #[must_use]
     pub fn memory(&self) -> usize {
         self.text.capacity() + self.rows.capacity() * size_of::<Row>()
+    }
+
+    fn key(&self, row: &Row) -> &str {
+        let start = row.start as usize;
+        &self.text[start..start + usize::from(row.key)]
     }
 
     fn entry(&self, row: &Row) -> EntryRef<'_> {
@@ -192,6 +209,15 @@ mod tests {
             prop_assert_eq!(page.last().map(|e| e.to_entry()), entries.last().cloned());
             prop_assert_eq!(back, entries);
         }
+    }
+
+    #[test]
+    fn what_is_left_out_is_gone_and_the_rest_is_whole() {
+        let entries = ["a", "b", "c"].map(crate::s3::list::fake::entry);
+        let mut page: Page = entries.iter().cloned().collect();
+        page.retain(|e| e.key != "b");
+        assert_eq!(page.iter().map(|e| e.to_entry()).collect::<Vec<_>>(), [entries[0].clone(), entries[2].clone()]);
+        assert_eq!(page.keys().collect::<Vec<_>>(), ["a", "c"]);
     }
 
     #[test]

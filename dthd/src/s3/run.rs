@@ -1,16 +1,23 @@
 //! One run of an S3 task: list, compare, copy, verify; count, record, checkpoint.
 //!
 //! ```text
-//! feed (pairs in key order) ──> decide ──> queue (bounded) ──> work (copies side by side) ──> account ──> watermark ──> store
+//!          ┌ range: list both ends, join, decide ┐
+//! feed ────┤ range                               ├──> queue (bounded) ──> work (copies side by side) ──> account ──> store
+//!          └ range …                             ┘
 //! ```
 //!
-//! A run that is continued after a crash lists again from its checkpoint; what it had already copied behind it is recognised by
-//! its records and neither copied nor counted twice. The same happens when a store turns out not to list in byte order: the pass
-//! begins again with that side sorted on disk.
+//! A run that is continued after a crash lists again what remains by its checkpoint; what it had already copied of that is recognised
+//! by its records and neither copied nor counted twice. The same happens when a store turns out not to list in byte order: the pass
+//! begins again with that side sorted on disk, in one range.
 
 mod account;
+mod compare;
 mod ends;
+mod failures;
 mod feed;
+mod range;
+mod records;
+mod rules;
 mod work;
 
 use std::{sync::Arc, time::Duration};
@@ -24,21 +31,32 @@ use dth_proto::{
 };
 use tokio::{
     sync::{mpsc, watch},
+    task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::ends::abort_uploads;
-use self::{account::Account, ends::Ends, feed::Feed, work::Work};
+pub use self::{compare::compare, ends::abort_uploads};
+use self::{
+    account::Account,
+    ends::Ends,
+    failures::Failures,
+    feed::{End, Feed},
+    rules::Rules,
+    work::Work,
+};
 use crate::{
+    clock,
     event::EventLog,
-    store::{RunRecord, Store, record::Tally},
+    store::{RunKind, RunRecord, Store, record::Tally},
     transfer::{Stop, progress::Progress, resources::Resources},
 };
 
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
 /// each.
 const QUEUE: usize = 20_000;
+/// Ranges listed at once, at most.
+const RANGES: usize = 64;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -88,7 +106,8 @@ pub async fn run(mut input: RunInput) -> (RunRecord, RunEnd) {
     let began = Instant::now();
     let worked = input.record.worked;
     let Job::S3(job) = input.record.spec.job.clone();
-    let account = Account::resume(&input);
+    let (remaining, tally) = (input.record.remaining.as_deref(), input.record.tally.clone());
+    let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
     let end = match Ends::open(&input, &job).await {
         Ok(mut ends) => {
             let end = passes(&mut input, &job, &mut ends, &account).await;
@@ -120,7 +139,7 @@ async fn passes(input: &mut RunInput, job: &S3Job, ends: &mut Ends, account: &Ar
         if let Err(error) = input.store.writer().applied().await {
             return PassEnd::Failed(error.to_string());
         }
-        account.restart(&input.store);
+        account.restart();
     }
 }
 
@@ -128,20 +147,20 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     let began = Instant::now();
     let worked = input.record.worked;
     let (queue, jobs) = mpsc::channel(QUEUE);
-    let feed = match Feed::open(input, job, ends, account, queue) {
-        Ok(feed) => feed,
+    let stop_listing = CancellationToken::new();
+    let mut feeding = match feed(input, job, ends, account, queue, stop_listing.clone()) {
+        Ok(feeding) => feeding,
         Err(why) => return PassEnd::Failed(why),
     };
     let (found, mut unordered) = mpsc::channel(1);
     let stop_work = CancellationToken::new();
     let work = Work::new(input, ends, account, found, stop_work.clone());
     let limit = input.resources.config().limits.objects.max(1) as usize;
-    let mut feeding = tokio::spawn(feed.run());
     let mut working = tokio::spawn(work.run(jobs, limit));
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
-    let mut worked_off = false;
+    let (mut fed, mut worked_off) = (false, false);
     let end = loop {
         if worked_off && let Some(end) = listed.take() {
             break end;
@@ -154,7 +173,8 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
                     break PassEnd::Failed(error.to_string());
                 }
             }
-            result = &mut feeding, if listed.is_none() => {
+            result = &mut feeding, if !fed => {
+                fed = true;
                 let end = result.unwrap_or_else(|e| PassEnd::Failed(format!("the listing ended in a defect: {e}")));
                 match end {
                     PassEnd::Unordered(_) | PassEnd::Stopped => break end,
@@ -171,7 +191,13 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
             () = told_to_stop(&mut input.stop) => break PassEnd::Stopped,
         }
     };
-    feeding.abort();
+    if !fed {
+        stop_listing.cancel();
+        // until nobody enters anything more
+        if let Err(defect) = feeding.await {
+            tracing::error!("the listing ended in a defect: {defect}");
+        }
+    }
     if !worked_off {
         stop_work.cancel();
         // until its objects are really at rest: nothing may be counted behind the checkpoint, nothing begun behind the end
@@ -182,6 +208,33 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     let record = account.record(&input.record, worked + began.elapsed());
     input.store.put_run(input.uid, &record);
     end
+}
+
+/// Begins to list what remains: everything the task selects, or the failed items of an earlier run.
+fn feed(
+    input: &RunInput,
+    job: &S3Job,
+    ends: &Ends,
+    account: &Arc<Account>,
+    queue: mpsc::Sender<feed::Task>,
+    stop: CancellationToken,
+) -> Result<JoinHandle<PassEnd>, String> {
+    let since = input.record.started.unwrap_or_else(clock::now);
+    let rules = Rules::new(input.uid, &input.store, account, job, ends.rules, since)?;
+    Ok(match input.record.kind {
+        RunKind::Retry { of, class } => {
+            let failures = Failures::new(input, (of, class), (&ends.source, &ends.destination), rules, queue);
+            tokio::spawn(failures.run(stop))
+        }
+        RunKind::Full => {
+            let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
+            let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
+            let (sort, slots) = (ends.sort.clone(), Box::new(|| RANGES));
+            let (run, prefix) = ((input.uid, input.record.run), job.source.prefix.as_str());
+            let feed = Feed::new(run, &input.store, (source, destination), (prefix, rules), sort, queue, slots);
+            tokio::spawn(feed.run(stop))
+        }
+    })
 }
 
 /// Resolves when a worker found a key that the destination's listing lacked.

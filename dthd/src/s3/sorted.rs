@@ -1,5 +1,6 @@
 //! Listings of stores that are not in byte order, sorted on disk in bounded memory.
 
+mod chunk;
 mod memory;
 mod merge;
 mod record;
@@ -10,13 +11,14 @@ use std::{path::PathBuf, sync::Arc};
 use dth_proto::failure::Side;
 
 use self::{
+    chunk::Chunk,
     memory::{Held, Memory},
     merge::Merge,
-    run::{Runs, RunsError, newest_first},
+    run::{Entries, Runs, RunsError},
 };
 use super::{
-    list::{Batch, Feed, ListError, ListPages, PageCursor, Sink},
-    object::Entry,
+    list::{Batch, Feed, ListError, ListPages, PageCursor, Sink, bound::Range},
+    page::Page,
 };
 
 /// How a listing is sorted.
@@ -59,12 +61,12 @@ pub struct Sorted {
 }
 
 impl Sorted {
-    /// Starts to read and sort the keys that begin with `prefix` and come after `start_after`. Must be called within a
-    /// tokio runtime.
+    /// Starts to read and sort the keys of a range. The listing is read to its end, whatever the range: keys may stand anywhere
+    /// in it. Must be called within a tokio runtime.
     #[must_use]
-    pub fn new(source: Arc<impl ListPages>, side: Side, prefix: String, start_after: Option<String>, settings: SortSettings) -> Self {
+    pub fn new(source: Arc<impl ListPages>, side: Side, range: Range, settings: SortSettings) -> Self {
         let memory = Arc::new(Memory::default());
-        let cursor = PageCursor::unordered(source, side, prefix, start_after);
+        let cursor = PageCursor::unordered(source, side, range);
         let feed = Feed::spawn(side, |sink| {
             let sorter = Sorter { side, settings, memory: memory.clone() };
             async move {
@@ -78,11 +80,11 @@ impl Sorted {
         Self { feed, memory }
     }
 
-    /// The next entry; `None` at the end, and only there. Cancel safe.
+    /// The next page, which may be empty; `None` at the end, and only there. Cancel safe.
     ///
     /// # Errors
     /// Final: every later call fails as well.
-    pub async fn next(&mut self) -> Result<Option<Entry>, ListError> {
+    pub async fn next(&mut self) -> Result<Option<Page>, ListError> {
         self.feed.next().await
     }
 
@@ -107,33 +109,28 @@ impl Sorter {
             Arc::new(move || sink.is_closed())
         };
         let mut runs = Runs::new(self.settings.clone(), self.memory.clone(), is_unwanted);
-        let mut chunk = Vec::new();
-        let mut held = self.memory.hold(0);
-        while let Some(entry) = pages.next().await? {
-            let bytes = memory::of(&entry);
-            if !chunk.is_empty() && held.bytes() + bytes > self.settings.chunk_bytes {
-                runs = self.spill(runs, std::mem::take(&mut chunk), std::mem::replace(&mut held, self.memory.hold(0))).await?;
+        let empty = || Chunk::new(self.memory.hold(0));
+        let mut chunk = empty();
+        while let Some(page) = pages.next().await? {
+            if !chunk.is_empty() && chunk.bytes() + Chunk::bytes_of(&page) > self.settings.chunk_bytes {
+                runs = self.spill(runs, std::mem::replace(&mut chunk, empty())).await?;
             }
-            held.grow(bytes);
-            chunk.push(entry);
+            chunk.push(page);
         }
         if !runs.is_empty() {
-            runs = self.spill(runs, std::mem::take(&mut chunk), std::mem::replace(&mut held, self.memory.hold(0))).await?;
+            runs = self.spill(runs, std::mem::replace(&mut chunk, empty())).await?;
         }
         let (settings, memory, sink) = (self.settings.clone(), self.memory.clone(), sink.clone());
-        self.blocking(move || {
-            if runs.is_empty() {
-                newest_first(&mut chunk);
-                return emit(chunk.into_iter().map(Ok), Some(held), &settings, &memory, &sink);
-            }
-            emit(runs.into_merge()?, None, &settings, &memory, &sink)
+        self.blocking(move || match runs.is_empty() {
+            true => emit(chunk.sorted(), &settings, &memory, &sink),
+            false => emit(runs.into_merge()?, &settings, &memory, &sink),
         })
         .await
     }
 
-    async fn spill(&self, mut runs: Runs, chunk: Vec<Entry>, held: Held) -> Result<Runs, ListError> {
+    async fn spill(&self, mut runs: Runs, chunk: Chunk) -> Result<Runs, ListError> {
         self.blocking(move || {
-            runs.add(chunk, held)?;
+            runs.add(chunk)?;
             Ok(runs)
         })
         .await
@@ -151,38 +148,33 @@ impl Sorter {
     }
 }
 
-/// Hands `entries` over in batches; ends early when nobody listens.
-fn emit(
-    entries: impl Iterator<Item = Result<Entry, RunsError>>,
-    mut from: Option<Held>,
-    settings: &SortSettings,
-    memory: &Arc<Memory>,
-    sink: &Sink,
-) -> Result<(), RunsError> {
-    let mut batch = Vec::new();
+/// Hands `entries` over in pages; ends early when nobody listens.
+fn emit(mut entries: impl Entries, settings: &SortSettings, memory: &Arc<Memory>, sink: &Sink) -> Result<(), RunsError> {
+    let mut batch = Page::default();
     let mut held = memory.hold(0);
-    for entry in entries {
-        let entry = entry?;
+    while let Some(entry) = entries.next()? {
         let bytes = memory::of(&entry);
-        if !batch.is_empty() && held.bytes() + bytes > settings.batch_bytes() {
-            let memory = Some(Box::new(std::mem::replace(&mut held, memory.hold(0))) as Box<dyn Send>);
-            if sink.blocking_send(Ok(Batch::Entries { entries: std::mem::take(&mut batch), memory })).is_err() {
+        let is_full = !batch.is_empty() && held.bytes() + bytes > settings.batch_bytes();
+        // what comes from a page fits into an empty one, but perhaps not into one with many storage classes
+        if is_full || batch.push(entry).is_err() {
+            let held = std::mem::replace(&mut held, memory.hold(0));
+            if !hand_over(std::mem::take(&mut batch), held, sink) {
                 return Ok(());
             }
-        }
-        // the entry moves from where it was held to the batch
-        if let Some(from) = &mut from {
-            from.shrink(bytes);
+            batch.push(entry).map_err(RunsError::unfit)?;
         }
         held.grow(bytes);
-        batch.push(entry);
     }
-    let last = Batch::Entries { entries: batch, memory: Some(Box::new(held)) };
-    if sink.blocking_send(Ok(last)).is_ok() {
+    if hand_over(batch, held, sink) {
         // an error here means that nobody listens
         let _ = sink.blocking_send(Ok(Batch::End));
     }
     Ok(())
+}
+
+/// Whether somebody listens.
+fn hand_over(page: Page, held: Held, sink: &Sink) -> bool {
+    sink.blocking_send(Ok(Batch::Page { page, memory: Some(Box::new(held)) })).is_ok()
 }
 
 #[cfg(test)]
@@ -193,19 +185,25 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::s3::list::fake::{Bucket, Faults, block_on, entry, hostile_key};
+    use crate::s3::{
+        list::{
+            bound::Bound,
+            fake::{Bucket, Faults, block_on, entry, hostile_key},
+        },
+        object::Entry,
+    };
 
     fn settings(chunk_bytes: usize, fan_in: usize) -> (SortSettings, tempfile::TempDir) {
         let directory = tempfile::tempdir().expect("directory");
         (SortSettings { directory: directory.path().join("runs"), chunk_bytes, fan_in }, directory)
     }
 
-    fn sort(bucket: Bucket, prefix: &str, after: Option<&str>, settings: SortSettings) -> Result<(Vec<Entry>, usize), ListError> {
+    fn sort(bucket: Bucket, range: Range, settings: SortSettings) -> Result<(Vec<Entry>, usize), ListError> {
         block_on(async {
-            let mut sorted = Sorted::new(Arc::new(bucket), Side::Source, prefix.to_owned(), after.map(str::to_owned), settings);
+            let mut sorted = Sorted::new(Arc::new(bucket), Side::Source, range, settings);
             let mut entries = Vec::new();
-            while let Some(entry) = sorted.next().await? {
-                entries.push(entry);
+            while let Some(page) = sorted.next().await? {
+                entries.extend(page.iter().map(|e| e.to_entry()));
             }
             Ok((entries, sorted.peak_bytes()))
         })
@@ -227,9 +225,9 @@ mod tests {
             // a permutation: 7919 is prime to both counts
             let keys = (0..count).map(|n| format!("{:08}", u64::from(n) * 7919 % u64::from(count)));
             let bucket = Bucket::in_order(keys.map(|k| entry(&k)), 100);
-            let (entries, peak) = sort(bucket, "", None, settings.clone()).expect("sorted");
+            let (entries, peak) = sort(bucket, Range::default(), settings.clone()).expect("sorted");
             assert!(entries.iter().enumerate().all(|(n, e)| e.key == format!("{n:08}")) && entries.len() == count as usize);
-            let largest = memory::of(&entry("00000000"));
+            let largest = memory::of(&(&entry("00000000")).into());
             assert!(peak <= bound(&settings, largest), "{peak} bytes at {count}");
             assert!(peak <= settings.chunk_bytes * 3 / 2, "{peak} bytes are far over a chunk");
             assert!(peak >= settings.chunk_bytes / 2, "{peak} bytes are too few to be counted right");
@@ -247,7 +245,7 @@ mod tests {
         std::fs::write(&file, "").expect("write");
         settings.directory = file;
         let bucket = Bucket::in_order(["b", "a", "c"].map(entry), 2);
-        let error = sort(bucket, "", None, settings).expect_err("a file is no directory");
+        let error = sort(bucket, Range::default(), settings).expect_err("a file is no directory");
         assert!(error.to_string().starts_with("cannot write the sorted source listing in "), "{error}");
     }
 
@@ -256,14 +254,14 @@ mod tests {
         let (settings, _directory) = settings(10, 2);
         let faults = Faults { fail_at: Some(2), ..Faults::default() };
         let bucket = Bucket::in_order(["b", "a", "d", "c"].map(entry), 1).with(faults);
-        assert!(matches!(sort(bucket, "", None, settings), Err(ListError::Failed(_))));
+        assert!(matches!(sort(bucket, Range::default(), settings), Err(ListError::Failed(_))));
     }
 
     #[test]
     fn without_tokens_there_is_no_way_on() {
         let (settings, _directory) = settings(10, 2);
         let bucket = Bucket::in_order(["b", "a", "d", "c"].map(entry), 1).with(Faults { no_tokens: true, ..Faults::default() });
-        let Err(ListError::Failed(error)) = sort(bucket, "", None, settings) else { panic!("must fail") };
+        let Err(ListError::Failed(error)) = sort(bucket, Range::default(), settings) else { panic!("must fail") };
         assert_eq!(error.code, "ListNoToken");
     }
 
@@ -276,12 +274,14 @@ mod tests {
             fan_in in 2usize..5,
             prefix in prop_oneof![3 => Just(String::new()), 1 => hostile_key()],
             after in prop::option::of(hostile_key()),
+            until in prop::option::of(hostile_key()),
         ) {
             let listed: Vec<Entry> =
                 listed.into_iter().map(|(key, at)| Entry { modified: Timestamp(at), ..entry(&key) }).collect();
             let mut wanted: BTreeMap<&str, &Entry> = BTreeMap::new();
             for entry in &listed {
-                if entry.key.starts_with(&prefix) && after.as_ref().is_none_or(|a| entry.key > *a) {
+                let behind = after.as_ref().is_none_or(|a| entry.key > *a);
+                if entry.key.starts_with(&prefix) && behind && until.as_ref().is_none_or(|u| entry.key <= *u) {
                     let newest = wanted.entry(&entry.key).or_insert(entry);
                     if entry.modified > newest.modified {
                         *newest = entry;
@@ -290,9 +290,10 @@ mod tests {
             }
             let wanted: Vec<Entry> = wanted.into_values().cloned().collect();
             let (settings, _directory) = settings(chunk_bytes, fan_in);
-            let largest = listed.iter().map(memory::of).max().unwrap_or(0);
+            let largest = listed.iter().map(|e| memory::of(&e.into())).max().unwrap_or(0);
+            let range = Range { prefix, after, until: Bound::at(until.as_deref()) };
             let bound = bound(&settings, largest);
-            let (entries, peak) = sort(Bucket::in_order(listed, page), &prefix, after.as_deref(), settings).expect("sorted");
+            let (entries, peak) = sort(Bucket::in_order(listed, page), range, settings).expect("sorted");
             prop_assert_eq!(entries, wanted);
             prop_assert!(peak <= bound, "{} over {}", peak, bound);
         }

@@ -1,12 +1,13 @@
-//! The entries of a prefix in byte order, however the store comes to them.
+//! The entries of a range in byte order, however the store comes to them.
 
 use std::sync::Arc;
 
 use dth_proto::failure::Side;
 
+pub use super::list::bound::{Bound, Range};
 use super::{
     list::{ListError, ListPages, Listing},
-    object::Entry,
+    page::Page,
     provider::ByteOrder,
     sorted::{SortSettings, Sorted},
 };
@@ -20,31 +21,26 @@ pub enum EntryStream {
 }
 
 impl EntryStream {
-    /// Starts to read the keys that begin with `prefix` and come after `start_after`: directly, unless the store is known
-    /// not to list in byte order. Must be called within a tokio runtime.
+    /// Starts to read the keys of a range: directly, unless the store is known not to list in byte order. Must be called
+    /// within a tokio runtime.
+    ///
+    /// Once a page has reached `range.until`, no further one is asked for; what that page has behind it is not cut off.
     ///
     /// A store of unknown order is trusted until it proves otherwise with [`ListError::Unordered`]; then begin the range
     /// anew with [`ByteOrder::No`] for that side.
     #[must_use]
-    pub fn open(
-        source: Arc<impl ListPages>,
-        side: Side,
-        prefix: String,
-        start_after: Option<String>,
-        order: ByteOrder,
-        sort: SortSettings,
-    ) -> Self {
+    pub fn open(source: Arc<impl ListPages>, side: Side, range: Range, order: ByteOrder, sort: SortSettings) -> Self {
         match order {
-            ByteOrder::Yes | ByteOrder::Unknown => Listing::new(source, side, prefix, start_after).into(),
-            ByteOrder::No => Sorted::new(source, side, prefix, start_after, sort).into(),
+            ByteOrder::Yes | ByteOrder::Unknown => Listing::new(source, side, range).into(),
+            ByteOrder::No => Sorted::new(source, side, range, sort).into(),
         }
     }
 
-    /// The next entry; `None` at the end, and only there. Cancel safe.
+    /// The next page, which may be empty; `None` at the end, and only there. Cancel safe.
     ///
     /// # Errors
     /// Final: every later call fails as well.
-    pub async fn next(&mut self) -> Result<Option<Entry>, ListError> {
+    pub async fn next(&mut self) -> Result<Option<Page>, ListError> {
         match self {
             Self::Ordered(listing) => listing.next().await,
             Self::Sorted(sorted) => sorted.next().await,
@@ -76,11 +72,12 @@ mod tests {
             let result: Result<Vec<String>, ListError> = block_on(async {
                 // directory by directory
                 let bucket = Arc::new(Bucket::in_order(["a", "a/x", "a-b", "b"].map(entry), 2));
+                let range = Range { after: Some("a".to_owned()), ..Range::default() };
                 let sort = SortSettings::new(directory.path().to_owned());
-                let mut stream = EntryStream::open(bucket, Side::Source, String::new(), Some("a".to_owned()), order, sort);
+                let mut stream = EntryStream::open(bucket, Side::Source, range, order, sort);
                 let mut keys = Vec::new();
-                while let Some(entry) = stream.next().await? {
-                    keys.push(entry.key);
+                while let Some(page) = stream.next().await? {
+                    keys.extend(page.keys().map(str::to_owned));
                 }
                 Ok(keys)
             });

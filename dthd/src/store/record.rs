@@ -8,7 +8,7 @@ use dth_proto::{
     time::Timestamp,
     view::{Counters, RunOutcome},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError, from_json, run_key, task_key, to_json};
 
@@ -87,9 +87,11 @@ pub struct RunRecord {
     pub error: Option<String>,
     /// Time at work up to the checkpoint.
     pub worked: Duration,
-    /// Everything up to and including this source key is finished and counted below; `None`: nothing yet.
-    pub cursor: Option<String>,
-    /// Counts of all items up to the cursor.
+    /// The parts of the listing that are not finished, in key order; everything outside of them is finished and counted below.
+    /// `None`: nothing is finished yet. Schema 1 had one key here, up to which everything was finished.
+    #[serde(default, alias = "cursor", deserialize_with = "remaining")]
+    pub remaining: Option<Vec<Remaining>>,
+    /// Counts of all items outside of what remains.
     pub tally: Tally,
     /// The listing of the source was complete at the end.
     pub listing_done: bool,
@@ -99,6 +101,23 @@ pub struct RunRecord {
     /// Best rate seen, bytes per second.
     #[serde(default)]
     pub best_rate: u64,
+}
+
+/// A part of a listing: the keys behind `after`, up to and including `until`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Remaining {
+    /// The last key before it; `None`: it begins where the listing begins.
+    pub after: Option<String>,
+    /// Its last key; `None`: it ends where the listing ends.
+    pub until: Option<String>,
+}
+
+impl Remaining {
+    /// Whether a key lies in it.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.after.as_deref().is_none_or(|after| key > after) && self.until.as_deref().is_none_or(|until| key <= until)
+    }
 }
 
 /// Everything that is counted per run.
@@ -134,7 +153,7 @@ impl RunRecord {
             outcome: None,
             error: None,
             worked: Duration::ZERO,
-            cursor: None,
+            remaining: None,
             tally: Tally::default(),
             listing_done: false,
             failures: Vec::new(),
@@ -173,6 +192,7 @@ impl Store {
     pub async fn remove_task(&self, uid: u64) -> Result<(), StoreError> {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
+        self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
         for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
@@ -195,6 +215,19 @@ impl Store {
         self.trees.runs.get(run_key(uid, run))?.map(|bytes| from_json(&self.dir, "runs", &bytes)).transpose()
     }
 
+    /// Keys that cut the listing of a task evenly, from the last run that read it from its beginning to its end.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn cuts(&self, uid: u64) -> Result<Vec<String>, StoreError> {
+        Ok(self.meta(&cuts_key(uid))?.unwrap_or_default())
+    }
+
+    /// Replaces the cuts of a task.
+    pub fn put_cuts(&self, uid: u64, cuts: &[String]) {
+        self.put_meta(&cuts_key(uid), &cuts);
+    }
+
     /// Runs before run `before` (`None`: all), newest first, at most `limit`.
     ///
     /// # Errors
@@ -205,8 +238,75 @@ impl Store {
     }
 }
 
+fn cuts_key(uid: u64) -> String {
+    format!("cuts {uid}")
+}
+
+/// Reads what remains of a run as any schema wrote it.
+fn remaining<'de, D: Deserializer<'de>>(input: D) -> Result<Option<Vec<Remaining>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Cursor(String),
+        Remaining(Vec<Remaining>),
+    }
+    Ok(Option::<Written>::deserialize(input)?.map(|written| match written {
+        Written::Cursor(after) => vec![Remaining { after: Some(after), until: None }],
+        Written::Remaining(remaining) => remaining,
+    }))
+}
+
 /// Which class of [`SIZE_CLASSES`] a size belongs to.
 #[must_use]
 pub fn size_class(size: u64) -> usize {
     SIZE_CLASSES.iter().position(|(_, below)| size < *below).unwrap_or(SIZE_CLASSES.len() - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A run as schema 1 wrote it; it must be readable for good. `CURSOR` is where it had its checkpoint.
+    const SCHEMA_1: &str = r#"{"run":3,"kind":"full","spec":SPEC,"cause":"ana","queued":"2026-01-02T03:04:05Z","started":"2026-01-02T03:04:06Z","ended":null,"outcome":null,
+        "error":null,"worked":{"secs":5,"nanos":0},"cursor":CURSOR,"tally":{"counters":COUNTERS,"skipped":{},"verified":{"content-md5":2},
+        "sizes":[2,0,0,0],"largest":9},"listing_done":false}"#;
+
+    fn spec() -> TaskSpec {
+        let end = r#"{"provider":"aws","bucket":"b","region":"r"}"#;
+        let text = format!(r#"{{"name":"t","engine":"s3","source":{end},"destination":{end}}}"#);
+        serde_json::from_str(&text).expect("a definition")
+    }
+
+    fn schema_1(cursor: &str) -> RunRecord {
+        let (spec, counters) = (serde_json::to_string(&spec()).expect("text"), serde_json::to_string(&Counters::default()).expect("text"));
+        let text = SCHEMA_1.replace("SPEC", &spec).replace("CURSOR", cursor).replace("COUNTERS", &counters);
+        serde_json::from_str(&text).expect("schema 1")
+    }
+
+    #[test]
+    fn runs_of_schema_1_are_read() {
+        assert_eq!(schema_1("null").remaining, None);
+        let run = schema_1(r#""a\n\u0000\"/é""#);
+        assert_eq!(run.remaining, Some(vec![Remaining { after: Some("a\n\0\"/é".to_owned()), until: None }]));
+        assert_eq!((run.run, run.worked, run.tally.verified["content-md5"]), (3, Duration::from_secs(5), 2));
+    }
+
+    #[test]
+    fn what_remains_is_kept() {
+        let interval = |after: Option<&str>, until: Option<&str>| Remaining { after: after.map(str::to_owned), until: until.map(str::to_owned) };
+        for remaining in [None, Some(Vec::new()), Some(vec![interval(None, Some("b")), interval(Some("c\u{10ffff}"), None)])] {
+            let run = RunRecord { remaining, ..schema_1("null") };
+            let back: RunRecord = serde_json::from_slice(&to_json(&run)).expect("ours");
+            assert_eq!(back, run);
+        }
+    }
+
+    #[test]
+    fn intervals_are_open_at_the_left_and_closed_at_the_right() {
+        let part = Remaining { after: Some("b".to_owned()), until: Some("d".to_owned()) };
+        for (key, inside) in [("a", false), ("b", false), ("b\0", true), ("d", true), ("d\0", false)] {
+            assert_eq!(part.contains(key), inside, "{key:?}");
+        }
+        assert!(Remaining::default().contains(""));
+    }
 }

@@ -14,7 +14,12 @@ use serde::{Deserialize, Serialize};
 use super::{StoreError, Trees};
 
 /// The schema this build writes, and the newest it reads.
-pub const SCHEMA: u32 = 1;
+///
+/// | schema | what it brought |
+/// |---|---|
+/// | 1 | the first |
+/// | 2 | a run's checkpoint is what remains of its listing, not one key; runs of schema 1 are read as they are |
+pub const SCHEMA: u32 = 2;
 
 /// The file beside the database.
 pub(crate) const FILE: &str = "SCHEMA";
@@ -69,6 +74,10 @@ pub(super) fn open(dir: &Path) -> Result<(sled::Db, Trees), StoreError> {
             if identity.as_deref() != Some(file.identity.as_bytes()) {
                 return Err(unreadable("the database is not the one that SCHEMA belongs to, or lost its content".to_owned()));
             }
+            if file.schema < SCHEMA {
+                // before the first record is written: the older dthd would misread it
+                SchemaFile { schema: SCHEMA, written_by: written_by(), ..file }.write(dir)?;
+            }
             Ok((db, trees))
         }
         None if database.exists() => Err(unreadable(format!("the database {DATABASE} is there, but {FILE} is not"))),
@@ -78,11 +87,14 @@ pub(super) fn open(dir: &Path) -> Result<(sled::Db, Trees), StoreError> {
             trees.meta.insert(IDENTITY, identity.as_bytes())?;
             db.flush()?;
             // last, so that a crash before this line leaves a database without SCHEMA: refused, not half used
-            let written_by = format!("dthd {}", env!("CARGO_PKG_VERSION"));
-            SchemaFile { schema: SCHEMA, written_by, identity }.write(dir)?;
+            SchemaFile { schema: SCHEMA, written_by: written_by(), identity }.write(dir)?;
             Ok((db, trees))
         }
     }
+}
+
+fn written_by() -> String {
+    format!("dthd {}", env!("CARGO_PKG_VERSION"))
 }
 
 /// sled panics on some kinds of damage; here they are errors like the others.
@@ -121,7 +133,19 @@ mod tests {
         drop(Store::open(dir.path()).expect("new"));
         SchemaFile { schema: SCHEMA + 1, written_by: "dthd 9.0.0".to_owned(), identity: "x".to_owned() }.write(dir.path()).expect("file");
         let error = Store::open(dir.path()).err().expect("refused").to_string();
-        assert!(error.contains("schema 2, written by dthd 9.0.0"), "{error}");
+        assert!(error.contains("schema 3, written by dthd 9.0.0"), "{error}");
+    }
+
+    #[test]
+    fn schema_1_becomes_ours_and_keeps_its_content() {
+        let dir = dir();
+        drop(Store::open(dir.path()).expect("new"));
+        let ours = SchemaFile::read(dir.path()).expect("readable").expect("there");
+        let older = SchemaFile { schema: 1, written_by: "dthd 0.0.9".to_owned(), identity: ours.identity.clone() };
+        older.write(dir.path()).expect("file");
+        drop(Store::open(dir.path()).expect("read as it is"));
+        let now = SchemaFile::read(dir.path()).expect("readable").expect("there");
+        assert_eq!((now.schema, now.written_by, now.identity), (SCHEMA, written_by(), ours.identity));
     }
 
     #[test]

@@ -148,11 +148,11 @@ impl Progress {
         *lock(&self.failures) = Groups::default();
     }
 
-    /// An item was listed: it is pending now.
-    pub fn listed(&self, size: u64) {
+    /// Items were listed and decided: `tally` holds their listing and the outcomes of those that are finished; `pending` are not.
+    pub fn decided(&self, tally: &Tally, pending: u64) {
         let mut live = lock(&self.tally);
-        live.tally.list(size);
-        live.tally.counters.pending += 1;
+        live.tally.add(tally);
+        live.tally.counters.pending += pending;
     }
 
     /// A pending item is finished; `outcome` holds its counts without the listing.
@@ -335,7 +335,9 @@ mod tests {
         let progress = Progress::new(Tally::default(), false, Arc::default());
         let outcomes = [Tally::same(5), Tally::copied(7, "content-md5"), Tally::skipped(9, "excluded"), Tally::failed(11)];
         for outcome in &outcomes {
-            progress.listed(outcome.counters.bytes_done);
+            let mut tally = Tally::default();
+            tally.list(outcome.counters.bytes_done);
+            progress.decided(&tally, 1);
             assert!(progress.counters().balanced());
         }
         for outcome in &outcomes {

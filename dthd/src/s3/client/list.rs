@@ -1,14 +1,20 @@
 //! Listing a bucket, with the exact bytes of every key.
 
-use aws_sdk_s3::{error::SdkError, operation::list_objects_v2::ListObjectsV2Output, primitives::DateTime, types::EncodingType};
+use aws_sdk_s3::{
+    error::SdkError,
+    operation::list_objects_v2::ListObjectsV2Output,
+    primitives::DateTime,
+    types::{EncodingType, ObjectStorageClass},
+};
 use dth_proto::{failure::FailureClass, time::Timestamp};
 use percent_encoding::percent_decode;
 
 use super::Bucket;
 use crate::{
     s3::{
-        list::{ListPages, Page},
-        object::{ETag, Entry},
+        list::{Answer, ListPages},
+        object::bare,
+        page::{EntryRef, Page},
     },
     transfer::TransferError,
 };
@@ -16,7 +22,7 @@ use crate::{
 const LIST: &str = "ListObjectsV2";
 
 impl ListPages for Bucket {
-    async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
+    async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Answer, TransferError> {
         self.list_some(prefix, start_after, token, None).await
     }
 }
@@ -33,7 +39,7 @@ impl Bucket {
         start_after: Option<&str>,
         token: Option<&str>,
         limit: Option<i32>,
-    ) -> Result<Page, TransferError> {
+    ) -> Result<Answer, TransferError> {
         self.call(LIST, 0, || async {
             let output = self
                 .inner
@@ -54,12 +60,12 @@ impl Bucket {
         .await
     }
 
-    fn page_of(&self, output: ListObjectsV2Output) -> Result<Page, TransferError> {
+    fn page_of(&self, output: ListObjectsV2Output) -> Result<Answer, TransferError> {
         let incomplete = |why: &str| self.error(FailureClass::Transient, LIST, "IncompletePage", why);
         // A store that does not say so has not encoded the keys.
         let encoded = output.encoding_type() == Some(&EncodingType::Url);
         let (truncated, token) = (output.is_truncated().unwrap_or(false), output.next_continuation_token().map(str::to_owned));
-        let mut entries = Vec::with_capacity(output.contents().len());
+        let mut page = Page::with_capacity(output.contents().len(), 0);
         for object in output.contents.unwrap_or_default() {
             let raw = object.key.ok_or_else(|| incomplete("an object has no key"))?;
             let key = if encoded { decode(&raw) } else { Some(raw.clone()) };
@@ -67,15 +73,16 @@ impl Bucket {
                 self.error(FailureClass::Permanent, LIST, "InvalidKey", format!("a key is not UTF-8: {raw:?} (percent-encoded)"))
             })?;
             let size = object.size.and_then(|s| u64::try_from(s).ok());
-            entries.push(Entry {
+            let entry = EntryRef {
                 size: size.ok_or_else(|| incomplete("an object has no size"))?,
-                key,
-                etag: ETag::new(object.e_tag.as_deref().unwrap_or_default()),
+                key: &key,
+                etag: bare(object.e_tag.as_deref().unwrap_or_default()),
                 modified: timestamp(object.last_modified.as_ref()),
-                class: object.storage_class.map(|c| c.as_str().to_owned()).unwrap_or_default(),
-            });
+                class: object.storage_class.as_ref().map(ObjectStorageClass::as_str).unwrap_or_default(),
+            };
+            page.push(entry).map_err(|e| self.error(FailureClass::Permanent, LIST, "InvalidPage", e.to_string()))?;
         }
-        Ok(Page::new(entries, truncated, token))
+        Ok(Answer::new(page, truncated, token))
     }
 }
 

@@ -1,6 +1,25 @@
-//! Where a range of keys ends, when that can still change.
+//! A range of keys, and where it ends when that can still change.
 
 use std::sync::{Arc, PoisonError, RwLock};
+
+/// Keys that begin with `prefix`, come after `after` and not after `until`.
+#[derive(Clone, Debug, Default)]
+pub struct Range {
+    /// What all keys begin with.
+    pub prefix: String,
+    /// The key before the first; `None`: from the beginning.
+    pub after: Option<String>,
+    /// The last key.
+    pub until: Bound,
+}
+
+impl Range {
+    /// All keys that begin with `prefix`.
+    #[must_use]
+    pub fn all(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), ..Self::default() }
+    }
+}
 
 /// The last key of a range, itself included; `None`: to the end of the listing. Clones share the place: whoever splits a range
 /// moves the end of its first half, and whoever lists it stops there.

@@ -4,8 +4,17 @@ use std::sync::Arc;
 
 use dth_proto::failure::{FailureClass, Side};
 
-use super::{ListPages, OPERATION, Page};
-use crate::{s3::object::Entry, transfer::TransferError};
+use super::{
+    Answer, ListError, ListPages, OPERATION,
+    bound::{Bound, Range},
+};
+use crate::{
+    s3::{
+        order::{OrderCheck, OutOfOrder},
+        page::Page,
+    },
+    transfer::TransferError,
+};
 
 /// Pages in a row that bring nothing, after which a listing counts as endless. Stores do send empty pages, e.g. over long
 /// stretches of delete markers, so this is far above what a healthy one needs.
@@ -16,9 +25,13 @@ pub(in crate::s3) struct PageCursor<S> {
     source: Arc<S>,
     side: Side,
     prefix: String,
-    ordered: bool,
+    /// Only for stores that list in byte order.
+    order: Option<OrderCheck>,
     /// Keys up to here are dropped: stores differ in whether `start-after` includes the key, and some ignore it.
     floor: Option<String>,
+    until: Bound,
+    /// The last key so far, else where the range begins.
+    last: Option<String>,
     place: Place,
     progress: Progress,
 }
@@ -30,51 +43,85 @@ enum Place {
 }
 
 impl<S: ListPages> PageCursor<S> {
-    /// For stores that list in byte order: begins behind `start_after`.
-    pub(in crate::s3) fn ordered(source: Arc<S>, side: Side, prefix: String, start_after: Option<String>) -> Self {
-        let place = Place::After(start_after.clone());
-        Self { source, side, prefix, ordered: true, floor: start_after, place, progress: Progress::default() }
+    /// For stores that list in byte order: begins behind `range.after`, ends with the page that reaches `range.until`.
+    pub(in crate::s3) fn ordered(source: Arc<S>, side: Side, range: Range) -> Self {
+        let place = Place::After(range.after.clone());
+        Self::new(source, side, range, Some(OrderCheck::default()), place)
     }
 
-    /// For stores with an order of their own: there is no place in such a listing that `start_after` could name, so it is
-    /// read from its beginning and what comes before is dropped.
-    pub(in crate::s3) fn unordered(source: Arc<S>, side: Side, prefix: String, start_after: Option<String>) -> Self {
-        let place = Place::After(None);
-        Self { source, side, prefix, ordered: false, floor: start_after, place, progress: Progress::default() }
+    /// For stores with an order of their own: there is no place in such a listing that could be named, so it is read from its
+    /// beginning to its end, and what is not in the range is dropped.
+    pub(in crate::s3) fn unordered(source: Arc<S>, side: Side, range: Range) -> Self {
+        Self::new(source, side, range, None, Place::After(None))
     }
 
-    /// The entries of the next page; may be empty. `None` at the end.
-    pub(in crate::s3) async fn next(&mut self) -> Result<Option<Vec<Entry>>, TransferError> {
-        let page = match &self.place {
+    fn new(source: Arc<S>, side: Side, range: Range, order: Option<OrderCheck>, place: Place) -> Self {
+        let Range { prefix, after, until } = range;
+        Self { source, side, prefix, order, last: after.clone(), floor: after, until, place, progress: Progress::default() }
+    }
+
+    /// The next page; may be empty. `None` at the end.
+    pub(in crate::s3) async fn next(&mut self) -> Result<Option<Page>, ListError> {
+        // asked again for every page, for the end of the range can move
+        if self.order.is_some() && self.last.as_ref().is_some_and(|last| self.until.is_reached_by(last)) {
+            self.place = Place::End;
+        }
+        let answer = match &self.place {
             Place::After(key) => self.source.page(&self.prefix, key.as_deref(), None).await?,
             Place::Token(token) => self.source.page(&self.prefix, None, Some(token)).await?,
             Place::End => return Ok(None),
         };
-        if let Some(stray) = page.entries.iter().find(|e| !e.key.starts_with(&self.prefix)) {
-            let message = format!("the store answered with {:?} when asked for keys that begin with {:?}", stray.key, self.prefix);
-            return Err(self.senseless("ListOutsidePrefix", message));
+        self.place = self.after(&answer)?;
+        let mut page = answer.page;
+        match &mut self.order {
+            Some(order) => {
+                // in order, what comes before the range comes first
+                if let (Some(floor), Some(first)) = (&self.floor, page.first())
+                    && first.key <= floor.as_str()
+                {
+                    page.retain(|entry| entry.key > floor.as_str());
+                }
+                let side = self.side;
+                order.pass(&page).map_err(|OutOfOrder { before, after }| ListError::Unordered { side, before, after })?;
+                // and all between two keys with the prefix have it
+                self.check_prefix(page.keys().next().into_iter().chain(page.keys().next_back()))?;
+            }
+            None => {
+                self.check_prefix(page.keys())?;
+                let until = self.until.get();
+                let begins = |key: &str| self.floor.as_deref().is_none_or(|floor| key > floor);
+                page.retain(|entry| begins(entry.key) && until.as_deref().is_none_or(|until| entry.key <= until));
+            }
         }
-        self.place = self.after(&page)?;
-        let mut entries = page.entries;
-        if let Some(floor) = &self.floor {
-            entries.retain(|entry| entry.key > *floor);
+        if let Some(key) = page.keys().next_back() {
+            let last = self.last.get_or_insert_default();
+            last.clear();
+            last.push_str(key);
         }
         if let Place::After(last) = &self.place {
             self.floor.clone_from(last);
         }
-        Ok(Some(entries))
+        Ok(Some(page))
     }
 
-    fn after(&mut self, page: &Page) -> Result<Place, TransferError> {
-        let Some(token) = &page.next else {
+    fn check_prefix<'k>(&self, mut keys: impl Iterator<Item = &'k str>) -> Result<(), TransferError> {
+        let Some(stray) = keys.find(|key| !key.starts_with(&self.prefix)) else {
+            return Ok(());
+        };
+        let message = format!("the store answered with {stray:?} when asked for keys that begin with {:?}", self.prefix);
+        Err(self.senseless("ListOutsidePrefix", message))
+    }
+
+    fn after(&mut self, answer: &Answer) -> Result<Place, TransferError> {
+        let Some(token) = &answer.next else {
             return Ok(Place::End);
         };
-        if let Err(round) = self.progress.pass(page, token) {
+        if let Err(round) = self.progress.pass(&answer.page, token) {
             return Err(self.senseless("ListLoop", format!("the store's listing of {:?} has no end: {round}", self.prefix)));
         }
-        match page.entries.last() {
+        match answer.page.last() {
             _ if !token.is_empty() => Ok(Place::Token(token.clone())),
-            Some(last) if self.ordered => Ok(Place::After(Some(last.key.clone()))),
+            Some(last) if self.order.is_some() => Ok(Place::After(Some(last.key.to_owned()))),
             _ => {
                 let message = "the store says there is more but not where: no token, and no last key in byte order to go on from";
                 Err(self.senseless("ListNoToken", message.to_owned()))
@@ -108,8 +155,8 @@ struct Mark {
 
 impl Progress {
     fn pass(&mut self, page: &Page, token: &str) -> Result<(), &'static str> {
-        let first = page.entries.first().map(|e| e.key.clone());
-        let last = page.entries.last().map(|e| e.key.clone());
+        let first = page.first().map(|e| e.key.to_owned());
+        let last = page.last().map(|e| e.key.to_owned());
         self.empty = if first.is_some() { 0 } else { self.empty + 1 };
         if self.empty > MOST_EMPTY_PAGES {
             return Err("page after page without a key");

@@ -11,7 +11,7 @@ use dth_proto::{
 };
 use proptest::prelude::*;
 
-use super::{ListPages, OPERATION, Page};
+use super::{Answer, ListPages, OPERATION};
 use crate::{
     s3::object::{ETag, Entry},
     transfer::TransferError,
@@ -62,7 +62,7 @@ impl Bucket {
         self.requests.load(Ordering::SeqCst)
     }
 
-    fn answer(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
+    fn answer(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Answer, TransferError> {
         assert!(start_after.is_none() || token.is_none(), "a token carries the place by itself");
         let request = self.requests.fetch_add(1, Ordering::SeqCst);
         assert_ne!(self.faults.panic_at, Some(request), "told to panic");
@@ -70,7 +70,7 @@ impl Bucket {
             return Err(TransferError::new(FailureClass::Auth, Side::Source, OPERATION, "AccessDenied", "no"));
         }
         if self.faults.hollow {
-            return Ok(Page { entries: Vec::new(), next: Some(request.to_string()) });
+            return Ok(Answer { next: Some(request.to_string()), ..Answer::default() });
         }
         let from: usize = token.map_or(0, |t| t.parse().expect("one of our tokens"));
         let is_behind = |key: &str| match start_after {
@@ -90,12 +90,12 @@ impl Bucket {
             (Some((place, _)), _) => Some((place + 1).to_string()),
             (None, _) => None,
         };
-        Ok(Page::new(taken.into_iter().map(|(_, e)| e.clone()).collect(), truncated, token.filter(|_| !self.faults.no_tokens)))
+        Ok(Answer::new(taken.into_iter().map(|(_, e)| e.clone()).collect(), truncated, token.filter(|_| !self.faults.no_tokens)))
     }
 }
 
 impl ListPages for Bucket {
-    async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Page, TransferError> {
+    async fn page(&self, prefix: &str, start_after: Option<&str>, token: Option<&str>) -> Result<Answer, TransferError> {
         // so that readers and consumers interleave
         tokio::task::yield_now().await;
         self.answer(prefix, start_after, token)

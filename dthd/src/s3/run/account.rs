@@ -5,17 +5,17 @@ use std::{
     time::Duration,
 };
 
-use super::{RunInput, with_listing};
+use super::with_listing;
 use crate::{
     clock,
     store::{
         RunRecord, Store,
         item::{ItemOutcome, ItemRecord},
-        record::Tally,
+        record::{Remaining, Tally},
     },
     transfer::{
         progress::Progress,
-        watermark::{Seq, Watermark},
+        watermark::{Block, Piece, Seq, Span, Watermark},
     },
 };
 
@@ -40,39 +40,51 @@ pub(super) struct Account {
 
 struct Books {
     mark: Watermark,
-    /// Up to this key an earlier pass may have finished objects behind the checkpoint.
-    resumed_to: Option<String>,
+    /// An earlier pass may have finished objects in what remains: it left records.
+    continued: bool,
+}
+
+impl Open {
+    /// Lists an object in a block that is still to be entered.
+    pub(super) fn new(block: &mut Block, key: &str, size: u64) -> Self {
+        Self { seq: block.open(key, size), key: key.to_owned(), size }
+    }
 }
 
 impl Account {
-    /// Continues from the checkpoint of the record.
-    pub(super) fn resume(input: &RunInput) -> Arc<Self> {
-        let record = &input.record;
-        let mark = Watermark::new(record.cursor.clone(), record.tally.clone());
+    /// Continues the run with this uid and number from its checkpoint.
+    pub(super) fn resume(
+        store: &Store,
+        (uid, run): (u64, u32),
+        remaining: Option<&[Remaining]>,
+        tally: Tally,
+        progress: &Arc<Progress>,
+    ) -> Arc<Self> {
+        let mark = Watermark::new(remaining, tally);
         let account = Self {
-            uid: input.uid,
-            run: record.run,
-            store: input.store.clone(),
-            progress: Arc::clone(&input.progress),
-            books: Mutex::new(Books { mark, resumed_to: last_item(&input.store, input.uid, record.run) }),
+            uid,
+            run,
+            store: store.clone(),
+            progress: Arc::clone(progress),
+            books: Mutex::new(Books { mark, continued: has_records(store, uid, run) }),
         };
-        account.restore_failures(record.cursor.as_deref());
+        account.restore_failures(remaining);
         Arc::new(account)
     }
 
-    /// Begins again at the first key; what has a record is not done again.
-    pub(super) fn restart(&self, store: &Store) {
+    /// Begins again at the first key; what has a record is not done again. Nobody may be listing.
+    pub(super) fn restart(&self) {
         let mut books = self.books();
-        books.mark = Watermark::new(None, Tally::default());
-        books.resumed_to = last_item(store, self.uid, self.run);
+        books.mark.restart();
+        books.continued = has_records(&self.store, self.uid, self.run);
         self.progress.reset(Tally::default());
     }
 
-    /// Failed objects up to the checkpoint stay failed; those behind it are tried again.
-    fn restore_failures(&self, cursor: Option<&str>) {
-        let Some(cursor) = cursor else { return };
+    /// Failed objects in what is finished stay failed; those in what remains are tried again.
+    fn restore_failures(&self, remaining: Option<&[Remaining]>) {
+        let Some(remaining) = remaining else { return };
         let restored = self.store.each_failure(self.uid, self.run, |item| {
-            if item.key.as_str() <= cursor {
+            if !remaining.iter().any(|part| part.contains(&item.key)) {
                 self.progress.failed(&item);
             }
         });
@@ -81,56 +93,60 @@ impl Account {
         }
     }
 
-    /// Where the listing has to begin.
-    pub(super) fn cursor(&self) -> Option<String> {
-        self.books().mark.checkpoint().0.map(str::to_owned)
+    /// What is to be listed.
+    pub(super) fn pieces(&self) -> Vec<Piece> {
+        self.books().mark.pieces()
     }
 
-    /// Enters an object that was listed.
-    pub(super) fn open(&self, key: &str, size: u64) -> Open {
-        let seq = self.books().mark.open(key.to_owned());
-        self.progress.listed(size);
-        Open { seq, key: key.to_owned(), size }
+    /// Cuts a span behind each of these keys: see [`Watermark::split`].
+    pub(super) fn split(&self, span: Span, cuts: &[String]) -> Vec<Piece> {
+        self.books().mark.split(span, cuts)
     }
 
-    /// What an earlier pass of this run did with the object, if it finished it.
-    pub(super) fn earlier(&self, key: &str, source_etag: &str) -> Option<ItemRecord> {
-        if !self.resumed(key) {
-            return None;
+    /// Everything of a span has been listed.
+    pub(super) fn listed(&self, span: Span) {
+        self.books().mark.listed(span);
+    }
+
+    /// Spans that are not finished.
+    pub(super) fn spans(&self) -> usize {
+        self.books().mark.spans()
+    }
+
+    /// Whether an earlier pass of this run may have finished objects in what remains.
+    pub(super) fn is_continued(&self) -> bool {
+        self.books().continued
+    }
+
+    /// Enters what was listed and decided. Open objects may be worked on from now on, not earlier.
+    pub(super) fn enter(&self, block: &mut Block) {
+        let entered = self.books().mark.enter(block);
+        self.progress.decided(&entered.tally, entered.open);
+    }
+
+    /// The object need not be copied, whatever an earlier pass said of it.
+    pub(super) fn forget(&self, key: &str) {
+        self.store.remove_item(self.uid, self.run, key);
+    }
+
+    /// Records that the state of an object leaves it out.
+    pub(super) fn note_skipped(&self, key: &str, size: u64, rule: &str) {
+        self.put(key, size, 1, ItemOutcome::Skipped { reason: rule.to_owned() });
+    }
+
+    /// Records that an object is given up.
+    pub(super) fn note_failed(&self, key: &str, size: u64, tries: u32, outcome: ItemOutcome) {
+        let record = self.put(key, size, tries, outcome);
+        if let Some(item) = record.failure(key.to_owned()) {
+            self.progress.failed(&item);
         }
-        let record = self.store.item(self.uid, self.run, key).ok().flatten()?;
-        // copied from the generation that is there now, or left out by a rule; what failed is tried again
-        match &record.outcome {
-            ItemOutcome::Copied { source_etag: copied, .. } if copied == source_etag => Some(record),
-            _ => None,
-        }
-    }
-
-    /// Whether an earlier pass of this run may have finished the object.
-    fn resumed(&self, key: &str) -> bool {
-        self.books().resumed_to.as_deref().is_some_and(|last| key <= last)
-    }
-
-    /// The object is the same at both ends.
-    pub(super) fn same(&self, open: &Open) {
-        if self.resumed(&open.key) {
-            // an earlier pass may have failed with it
-            self.store.remove_item(self.uid, self.run, &open.key);
-        }
-        self.close(open, &Tally::same(open.size));
-    }
-
-    /// An earlier pass copied it; nothing is recorded or measured again.
-    pub(super) fn copied_earlier(&self, open: &Open, record: &ItemRecord) {
-        if let ItemOutcome::Copied { verified, .. } = &record.outcome {
-            self.close(open, &Tally::copied(record.size, verified));
-        }
+        self.progress.totals.add_failed();
     }
 
     /// A rule leaves it out. `record`: keep a record of it (not for rules that leave out a part of the bucket).
     pub(super) fn skipped(&self, open: &Open, rule: &str, record: bool) {
         if record {
-            self.put(open, open.size, 1, ItemOutcome::Skipped { reason: rule.to_owned() });
+            self.note_skipped(&open.key, open.size, rule);
         }
         self.close(open, &Tally::skipped(open.size, rule));
     }
@@ -142,24 +158,20 @@ impl Account {
         // another generation than the listed one may have another size; what was listed is what is done
         tally.counters.bytes_done = open.size;
         self.progress.totals.add_copied(size);
-        self.put(open, size, tries, outcome);
+        self.put(&open.key, size, tries, outcome);
         self.close(open, &tally);
     }
 
     /// It was given up.
     pub(super) fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
-        let record = self.put(open, open.size, tries, outcome);
-        if let Some(item) = record.failure(open.key.clone()) {
-            self.progress.failed(&item);
-        }
-        self.progress.totals.add_failed();
+        self.note_failed(&open.key, open.size, tries, outcome);
         self.close(open, &Tally::failed(open.size));
     }
 
-    fn put(&self, open: &Open, size: u64, tries: u32, outcome: ItemOutcome) -> ItemRecord {
+    fn put(&self, key: &str, size: u64, tries: u32, outcome: ItemOutcome) -> ItemRecord {
         let tries = u16::try_from(tries).unwrap_or(u16::MAX);
         let record = ItemRecord { size, at: clock::now(), tries, outcome };
-        self.store.put_item(self.uid, self.run, &open.key, &record);
+        self.store.put_item(self.uid, self.run, key, &record);
         record
     }
 
@@ -178,8 +190,8 @@ impl Account {
         let mut record = began.clone();
         {
             let books = self.books();
-            let (cursor, tally) = books.mark.checkpoint();
-            record.cursor = cursor.map(str::to_owned);
+            let (remaining, tally) = books.mark.checkpoint();
+            record.remaining = Some(remaining);
             record.tally = tally.clone();
         }
         let counters = self.progress.counters();
@@ -195,7 +207,7 @@ impl Account {
     }
 }
 
-/// Without this key nothing is looked up and everything is compared again: slower, and as right.
-fn last_item(store: &Store, uid: u64, run: u32) -> Option<String> {
-    store.last_item(uid, run).ok().flatten()
+/// If it cannot be told, nothing is looked up and everything is compared again: slower, and as right.
+fn has_records(store: &Store, uid: u64, run: u32) -> bool {
+    matches!(store.last_item(uid, run), Ok(Some(_)))
 }

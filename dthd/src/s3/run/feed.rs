@@ -1,37 +1,34 @@
-//! Where objects come from: both listings joined, or the failed items of an earlier run; and what is decided about each.
+//! Both listings of a run, range by range side by side: who is listed, who splits, and when all is listed.
 
-use std::sync::Arc;
-
-use dth_proto::{
-    failure::{FailureClass, Side},
-    spec::{Compare, S3Job},
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, OnceLock, atomic::AtomicBool},
 };
-use tokio::sync::mpsc;
+
+use tokio::{
+    sync::mpsc,
+    task::{JoinError, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
 
 use super::{
-    PassEnd, RunInput,
-    account::{Account, Open},
-    ends::Ends,
+    PassEnd,
+    account::Open,
+    range::{Event, Range, RangeEnd, RangeError, Shared},
+    rules::Rules,
 };
 use crate::{
-    clock,
     s3::{
-        client::Bucket,
-        compare::{CompareRules, CopyReason, Decision, decide},
-        filter::Filter,
-        join::{Join, Pair},
-        key::{KeyMap, KeyTooLong},
-        list::ListError,
+        compare::CopyReason,
+        list::{ListError, ListPages},
         object::Entry,
         provider::ByteOrder,
-        stream::EntryStream,
+        range::{sample::Sample, schedule::Scheduler, split::Trust},
+        sorted::SortSettings,
     },
-    store::{RunKind, Store, item::ItemOutcome},
-    transfer::TransferError,
+    store::Store,
+    transfer::watermark::Span,
 };
-
-/// Failed items read from the store at once.
-const PAGE: usize = 500;
 
 /// An object that must be copied.
 #[derive(Debug)]
@@ -48,207 +45,173 @@ pub(super) struct Task {
     pub(super) ask_first: bool,
 }
 
-enum Origin {
-    Listing(Box<Join>),
-    Failures { of: u32, class: Option<FailureClass>, after: Option<String>, page: std::vec::IntoIter<String>, ended: bool },
+/// How many ranges may be listed at once; asked again and again.
+pub(super) type Slots = Box<dyn Fn() -> usize + Send + Sync>;
+
+/// One end of a pass.
+pub(super) struct End<B> {
+    pub(super) bucket: Arc<B>,
+    pub(super) order: ByteOrder,
 }
 
 /// See the module.
-pub(super) struct Feed {
+pub(super) struct Feed<S, D> {
     uid: u64,
-    store: Store,
-    account: Arc<Account>,
-    origin: Origin,
-    source: Bucket,
-    destination: Bucket,
-    map: KeyMap,
-    filter: Filter,
-    compare: Compare,
-    rules: CompareRules,
-    suspect: bool,
-    destination_seen: bool,
-    queue: mpsc::Sender<Task>,
+    shared: Arc<Shared<S, D>>,
+    slots: Slots,
+    events: mpsc::UnboundedReceiver<Event>,
+    scheduler: Scheduler,
+    /// Of ranges that are listed: how to ask them to split.
+    asks: BTreeMap<Span, mpsc::Sender<usize>>,
+    running: JoinSet<Result<RangeEnd, RangeError>>,
+    /// Of a listing that is read from its beginning.
+    sample: Option<Sample>,
 }
 
-impl Feed {
-    pub(super) fn open(
-        input: &RunInput,
-        job: &S3Job,
-        ends: &Ends,
-        account: &Arc<Account>,
+impl<S: ListPages, D: ListPages> Feed<S, D> {
+    /// What remains of the run with this uid and number, under a prefix of the source.
+    pub(super) fn new(
+        (uid, run): (u64, u32),
+        store: &Store,
+        (source, destination): (End<S>, End<D>),
+        (prefix, rules): (&str, Rules),
+        sort: SortSettings,
         queue: mpsc::Sender<Task>,
-    ) -> Result<Self, String> {
-        let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;
-        let since = input.record.started.unwrap_or_else(clock::now);
-        let filter = Filter::new(&job.options, since).map_err(|problems| problems.join("; "))?;
-        let cursor = account.cursor();
-        let origin = match &input.record.kind {
-            RunKind::Full => Origin::Listing(Box::new(join(job, ends, &map, cursor))),
-            RunKind::Retry { of, class } => {
-                Origin::Failures { of: *of, class: *class, after: cursor, page: Vec::new().into_iter(), ended: false }
-            }
-        };
-        Ok(Self {
-            uid: input.uid,
-            store: input.store.clone(),
-            account: Arc::clone(account),
-            origin,
-            source: ends.source.clone(),
-            destination: ends.destination.clone(),
-            map,
-            filter,
-            compare: job.options.compare,
-            rules: ends.rules,
-            suspect: ends.destination_order == ByteOrder::Unknown,
-            destination_seen: false,
+        slots: Slots,
+    ) -> Self {
+        let sorted = source.order == ByteOrder::No || destination.order == ByteOrder::No;
+        let account = Arc::clone(&rules.account);
+        if sorted && account.pieces().len() > 1 {
+            // each range would sort the whole listing
+            account.restart();
+        }
+        let continued = account.is_continued();
+        let (tell, events) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared {
+            source: source.bucket,
+            destination: destination.bucket,
+            source_order: source.order,
+            destination_order: destination.order,
+            sort,
+            prefix: prefix.to_owned(),
+            rules,
+            store: store.clone(),
+            continued: continued.then_some((uid, run)),
             queue,
-        })
+            events: tell,
+            alphabet: Mutex::default(),
+            proven: AtomicBool::new(false),
+            had_keys: OnceLock::new(),
+        });
+        let mut scheduler = Scheduler::default();
+        let mut pieces = account.pieces();
+        let from_the_beginning = matches!(&pieces[..], [whole] if whole.part.after.is_none() && whole.part.until.is_none());
+        if from_the_beginning && !sorted {
+            // wrong or stale ones cost a request each
+            let trust = if source.order == ByteOrder::Yes { Trust::Bytes } else { Trust::Unknown };
+            let mut cuts = store.cuts(uid).unwrap_or_default();
+            cuts.retain(|cut| trust.allows(prefix, cut));
+            pieces.extend(account.split(pieces[0].span, &cuts));
+            if let Some(first) = cuts.into_iter().next() {
+                pieces[0].part.until = Some(first);
+            }
+        }
+        scheduler.add(pieces);
+        Self {
+            uid,
+            shared,
+            slots: if sorted { Box::new(|| 1) } else { slots },
+            events,
+            scheduler,
+            asks: BTreeMap::new(),
+            running: JoinSet::new(),
+            sample: (from_the_beginning && !sorted).then(Sample::default),
+        }
     }
 
-    pub(super) async fn run(mut self) -> PassEnd {
+    /// Lists everything, or until it is told to stop. Nothing is listed any more when this returns.
+    pub(super) async fn run(mut self, stop: CancellationToken) -> PassEnd {
+        let end = tokio::select! {
+            () = stop.cancelled() => PassEnd::Stopped,
+            end = self.all() => end,
+        };
+        self.running.shutdown().await;
+        if matches!(end, PassEnd::Complete) {
+            if let Some(sample) = self.sample {
+                self.shared.store.put_cuts(self.uid, &sample.cuts());
+            }
+            self.shared.rules.account.listing_done();
+        }
+        end
+    }
+
+    async fn all(&mut self) -> PassEnd {
         loop {
-            // records are written behind, but memory stays bounded
-            if let Err(error) = self.store.writer().room().await {
-                return PassEnd::Failed(error.to_string());
+            while let Ok(event) = self.events.try_recv() {
+                self.take(event);
             }
-            let pair = match self.next().await {
-                Ok(Some(pair)) => pair,
-                Ok(None) => break,
-                Err(ListError::Unordered { side, .. }) => return PassEnd::Unordered(side),
-                Err(error) => return PassEnd::Failed(error.to_string()),
-            };
-            self.destination_seen |= pair.destination.is_some();
-            if let Some(task) = self.sort_out(pair)
-                && self.queue.send(task).await.is_err()
-            {
-                return PassEnd::Stopped;
+            self.schedule();
+            tokio::select! {
+                biased;
+                Some(event) = self.events.recv() => self.take(event),
+                ended = self.running.join_next() => match ended {
+                    Some(ended) => {
+                        // what it said before is older
+                        while let Ok(event) = self.events.try_recv() {
+                            self.take(event);
+                        }
+                        if let Some(end) = self.ended(ended) {
+                            return end;
+                        }
+                    }
+                    None => return PassEnd::Complete,
+                },
             }
         }
-        self.account.listing_done();
-        PassEnd::Complete
     }
 
-    /// Decides; what is not to be copied is finished here.
-    fn sort_out(&self, pair: Pair) -> Option<Task> {
-        let Pair { source: entry, destination, destination_key } = pair;
-        let open = self.account.open(&entry.key, entry.size);
-        if let Some(rule) = self.filter.skip(&entry) {
-            self.account.skipped(&open, rule.word(), rule.is_about_the_object());
-            return None;
+    fn schedule(&mut self) {
+        let slots = (self.slots)();
+        while let Some(piece) = self.scheduler.start(slots) {
+            let (ask, asks) = mpsc::channel(1);
+            self.asks.insert(piece.span, ask);
+            self.running.spawn(Range::new(&self.shared, piece, asks).run());
         }
-        if let Err(error) = KeyTooLong::check(&destination_key) {
-            self.account.failed(&open, 1, too_long(&error));
-            return None;
+        // nobody can take more copies: then listing is not what takes time
+        if self.shared.queue.capacity() == 0 {
+            return;
         }
-        if let Some(record) = self.account.earlier(&entry.key, entry.etag.as_str()) {
-            self.account.copied_earlier(&open, &record);
-            return None;
+        while let Some((span, count)) = self.scheduler.ask(slots, self.shared.rules.account.spans()) {
+            let asked = self.asks.get(&span).is_some_and(|ask| ask.try_send(count).is_ok());
+            if !asked {
+                self.scheduler.split(span, Vec::new());
+            }
         }
-        // a record that cannot be read is as good as none: the object is compared by what the listings say
-        let recorded = destination.as_ref().and_then(|_| self.store.pair(self.uid, &destination_key).ok().flatten());
-        match decide(self.compare, &entry, destination.as_ref(), recorded.as_ref(), &self.rules) {
-            Decision::Same(_) => {
-                self.account.same(&open);
+    }
+
+    fn take(&mut self, event: Event) {
+        match event {
+            Event::Waits { span, keys, last, width } => {
+                self.scheduler.waits(span, keys, width);
+                if let Some(sample) = &mut self.sample {
+                    sample.page(&last);
+                }
+            }
+            Event::Split { span, pieces } => self.scheduler.split(span, pieces),
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Result<RangeEnd, RangeError>, JoinError>) -> Option<PassEnd> {
+        match ended {
+            Ok(Ok(RangeEnd::Listed { span, keys })) => {
+                self.asks.remove(&span);
+                self.scheduler.ended(span, keys);
                 None
             }
-            Decision::Copy(reason) => {
-                let ask_first = self.suspect && reason == CopyReason::Missing && self.something_is_there();
-                Some(Task { open, entry, destination_key, reason, ask_first })
-            }
+            Ok(Ok(RangeEnd::Stopped)) => Some(PassEnd::Stopped),
+            Ok(Err(RangeError::List(ListError::Unordered { side, .. }))) => Some(PassEnd::Unordered(side)),
+            Ok(Err(error)) => Some(PassEnd::Failed(error.to_string())),
+            Err(defect) => Some(PassEnd::Failed(format!("the listing ended in a defect: {defect}"))),
         }
-    }
-
-    /// Whether the destination had anything so far; an empty one cannot be out of order.
-    fn something_is_there(&self) -> bool {
-        match &self.origin {
-            Origin::Listing(join) => self.destination_seen || join.destination_has_keys(),
-            Origin::Failures { .. } => false,
-        }
-    }
-
-    async fn next(&mut self) -> Result<Option<Pair>, ListError> {
-        loop {
-            let key = match &mut self.origin {
-                Origin::Listing(join) => return join.next().await,
-                Origin::Failures { of, class, after, page, ended } => match page.next() {
-                    Some(key) => key,
-                    None if *ended => return Ok(None),
-                    None => {
-                        let wanted = *class;
-                        let read = self.store.items(self.uid, *of, "", after.as_deref(), PAGE, |r| r.is_failure(wanted));
-                        let (items, next) = read.map_err(|e| unreadable(&e))?;
-                        *ended = next.is_none();
-                        *after = next;
-                        *page = items.into_iter().map(|(key, _)| key).collect::<Vec<_>>().into_iter();
-                        continue;
-                    }
-                },
-            };
-            if let Some(pair) = self.look(key).await? {
-                return Ok(Some(pair));
-            }
-        }
-    }
-
-    /// Both ends of a key, asked one by one. What cannot be read at the source is entered and finished here.
-    async fn look(&mut self, key: String) -> Result<Option<Pair>, ListError> {
-        let destination_key = match self.map.map(&key) {
-            Ok(mapped) => mapped,
-            Err(error) => {
-                let open = self.account.open(&key, 0);
-                self.account.failed(&open, 1, too_long(&error));
-                return Ok(None);
-            }
-        };
-        let (source, destination) = tokio::join!(self.source.head(&key, None), self.destination.head(&destination_key, None));
-        match source {
-            Ok(info) => {
-                let source = info.entry(key);
-                // what the destination does not tell is compared as missing, and copied
-                let destination = destination.ok().map(|info| info.entry(destination_key.clone()));
-                Ok(Some(Pair { source, destination, destination_key }))
-            }
-            Err(error) if error.class == FailureClass::Changed => {
-                let open = self.account.open(&key, 0);
-                self.account.skipped(&open, "vanished", true);
-                Ok(None)
-            }
-            Err(error) => {
-                let open = self.account.open(&key, 0);
-                self.account.failed(&open, 1, failed(&error));
-                Ok(None)
-            }
-        }
-    }
-}
-
-fn join(job: &S3Job, ends: &Ends, map: &KeyMap, cursor: Option<String>) -> Join {
-    let prefix = job.source.prefix.clone();
-    let behind = cursor.as_deref().map(|key| map.start_after(key));
-    let there = map.destination_prefix(&prefix);
-    let source = EntryStream::open(Arc::new(ends.source.clone()), Side::Source, prefix, cursor, ends.source_order, ends.sort.clone());
-    let (order, sort) = (ends.destination_order, ends.sort.clone());
-    let destination = EntryStream::open(Arc::new(ends.destination.clone()), Side::Destination, there, behind, order, sort);
-    Join::new(source, destination, map.clone())
-}
-
-/// A failure of the run itself, not of an object.
-fn unreadable(error: &crate::store::StoreError) -> ListError {
-    TransferError::new(FailureClass::Permanent, Side::Source, "ReadFailures", "StateUnreadable", error.to_string()).into()
-}
-
-fn too_long(error: &KeyTooLong) -> ItemOutcome {
-    failed(&TransferError::new(FailureClass::Permanent, Side::Destination, "PutObject", "KeyTooLong", error.to_string()))
-}
-
-/// A failed request as the outcome of an item.
-pub(super) fn failed(error: &TransferError) -> ItemOutcome {
-    ItemOutcome::Failed {
-        class: error.class,
-        side: error.side,
-        operation: error.operation.to_owned(),
-        code: error.code.clone(),
-        message: error.message.clone(),
-        request_id: error.request_id.clone(),
     }
 }

@@ -14,7 +14,8 @@ use super::{
     RunInput,
     account::Account,
     ends::Ends,
-    feed::{Task, failed},
+    feed::Task,
+    rules::failed,
 };
 use crate::{
     s3::{

@@ -5,11 +5,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use crate::s3::object::Entry;
+use crate::s3::page::EntryRef;
 
-/// Bytes an entry takes: the struct and its texts.
-pub(super) fn of(entry: &Entry) -> usize {
-    size_of::<Entry>() + entry.key.len() + entry.etag.as_str().len() + entry.class.len()
+/// Bytes an entry takes on a page or by itself.
+pub(super) fn of(entry: &EntryRef<'_>) -> usize {
+    size_of::<EntryRef<'_>>() + entry.key.len() + entry.etag.len() + entry.class.len()
 }
 
 /// The sum of everything held, and its peak.
@@ -50,6 +50,14 @@ impl Held {
         self.memory.peak.fetch_max(now, Ordering::Relaxed);
     }
 
+    /// Holds so many instead.
+    pub(super) fn set(&mut self, bytes: usize) {
+        match bytes.checked_sub(self.bytes) {
+            Some(more) => self.grow(more),
+            None => self.shrink(self.bytes - bytes),
+        }
+    }
+
     pub(super) fn shrink(&mut self, bytes: usize) {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
@@ -74,7 +82,8 @@ mod tests {
         let two = memory.hold(5);
         one.shrink(4);
         drop(two);
-        one.grow(1);
+        one.set(3);
+        one.set(7);
         assert_eq!((one.bytes(), memory.now.load(Ordering::Relaxed), memory.peak()), (7, 7, 15));
         drop(one);
         assert_eq!((memory.now.load(Ordering::Relaxed), memory.peak()), (0, 15));

@@ -1,32 +1,32 @@
-//! Many sorted streams into one.
+//! Many sorted runs into one stream.
 
 use std::{
     cmp::{Ordering, Reverse},
-    collections::BinaryHeap,
+    collections::{BinaryHeap, binary_heap::PeekMut},
 };
 
 use super::{
-    Held, memory,
-    run::{RunsError, order},
+    chunk::order,
+    run::{Entries, RunReader, RunsError},
 };
-use crate::s3::object::Entry;
+use crate::s3::page::EntryRef;
 
-/// Merges streams that are each in order; of one key the newest comes out.
-pub(super) struct Merge<I> {
-    streams: Vec<I>,
+/// Merges runs; of one key the newest comes out.
+pub(super) struct Merge {
     heads: BinaryHeap<Reverse<Head>>,
+    /// The key that came out last. Its entry may still be at the top.
     last: Option<String>,
-    held: Held,
 }
 
+/// A run and the entry at which it stands.
 struct Head {
-    entry: Entry,
-    stream: usize,
+    reader: RunReader,
+    number: usize,
 }
 
 impl Ord for Head {
     fn cmp(&self, other: &Self) -> Ordering {
-        order(&self.entry, &other.entry).then(self.stream.cmp(&other.stream))
+        order(&self.reader.entry(), &other.reader.entry()).then(self.number.cmp(&other.number))
     }
 }
 
@@ -44,49 +44,45 @@ impl PartialEq for Head {
 
 impl Eq for Head {}
 
-impl<I: Iterator<Item = Result<Entry, RunsError>>> Merge<I> {
-    /// `held` counts the entry that each stream has at its head.
-    pub(super) fn new(streams: Vec<I>, held: Held) -> Result<Self, RunsError> {
-        let mut merge = Self { heads: BinaryHeap::with_capacity(streams.len()), streams, last: None, held };
-        for stream in 0..merge.streams.len() {
-            merge.pull(stream)?;
+impl Merge {
+    /// Begins with the first entry of each run.
+    pub(super) fn new(readers: Vec<RunReader>) -> Result<Self, RunsError> {
+        let mut heads = BinaryHeap::with_capacity(readers.len());
+        for (number, mut reader) in readers.into_iter().enumerate() {
+            if reader.advance()? {
+                heads.push(Reverse(Head { reader, number }));
+            }
         }
-        Ok(merge)
+        Ok(Self { heads, last: None })
     }
 
-    fn pull(&mut self, stream: usize) -> Result<(), RunsError> {
-        if let Some(entry) = self.streams[stream].next().transpose()? {
-            self.held.grow(memory::of(&entry));
-            self.heads.push(Reverse(Head { entry, stream }));
+    /// Until the top is another key than the last one; of the runs with that key, the newest stands first.
+    fn advance(&mut self) -> Result<(), RunsError> {
+        while let Some(mut top) = self.heads.peek_mut()
+            && self.last.as_deref() == Some(top.0.reader.entry().key)
+        {
+            if !top.0.reader.advance()? {
+                PeekMut::pop(top);
+            }
         }
         Ok(())
     }
-
-    fn pop(&mut self) -> Result<Option<Entry>, RunsError> {
-        while let Some(Reverse(Head { entry, stream })) = self.heads.pop() {
-            self.held.shrink(memory::of(&entry));
-            self.pull(stream)?;
-            // the newest of a key comes first; the others are passed over
-            if self.last.as_ref() == Some(&entry.key) {
-                continue;
-            }
-            let last = self.last.get_or_insert_default();
-            last.clear();
-            last.push_str(&entry.key);
-            return Ok(Some(entry));
-        }
-        Ok(None)
-    }
 }
 
-impl<I: Iterator<Item = Result<Entry, RunsError>>> Iterator for Merge<I> {
-    type Item = Result<Entry, RunsError>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let next = self.pop().transpose();
-        if matches!(next, Some(Err(_))) {
+impl Entries for Merge {
+    fn next(&mut self) -> Result<Option<EntryRef<'_>>, RunsError> {
+        if let Err(error) = self.advance() {
+            // what one run lacks is missing from the rest
             self.heads.clear();
+            return Err(error);
         }
-        next
+        let Some(Reverse(head)) = self.heads.peek() else {
+            return Ok(None);
+        };
+        let entry = head.reader.entry();
+        let last = self.last.get_or_insert_default();
+        last.clear();
+        last.push_str(entry.key);
+        Ok(Some(entry))
     }
 }

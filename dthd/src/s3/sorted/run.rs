@@ -1,20 +1,31 @@
 //! Sorted runs on disk, and how many of them are kept.
 
 use std::{
-    cmp::Ordering,
     fs::File,
     io::{self, BufReader, BufWriter, Seek, Write},
     sync::Arc,
 };
 
-use super::{Held, Memory, Merge, SortSettings, record};
-use crate::s3::object::Entry;
+use super::{
+    Held, Memory, Merge, SortSettings,
+    chunk::Chunk,
+    memory,
+    record::{self, Record},
+};
+use crate::s3::page::{EntryRef, PageError};
 
 /// A run could not be written or read.
 #[derive(Debug)]
 pub(super) struct RunsError {
     pub(super) operation: &'static str,
     pub(super) source: io::Error,
+}
+
+impl RunsError {
+    /// A record holds what no page of a listing can.
+    pub(super) fn unfit(error: PageError) -> Self {
+        reading(io::Error::new(io::ErrorKind::InvalidData, error))
+    }
 }
 
 fn writing(source: io::Error) -> RunsError {
@@ -25,16 +36,10 @@ fn reading(source: io::Error) -> RunsError {
     RunsError { operation: "read", source }
 }
 
-/// By key; of one key the newest first, and then by the rest, so that the result does not depend on the listing's order.
-pub(super) fn order(a: &Entry, b: &Entry) -> Ordering {
-    let rest = |e: &Entry| (e.modified, e.size);
-    a.key.cmp(&b.key).then_with(|| rest(b).cmp(&rest(a))).then_with(|| b.etag.as_str().cmp(a.etag.as_str()))
-}
-
-/// Sorts by key and leaves the newest of each.
-pub(super) fn newest_first(chunk: &mut Vec<Entry>) {
-    chunk.sort_unstable_by(order);
-    chunk.dedup_by(|later, kept| later.key == kept.key);
+/// Entries in order, each key once, lent one after the other.
+pub(super) trait Entries {
+    /// The next entry; `None` at the end.
+    fn next(&mut self) -> Result<Option<EntryRef<'_>>, RunsError>;
 }
 
 /// A file of sorted entries, each key once. It has no name, so it is gone with its handle.
@@ -52,19 +57,25 @@ const ENTRIES_BETWEEN_LOOKS: u64 = 4096;
 pub(super) struct RunReader {
     file: BufReader<File>,
     left: u64,
-    _held: Held,
+    record: Record,
+    buffer: usize,
+    /// The file's buffer and the entry.
+    held: Held,
 }
 
-impl Iterator for RunReader {
-    type Item = Result<Entry, RunsError>;
+impl RunReader {
+    /// Reads the next entry; `false` at the end.
+    pub(super) fn advance(&mut self) -> Result<bool, RunsError> {
+        let Some(left) = self.left.checked_sub(1) else { return Ok(false) };
+        self.left = left;
+        self.record.read(&mut self.file).map_err(reading)?;
+        self.held.set(self.buffer + memory::of(&self.record.entry()));
+        Ok(true)
+    }
 
-    fn next(&mut self) -> Option<Self::Item> {
-        self.left = self.left.checked_sub(1)?;
-        let entry = record::read(&mut self.file).map_err(reading);
-        if entry.is_err() {
-            self.left = 0;
-        }
-        Some(entry)
+    /// The entry that was read last.
+    pub(super) fn entry(&self) -> EntryRef<'_> {
+        self.record.entry()
     }
 }
 
@@ -89,10 +100,8 @@ impl Runs {
     }
 
     /// Writes a chunk, in whatever order it is, as a run.
-    pub(super) fn add(&mut self, mut chunk: Vec<Entry>, held: Held) -> Result<(), RunsError> {
-        newest_first(&mut chunk);
-        let run = self.write(chunk.into_iter().map(Ok))?;
-        drop(held);
+    pub(super) fn add(&mut self, chunk: Chunk) -> Result<(), RunsError> {
+        let run = self.write(chunk.sorted())?;
         self.push(0, run)
     }
 
@@ -109,18 +118,18 @@ impl Runs {
         self.push(level + 1, merged)
     }
 
-    fn write(&self, entries: impl Iterator<Item = Result<Entry, RunsError>>) -> Result<Run, RunsError> {
+    fn write(&self, mut entries: impl Entries) -> Result<Run, RunsError> {
         let SortSettings { directory, .. } = &self.settings;
         std::fs::create_dir_all(directory).map_err(writing)?;
         let file = tempfile::tempfile_in(directory).map_err(writing)?;
         let _held = self.memory.hold(self.settings.buffer_bytes());
         let mut buffered = BufWriter::with_capacity(self.settings.buffer_bytes(), file);
         let mut count: u64 = 0;
-        for entry in entries {
+        while let Some(entry) = entries.next()? {
             if count.is_multiple_of(ENTRIES_BETWEEN_LOOKS) && (self.is_unwanted)() {
                 return Err(writing(io::Error::new(io::ErrorKind::Interrupted, "nobody reads the listing any more")));
             }
-            record::write(&entry?, &mut buffered).map_err(writing)?;
+            record::write(&entry, &mut buffered).map_err(writing)?;
             count += 1;
         }
         buffered.flush().map_err(writing)?;
@@ -133,17 +142,17 @@ impl Runs {
         self.write(self.read(runs)?)
     }
 
-    fn read(&self, runs: Vec<Run>) -> Result<Merge<RunReader>, RunsError> {
+    fn read(&self, runs: Vec<Run>) -> Result<Merge, RunsError> {
         let buffer = self.settings.buffer_bytes();
         let reader = |run: Run| {
-            let held = self.memory.hold(buffer);
-            RunReader { file: BufReader::with_capacity(buffer, run.file), left: run.entries, _held: held }
+            let (held, file) = (self.memory.hold(buffer), BufReader::with_capacity(buffer, run.file));
+            RunReader { file, left: run.entries, record: Record::default(), buffer, held }
         };
-        Merge::new(runs.into_iter().map(reader).collect(), self.memory.hold(0))
+        Merge::new(runs.into_iter().map(reader).collect())
     }
 
     /// Everything in order. Merges the smallest runs first, until the rest can be read at once.
-    pub(super) fn into_merge(mut self) -> Result<Merge<RunReader>, RunsError> {
+    pub(super) fn into_merge(mut self) -> Result<Merge, RunsError> {
         let mut runs: Vec<Run> = std::mem::take(&mut self.levels).into_iter().flatten().collect();
         while runs.len() > self.settings.fan_in {
             // as few as needed: what is merged here is written once more
@@ -158,8 +167,14 @@ impl Runs {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::memory, *};
+    use super::*;
     use crate::s3::list::fake::entry;
+
+    fn chunk(memory: &Arc<Memory>, keys: &[&str]) -> Chunk {
+        let mut chunk = Chunk::new(memory.hold(0));
+        keys.iter().for_each(|key| chunk.push([entry(key)].into_iter().collect()));
+        chunk
+    }
 
     #[test]
     fn runs_never_outnumber_what_levels_allow() {
@@ -168,14 +183,15 @@ mod tests {
         let memory = Arc::new(Memory::default());
         let mut runs = Runs::new(settings, memory.clone(), Arc::new(|| false));
         for n in 0..100 {
-            let chunk = vec![entry(&format!("{:03}", n * 37 % 100))];
-            let held = memory.hold(memory::of(&chunk[0]));
-            runs.add(chunk, held).expect("disk");
+            runs.add(chunk(&memory, &[&format!("{:03}", n * 37 % 100)])).expect("disk");
             let open: usize = runs.levels.iter().map(Vec::len).sum();
             // 100 = 10201 in base 3: five levels of two at most
             assert!(open <= 10, "{open} files open after {n}");
         }
-        let keys: Vec<String> = runs.into_merge().expect("disk").map(|e| e.expect("entry").key).collect();
+        let (mut merge, mut keys) = (runs.into_merge().expect("disk"), Vec::new());
+        while let Some(entry) = merge.next().expect("entry") {
+            keys.push(entry.key.to_owned());
+        }
         assert_eq!(keys, (0..100).map(|n| format!("{n:03}")).collect::<Vec<_>>());
     }
 
@@ -185,11 +201,13 @@ mod tests {
         let settings = SortSettings { directory: directory.path().to_owned(), chunk_bytes: 1, fan_in: 2 };
         let memory = Arc::new(Memory::default());
         let mut runs = Runs::new(settings, memory.clone(), Arc::new(|| false));
-        runs.add(vec![entry("a"), entry("b")], memory.hold(0)).expect("disk");
+        runs.add(chunk(&memory, &["b", "a"])).expect("disk");
         let file = &runs.levels[0][0].file;
         file.set_len(file.metadata().expect("metadata").len() - 1).expect("cut");
-        let last = runs.into_merge().expect("the first entry is whole").last().expect("something");
-        assert_eq!(last.expect_err("cut short").operation, "read");
+        let mut merge = runs.into_merge().expect("the first entry is whole");
+        assert_eq!(merge.next().expect("whole").map(|e| e.key.to_owned()).as_deref(), Some("a"));
+        assert_eq!(merge.next().expect_err("cut short").operation, "read");
+        assert!(merge.next().is_ok_and(|e| e.is_none()), "nothing comes behind a gap");
     }
 
     #[test]
@@ -198,7 +216,7 @@ mod tests {
         let settings = SortSettings { directory: directory.path().to_owned(), chunk_bytes: 1, fan_in: 2 };
         let memory = Arc::new(Memory::default());
         let mut runs = Runs::new(settings, memory.clone(), Arc::new(|| true));
-        let error = runs.add(vec![entry("a")], memory.hold(0)).expect_err("unwanted");
+        let error = runs.add(chunk(&memory, &["a"])).expect_err("unwanted");
         assert_eq!(error.source.kind(), io::ErrorKind::Interrupted);
     }
 }
