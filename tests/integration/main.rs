@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
 mod bad_input;
+mod bench;
 mod clients;
 mod control;
 mod dashboard;
