@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
+    count::Listed,
     error::S3Error,
     operation::Operation,
     reply::Reply,
@@ -28,6 +29,8 @@ pub(super) struct Defects {
     pub no_token: bool,
     /// The token leads to the same page again.
     pub repeat: bool,
+    /// Keys are not URL-encoded, even when asked for.
+    pub plain: bool,
 }
 
 #[derive(Debug)]
@@ -113,7 +116,8 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Res
     let request = Request { prefix: query("prefix"), delimiter, after, max, by_directory: defects.by_directory };
     let page = page(&buckets.bucket(&call.bucket)?.objects, &request);
 
-    let encode = |text: &str| encode(text, query("encoding-type") == "url");
+    let url = query("encoding-type") == "url" && !defects.plain;
+    let encode = |text: &str| encode(text, url);
     let text = Xml::document("ListBucketResult", |xml| {
         xml.text("Name", &call.bucket);
         xml.text("Prefix", encode(request.prefix));
@@ -121,7 +125,7 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Res
             xml.text("Delimiter", encode(delimiter));
         }
         xml.text("MaxKeys", max);
-        if query("encoding-type") == "url" {
+        if url {
             xml.text("EncodingType", "url");
         }
         xml.text("IsTruncated", page.next.is_some() || defects.no_token);
@@ -146,7 +150,9 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Res
             xml.element("CommonPrefixes", |xml| xml.text("Prefix", encode(prefix)));
         }
     });
-    Ok(Reply::xml(text))
+    let last = page.objects.last().map(|(key, _)| key.clone());
+    let told = Listed { prefix: request.prefix.to_owned(), after: after.to_owned(), last, keys: page.objects.len() };
+    Ok(Reply { listed: Some(told), ..Reply::xml(text) })
 }
 
 fn contents(xml: &mut Xml, key: &str, object: &Object) {
