@@ -3,20 +3,23 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use dth_proto::{
     failure::Side::{self, Destination, Source},
     view::{RunOutcome, TaskState},
 };
 use dth_tests::{
     daemon::Daemon,
-    s3::{ACCESS_KEY, Action, Algorithm, Answer, Checksum, Fault, Object, Operation, SECRET_KEY, Server, Wire},
-    task::{Task, ended_well},
+    s3::{Action, Algorithm, Answer, Fault, Object, Operation, Server, Wire},
+    task::ended_well,
     wait::eventually,
 };
 use futures::{FutureExt as _, future::join_all};
-use jiff::SignedDuration;
 
-use crate::data;
+use crate::{
+    data,
+    pair::{daemon, signed, stores},
+};
 
 const MIB: usize = 1 << 20;
 const LIST: [Operation; 1] = [Operation::ListObjectsV2];
@@ -24,6 +27,8 @@ const GET: [Operation; 1] = [Operation::GetObject];
 const PUT: [Operation; 1] = [Operation::PutObject];
 const PART: [Operation; 1] = [Operation::UploadPart];
 const COMPLETE: [Operation; 1] = [Operation::CompleteMultipartUpload];
+/// How long something may take that takes a moment.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// Keys that only a reader of XML who knows its business gets right.
 const ODD: [&str; 7] = ["a\u{1}b", "a\tb", "a\nb", "a\u{7f}&<>\"'", "a+b %2B%", "ü/日本/🦀", "//../."];
 
@@ -70,7 +75,9 @@ fn says(answer: Answer) -> Fault {
 }
 
 fn html() -> Answer {
-    Answer::new(200).header("content-type", "text/html").body("<!DOCTYPE html><html><body><p>Sign in to the guest network<br></body></html>")
+    Answer::new(200)
+        .header("content-type", "text/html")
+        .body("<!DOCTYPE html><html><body><p>Sign in to the guest network<br></body></html>")
 }
 
 fn to_itself(status: u16, code: &str) -> Answer {
@@ -123,7 +130,13 @@ fn words() -> Vec<Case> {
         case("get-301", Source, Small, [says(to_itself(301, "PermanentRedirect")).on(GET)], Items(get, redirects)),
         case("put-307", Destination, Small, [says(to_itself(307, "TemporaryRedirect")).on(PUT)], Items(put, redirects)),
         case("slow-down", Source, Small, [says(Answer::error(503, "SlowDown").header("retry-after", "1")).on(GET).first(2)], Right),
-        case("slow-down-there", Destination, Large, [says(Answer::error(503, "SlowDown").header("retry-after", "1")).on(PART).first(1)], Right),
+        case(
+            "slow-down-there",
+            Destination,
+            Large,
+            [says(Answer::error(503, "SlowDown").header("retry-after", "1")).on(PART).first(1)],
+            Right,
+        ),
         case("expired-once", Source, Small, [says(Answer::error(400, "ExpiredToken")).on(GET).nth(2)], Right),
         case("expired-once-list", Destination, Listed, [says(Answer::error(400, "ExpiredToken")).on(LIST).nth(1)], Right),
         case("expired-once-put", Destination, Small, [says(Answer::error(400, "ExpiredToken")).on(PUT).nth(3)], Right),
@@ -132,18 +145,48 @@ fn words() -> Vec<Case> {
         case("part-error-in-200", Destination, Large, [fault(Action::ErrorIn200).on(PART).first(2)], Right),
         case("complete-error-in-200", Destination, Large, [fault(Action::ErrorIn200).on(COMPLETE).first(2)], Right),
         case("list-error-in-200-always", Source, Small, [fault(Action::ErrorIn200).on(LIST)], Run(list, &["InternalError"])),
-        case("put-error-in-200-always", Destination, Small, [fault(Action::ErrorIn200).on(PUT)], Items(put, &["InternalError", "IncompleteAnswer"])),
-        case("part-error-in-200-always", Destination, Large, [fault(Action::ErrorIn200).on(PART)], Items(part, &["InternalError", "IncompleteAnswer"])),
+        case(
+            "put-error-in-200-always",
+            Destination,
+            Small,
+            [fault(Action::ErrorIn200).on(PUT)],
+            Items(put, &["InternalError", "IncompleteAnswer"]),
+        ),
+        case(
+            "part-error-in-200-always",
+            Destination,
+            Large,
+            [fault(Action::ErrorIn200).on(PART)],
+            Items(part, &["InternalError", "IncompleteAnswer"]),
+        ),
         case("list-html", Source, Listed, [says(html()).on(LIST).first(2)], Right),
-        case("list-html-always", Destination, Small, [says(html()).on(LIST)], Run(list, &["IncompletePage", "UnexpectedAnswer", "MalformedXML"])),
+        case(
+            "list-html-always",
+            Destination,
+            Small,
+            [says(html()).on(LIST)],
+            Run(list, &["IncompletePage", "UnexpectedAnswer", "MalformedXML"]),
+        ),
         case("list-cut", Source, Listed, [fault(Action::Shorten(700)).on(LIST).first(2)], Right),
-        case("list-cut-always", Source, Small, [fault(Action::Shorten(700)).on(LIST)], Run(list, &["IncompletePage", "UnexpectedAnswer", "MalformedXML"])),
+        case(
+            "list-cut-always",
+            Source,
+            Small,
+            [fault(Action::Shorten(700)).on(LIST)],
+            Run(list, &["IncompletePage", "UnexpectedAnswer", "MalformedXML"]),
+        ),
         case("list-plain", Source, Odd, [fault(Action::PlainKeys).on(LIST)], Right),
         case("list-no-token", Source, Listed, [fault(Action::TruncatedWithoutToken).on(LIST).first(2)], Right),
         case("list-circle", Source, Listed, [fault(Action::RepeatPage).on(LIST)], Run(list, &["ListLoop"])),
         case("list-circle-there", Destination, Listed, [fault(Action::RepeatPage).on(LIST)], Run(list, &["ListLoop"])),
         case("bytes-corrupt", Source, Small, [fault(Action::Corrupt(3)).on(GET).first(2)], Right),
-        case("other-etag", Destination, Small, [says(Answer::new(200).header("etag", "\"00000000000000000000000000000000\"")).on(PUT).first(2)], Right),
+        case(
+            "other-etag",
+            Destination,
+            Small,
+            [says(Answer::new(200).header("etag", "\"00000000000000000000000000000000\"")).on(PUT).first(2)],
+            Right,
+        ),
         case(
             "other-etag-always",
             Destination,
@@ -173,26 +216,6 @@ fn fill(content: &Content, source: &Server, destination: &Server) {
     }
 }
 
-async fn stores() -> (Server, Server) {
-    let (source, destination) = (Server::start().await.unwrap(), Server::start().await.unwrap());
-    source.store().create_bucket("from");
-    destination.store().create_bucket("to");
-    (source, destination)
-}
-
-/// A daemon that can sign for the embedded stores.
-async fn daemon(more: &str) -> Daemon {
-    let mut daemon = Daemon::prepare();
-    let keys = daemon.credential("embedded", ACCESS_KEY, SECRET_KEY);
-    daemon.configure(&format!("{more}\n[credentials.embedded]\ntype = \"file\"\npath = \"{}\"\n", keys.display()));
-    daemon.restart().await;
-    daemon
-}
-
-fn task(name: &str, source: &Server, destination: &Server) -> Task {
-    Task::new(name, (&source.endpoint(), "from"), (&destination.endpoint(), "to")).at_both_ends("credential", "embedded")
-}
-
 /// Whatever happened: what arrived is what was sent.
 fn nothing_is_wrong(name: &str, source: &Server, destination: &Server) {
     let ours = source.store().all("from");
@@ -208,7 +231,7 @@ impl Case {
         fill(&self.content, &source, &destination);
         let struck = if self.side == Source { &source } else { &destination };
         let faults: Vec<_> = self.faults.iter().map(|fault| struck.faults().add(fault.clone())).collect();
-        let task = task(name, &source, &destination);
+        let task = signed(name, &source, &destination);
         task.start(daemon).await;
         let (_, run) = task.wait(daemon).await;
         let failures = task.failures(daemon).await;
@@ -240,8 +263,10 @@ impl Case {
     }
 }
 
-async fn all(cases: Vec<Case>) {
+#[tokio::test(flavor = "multi_thread")]
+async fn each_case_of_the_table_ends_as_it_must() {
     let daemon = daemon("[limits]\nruns = 64\n").await;
+    let cases: Vec<Case> = ways().into_iter().chain(words()).collect();
     // each case says what is wrong with it when it panics; one must not hide the others
     let ends = join_all(cases.iter().map(|case| AssertUnwindSafe(case.run(&daemon)).catch_unwind())).await;
     let wrong: Vec<&str> = cases.iter().zip(&ends).filter(|(_, end)| end.is_err()).map(|(case, _)| case.name).collect();
@@ -249,12 +274,90 @@ async fn all(cases: Vec<Case>) {
     ended_well(daemon).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn answers_that_arrive_in_an_odd_way() {
-    all(ways()).await;
+/// Stores with small objects and one that is copied in parts at the source.
+async fn filled() -> (Server, Server) {
+    let (source, destination) = stores().await;
+    fill(&Content::Small, &source, &destination);
+    fill(&Content::Large, &source, &destination);
+    (source, destination)
 }
 
+/// Control characters as they are, which XML 1.0 forbids and gateways write all the same.
 #[tokio::test(flavor = "multi_thread")]
-async fn answers_that_say_something_odd() {
-    all(words()).await;
+async fn keys_that_no_xml_may_hold_are_copied() {
+    let (source, destination) = stores().await;
+    fill(&Content::Odd, &source, &destination);
+    source.faults().add(Fault::new(Action::RawKeys).on(LIST));
+    destination.faults().add(Fault::new(Action::RawKeys).on(LIST));
+    let daemon = daemon("").await;
+    let task = signed("raw", &source, &destination);
+    task.start(&daemon).await;
+    let run = task.succeeds(&daemon).await;
+    assert_eq!(run.counters.copied, ODD.len() as u64, "{run:?}");
+    data::identical(&source, "from", &destination, "to");
+    let again = task.again(&daemon).await;
+    assert_eq!((again.counters.same, again.counters.copied), (ODD.len() as u64, 0), "{again:?}");
+    ended_well(daemon).await;
+}
+
+/// What the source says its checksum is does not go with its bytes: copied with what was computed, or told; but not believed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_checksum_that_is_not_that_of_the_bytes_is_not_believed() {
+    let (source, destination) = stores().await;
+    let wrong = Algorithm::Crc64Nvme.of(&Bytes::from_static(b"other").into());
+    for (key, len) in [("c/small", 3_000), ("c/large", 17 * MIB)] {
+        let mut object = Object::new(data::noise(key, len));
+        object.checksums = vec![wrong.clone()];
+        source.store().put("from", key, object);
+    }
+    let daemon = daemon("").await;
+    let task = signed("checksum", &source, &destination);
+    task.start(&daemon).await;
+    let (_, run) = task.wait(&daemon).await;
+    nothing_is_wrong("checksum", &source, &destination);
+    assert_eq!((run.counters.copied + run.counters.failed, run.counters.listed), (2, 2), "{run:?}");
+    for (key, object) in destination.store().all("to") {
+        assert!(!object.checksums.contains(&wrong), "{key} has the wrong checksum too");
+    }
+    for item in task.failures(&daemon).await {
+        assert!(["BadDigest", "DigestMismatch", "ChecksumMismatch"].contains(&item.code.as_str()), "{item:?}");
+    }
+    ended_well(daemon).await;
+}
+
+/// Requests that nobody ever answers hold up neither a stop nor the end of the daemon, and no other task.
+#[tokio::test(flavor = "multi_thread")]
+async fn silence_holds_nothing_up() {
+    let daemon = daemon("drain = \"1s\"\n").await;
+    for (name, side, operation) in [
+        ("list", Source, Operation::ListObjectsV2),
+        ("get", Source, Operation::GetObject),
+        ("list-there", Destination, Operation::ListObjectsV2),
+        ("put", Destination, Operation::PutObject),
+        ("part", Destination, Operation::UploadPart),
+    ] {
+        let (source, destination) = filled().await;
+        let struck = if side == Source { &source } else { &destination };
+        let silence = struck.faults().add(wire(Wire::Silence).on([operation]));
+        let silent = signed(&format!("silent-{name}"), &source, &destination);
+        silent.start(&daemon).await;
+        let what = format!("{operation} is not answered");
+        eventually(&what, PATIENCE, || async { (struck.faults().struck(silence) > 0).then_some(()) }).await;
+        let (near, far) = filled().await;
+        let other = signed(&format!("other-{name}"), &near, &far);
+        other.start(&daemon).await;
+        assert_eq!(other.succeeds(&daemon).await.counters.copied, 5);
+        silent.tell(&daemon, "stop", &[]).await;
+        let stopped = || async { (silent.show(&daemon).await.view.state == TaskState::Idle).then_some(()) };
+        eventually(&format!("{name} has stopped"), PATIENCE, stopped).await;
+        nothing_is_wrong(name, &source, &destination);
+        struck.faults().clear();
+        silent.again(&daemon).await;
+        data::identical(&source, "from", &destination, "to");
+    }
+    let (source, destination) = filled().await;
+    let silence = source.faults().add(wire(Wire::Silence).on(GET));
+    signed("last", &source, &destination).start(&daemon).await;
+    eventually("GETs are not answered", PATIENCE, || async { (source.faults().struck(silence) > 0).then_some(()) }).await;
+    ended_well(daemon).await;
 }
