@@ -24,5 +24,7 @@ mod roles;
 mod seaweed;
 mod signing;
 mod ssh;
+mod suite;
+mod throttle;
 mod triggers;
 mod wire;

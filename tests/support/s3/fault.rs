@@ -108,6 +108,7 @@ enum Turn {
     Every(u64),
     Only(u64),
     First(u64),
+    Share(u64, u64),
 }
 
 impl Turn {
@@ -118,6 +119,7 @@ impl Turn {
             Self::Every(n) => count.checked_rem(n) == Some(0),
             Self::Only(n) => count == n,
             Self::First(n) => count <= n,
+            Self::Share(some, of) => count.checked_rem(of).is_some_and(|turn| turn < some),
         }
     }
 }
@@ -175,6 +177,13 @@ impl Fault {
     #[must_use]
     pub fn first(mut self, n: u64) -> Self {
         self.turn = Turn::First(n);
+        self
+    }
+
+    /// Only `some` of each `of` requests that match.
+    #[must_use]
+    pub fn share(mut self, some: u64, of: u64) -> Self {
+        self.turn = Turn::Share(some, of);
         self
     }
 
@@ -272,6 +281,7 @@ mod tests {
         assert_eq!(turns(Turn::Only(2)), [2]);
         assert_eq!(turns(Turn::First(2)), [1, 2]);
         assert_eq!(turns(Turn::Always).len(), 6);
+        assert_eq!(turns(Turn::Share(2, 4)), [1, 4, 5]);
         assert!(turns(Turn::Every(0)).is_empty());
     }
 

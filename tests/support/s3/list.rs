@@ -18,7 +18,7 @@ use super::{
 /// What `encoding-type=url` leaves alone (AWS: as in HTML forms, and `/`); spaces become `+` afterwards.
 const KEEP: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 /// Most keys in one page (AWS).
-const MAX_KEYS: usize = 1_000;
+pub(super) const MAX_KEYS: usize = 1_000;
 
 /// What a listing does wrong on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -105,13 +105,13 @@ fn common_prefix<'k>(key: &'k str, request: &Request<'_>) -> Option<&'k str> {
 }
 
 /// `ListObjects` and `ListObjectsV2`.
-pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Result<Reply, S3Error> {
+pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects, most_keys: usize) -> Result<Reply, S3Error> {
     let query = |name| call.query.get(name).unwrap_or_default();
     let v2 = call.operation == Operation::ListObjectsV2;
     let token = call.query.get("continuation-token").map(untoken).transpose()?;
     let start = if v2 { query("start-after") } else { query("marker") };
     let after = token.as_deref().unwrap_or(start);
-    let max = call.query.number("max-keys")?.map_or(MAX_KEYS, |n| MAX_KEYS.min(n as usize));
+    let max = call.query.number("max-keys")?.map_or(most_keys, |n| most_keys.min(n as usize));
     let delimiter = query("delimiter");
     let request = Request { prefix: query("prefix"), delimiter, after, max, by_directory: defects.by_directory };
     let page = page(&buckets.bucket(&call.bucket)?.objects, &request);

@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use super::{server::Server, signature::Door, tls::Ca};
+use super::{list, server::Server, signature::Door, tls::Ca};
 
 /// The access key id that every server knows which was given none of its own.
 pub const ACCESS_KEY: &str = "embedded-key";
@@ -20,6 +20,7 @@ pub struct Builder {
     own_keys: bool,
     pub(super) domain: String,
     pub(super) aws_checksums: bool,
+    pub(super) most_keys: usize,
     pub(super) tls: Option<TlsAcceptor>,
 }
 
@@ -27,7 +28,7 @@ impl Default for Builder {
     fn default() -> Self {
         let keys = BTreeMap::from([(ACCESS_KEY.to_owned(), SECRET_KEY.to_owned())]);
         let door = Door { keys, anonymous: true, region: None, clock: SignedDuration::ZERO };
-        Self { door, own_keys: false, domain: "localhost".to_owned(), aws_checksums: false, tls: None }
+        Self { door, own_keys: false, domain: "localhost".to_owned(), aws_checksums: false, most_keys: list::MAX_KEYS, tls: None }
     }
 }
 
@@ -74,6 +75,13 @@ impl Builder {
     #[must_use]
     pub fn tls(mut self, ca: &Ca) -> Self {
         self.tls = Some(ca.acceptor().expect("a certificate for fixed names can be made"));
+        self
+    }
+
+    /// No page of a listing has more keys than this, whatever was asked for.
+    #[must_use]
+    pub fn page(mut self, most_keys: usize) -> Self {
+        self.most_keys = most_keys;
         self
     }
 
