@@ -18,6 +18,7 @@ mod options;
 mod order;
 mod pair;
 mod process;
+mod ranges;
 mod readme;
 mod real_servers;
 mod roles;
