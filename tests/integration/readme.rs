@@ -72,7 +72,7 @@ fn proof(command: &str) -> Option<Proof> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_readme_has_its_proof() {
-    let source = Server::builder().anonymous(false).access_key("AKIDREADME").start().await.unwrap();
+    let source = Server::builder().anonymous(false).access_key("AKIDREADME", "readme-secret").start().await.unwrap();
     source.store().create_bucket("acme-source");
     source.store().create_bucket("acme-destination");
     for n in 0..20 {
@@ -81,7 +81,7 @@ async fn every_command_of_the_readme_has_its_proof() {
     let mut daemon = Daemon::prepare();
     daemon.environment("AWS_ENDPOINT_URL_S3", &source.endpoint());
     daemon.environment("AWS_ACCESS_KEY_ID", "AKIDREADME");
-    daemon.environment("AWS_SECRET_ACCESS_KEY", "not checked");
+    daemon.environment("AWS_SECRET_ACCESS_KEY", "readme-secret");
     daemon.environment("AWS_REGION", "us-east-1");
     daemon.restart().await;
     let path = format!("{}:{}", binaries().display(), std::env::var("PATH").unwrap());
