@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn what_remains_is_kept() {
-        let interval = |after: Option<&str>, until: Option<&str>| Remaining { after: after.map(str::to_owned), until: until.map(str::to_owned) };
+        let interval =
+            |after: Option<&str>, until: Option<&str>| Remaining { after: after.map(str::to_owned), until: until.map(str::to_owned) };
         for remaining in [None, Some(Vec::new()), Some(vec![interval(None, Some("b")), interval(Some("c\u{10ffff}"), None)])] {
             let run = RunRecord { remaining, ..schema_1("null") };
             let back: RunRecord = serde_json::from_slice(&to_json(&run)).expect("ours");

@@ -334,10 +334,10 @@ impl Bucket {
         }
     }
 
-    /// How many pages of listings may be asked for at a time.
+    /// How many pages of listings may be asked for at a time; without windows, one.
     #[must_use]
-    pub fn pages_at_a_time(&self) -> Option<usize> {
-        self.inner.load.as_ref().map(Load::pages_at_a_time)
+    pub fn pages_at_a_time(&self) -> usize {
+        self.inner.load.as_ref().map_or(1, Load::pages_at_a_time)
     }
 }
 

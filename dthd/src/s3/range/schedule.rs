@@ -109,7 +109,9 @@ impl Scheduler {
     }
 
     #[cfg(test)]
-    pub fn waiting(&self) -> usize { self.waiting.len() }
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
 
     /// Ranges being listed.
     #[must_use]
@@ -144,7 +146,8 @@ mod tests {
     };
 
     fn pieces(count: usize) -> Vec<Piece> {
-        let parts: Vec<Remaining> = (0..count).map(|n| Remaining { after: Some(format!("{n:03}")), until: Some(format!("{:03}", n + 1)) }).collect();
+        let parts: Vec<Remaining> =
+            (0..count).map(|n| Remaining { after: Some(format!("{n:03}")), until: Some(format!("{:03}", n + 1)) }).collect();
         Watermark::new(Some(&parts), Tally::default()).pieces()
     }
 

@@ -283,7 +283,10 @@ fn buckets_of_any_shape_are_listed_side_by_side() {
         ("numbers", (0..300_000).map(|n| format!("{n:08}")).collect()),
         ("long numbers below a directory", (0..300_000).map(|n| format!("data/part-{n:020}.parquet")).collect()),
         ("hexadecimal", (0..300_000).map(hex).collect()),
-        ("dates", (0..300_000_u64).map(|n| format!("{}/{:02}/{:02}/{}.json", 2015 + n % 10, n / 10 % 12 + 1, n / 120 % 28 + 1, hex(n))).collect()),
+        (
+            "dates",
+            (0..300_000_u64).map(|n| format!("{}/{:02}/{:02}/{}.json", 2015 + n % 10, n / 10 % 12 + 1, n / 120 % 28 + 1, hex(n))).collect(),
+        ),
         ("uneven", (0..300_000).map(uneven).collect()),
     ];
     for (name, keys) in shapes {
@@ -291,7 +294,9 @@ fn buckets_of_any_shape_are_listed_side_by_side() {
         let (first, requests, cuts) = rounds(keys.clone(), Vec::new());
         let (again, fewer, _) = rounds(keys, cuts);
         println!("{name}: {pages} pages in {first} rounds and {requests} requests, then {again} and {fewer}");
-        if std::env::var_os("ROUNDS").is_some() { continue; }
+        if std::env::var_os("ROUNDS").is_some() {
+            continue;
+        }
         assert!(pages >= 15 * first, "{name}: {first} rounds for {pages} pages");
         assert!(pages >= 20 * again, "{name}: {again} rounds for {pages} pages");
         assert!(requests <= pages * 12 / 10 + 64 + 64, "{name}: {requests} requests for {pages} pages");

@@ -10,13 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    RunInput,
-    account::Account,
-    ends::Ends,
-    feed::Task,
-    rules::failed,
-};
+use super::{RunInput, account::Account, ends::Ends, feed::Task, rules::failed};
 use crate::{
     s3::{
         client::Bucket,
