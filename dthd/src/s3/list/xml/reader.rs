@@ -123,7 +123,12 @@ impl<'a> Reader<'a> {
                 return Ok(None);
             }
         }
-        self.any_child(parent)
+        // field by field, or else the way above goes through memory too
+        match self.any_child(parent) {
+            Ok(Some(Element { name, prefix, empty })) => Ok(Some(Element { name, prefix, empty })),
+            Ok(None) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     fn any_child(&mut self, parent: Element<'a>) -> Result<Option<Element<'a>>, ScanError> {
