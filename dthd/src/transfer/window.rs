@@ -14,10 +14,14 @@ use std::{
     time::Duration,
 };
 
+use dth_proto::failure::FailureClass;
 use tokio::time::Instant;
 
 use self::controller::Controller;
-use super::fair::{Gate, Inside, Lane};
+use super::{
+    TransferError,
+    fair::{Gate, Inside, Lane},
+};
 
 /// What a request does; stores answer these at different speed, and limit them apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -31,6 +35,16 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The kind of a request (`GetObject`, `UploadPart`, ...).
+    #[must_use]
+    pub fn of(operation: &str) -> Self {
+        match operation {
+            "ListObjectsV2" | "ListObjects" => Self::List,
+            "GetObject" | "HeadObject" | "GetObjectTagging" | "HeadBucket" | "ListParts" | "ListMultipartUploads" => Self::Read,
+            _ => Self::Write,
+        }
+    }
+
     /// The largest window. AWS: 5,500 reads and 3,500 writes per second and prefix, and more over several; 1,024 requests of 40 ms are
     /// 25,600 per second. Pages are large, and their splitting costs requests.
     #[must_use]
@@ -53,6 +67,19 @@ pub enum Verdict {
     TimedOut,
     /// Any other failure: it says nothing about the load.
     Other,
+}
+
+impl Verdict {
+    /// What the failure of a request says; `None`: it did not fail.
+    #[must_use]
+    pub fn of(failure: Option<&TransferError>) -> Self {
+        match failure {
+            None => Self::Good,
+            Some(error) if error.class == FailureClass::Throttled => Self::Throttled,
+            Some(error) if matches!(error.code.as_str(), "RequestTimeout" | "ConnectTimeout") => Self::TimedOut,
+            Some(_) => Self::Other,
+        }
+    }
 }
 
 /// How a request was answered.
@@ -139,6 +166,12 @@ impl fmt::Debug for Pass {
 }
 
 impl Pass {
+    /// Since when the request may be sent: the latency, when its answer has no body to speak of.
+    #[must_use]
+    pub fn elapsed(&self) -> Duration {
+        self.began.elapsed()
+    }
+
     /// The request was answered, and its body is complete.
     pub fn done(self, answer: Answer) {
         let Self { shared, began, inside } = self;
@@ -246,6 +279,23 @@ mod tests {
         assert!(first.as_mut().now_or_never().is_none());
         drop(passes);
         assert!(first.now_or_never().is_some(), "it is among the next four, not behind a thousand");
+    }
+
+    #[test]
+    fn failures_say_what_they_say_about_the_load() {
+        let failed = |class, code: &str| TransferError::new(class, dth_proto::failure::Side::Source, "GetObject", code, "");
+        for (class, code, expected) in [
+            (FailureClass::Throttled, "SlowDown", Verdict::Throttled),
+            (FailureClass::Transient, "RequestTimeout", Verdict::TimedOut),
+            (FailureClass::Transient, "ConnectTimeout", Verdict::TimedOut),
+            (FailureClass::Transient, "ConnectionFailed", Verdict::Other),
+            (FailureClass::Permanent, "NoSuchBucket", Verdict::Other),
+        ] {
+            assert_eq!(Verdict::of(Some(&failed(class, code))), expected, "{code}");
+        }
+        assert_eq!(Verdict::of(None), Verdict::Good);
+        let kinds = ["ListObjectsV2", "HeadObject", "GetObject", "UploadPart", "DeleteObject"].map(Kind::of);
+        assert_eq!(kinds, [Kind::List, Kind::Read, Kind::Read, Kind::Write, Kind::Write]);
     }
 
     #[tokio::test]
