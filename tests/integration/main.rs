@@ -23,3 +23,4 @@ mod roles;
 mod seaweed;
 mod ssh;
 mod triggers;
+mod verification;

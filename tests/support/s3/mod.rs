@@ -11,6 +11,7 @@
 //! | `server` | the listener, its settings, what a test holds in its hands |
 //! | `store` | buckets, objects, uploads; the view of tests on them |
 //! | `fault` | what goes wrong, for which requests, how often |
+//! | `damage` | bodies that arrive, or are kept, other than they were sent |
 //! | `count` | how often each request came |
 //! | `operation`, `route` | from a request to the name of what it asks for |
 //! | `list`, `read`, `write`, `multipart`, `tagging` | the answers |
@@ -18,6 +19,7 @@
 
 mod chunked;
 mod count;
+mod damage;
 mod data;
 mod digest;
 mod error;
