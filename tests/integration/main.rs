@@ -29,4 +29,5 @@ mod ssh;
 mod suite;
 mod throttle;
 mod triggers;
+mod verification;
 mod wire;

@@ -26,6 +26,10 @@ pub enum Action {
     Truncate(u64),
     /// The byte of the body at this position (modulo its length) is wrong.
     Corrupt(u64),
+    /// The byte at this position (modulo its length) of the body that comes is turned around on its way: a digest that came along shows it.
+    CorruptBody(u64),
+    /// The store keeps other bytes than it received and checked: the one at this position (modulo their number) is turned around.
+    StoreOther(u64),
     /// After the answer was prepared, the object becomes this one.
     Swap(Arc<Object>),
     /// Listing in the order of directories instead of bytes: `a/b` before `a-b`, as SeaweedFS does.

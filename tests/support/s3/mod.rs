@@ -15,12 +15,14 @@
 //! | `fault` | what goes wrong, for which requests, how often |
 //! | `wire`, `socket` | answers as no HTTP library would write them; how a connection ends |
 //! | `count` | how often each request came, how many at once, which pages were told |
+//! | `damage` | bodies that arrive, or are kept, other than they were sent |
 //! | `operation`, `route` | from a request to the name of what it asks for |
 //! | `list`, `read`, `write`, `multipart`, `tagging` | the answers |
 //! | `data`, `digest`, `chunked`, `xml`, `error`, `reply`, `pace` | bytes on the way |
 
 mod chunked;
 mod count;
+mod damage;
 mod data;
 mod digest;
 mod error;

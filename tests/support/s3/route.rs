@@ -11,7 +11,7 @@ use super::{data::Data, digest::Checksum, error::S3Error, operation::Operation};
 const MAX_KEY: usize = 1_024;
 
 /// A request, understood; the body comes later.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Call {
     pub operation: Operation,
     /// As it came.
@@ -30,7 +30,7 @@ pub(super) struct Call {
 }
 
 /// The decoded query of a request.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {

@@ -15,6 +15,7 @@ use tokio_util::either::Either;
 use super::{
     chunked,
     count::{Counter, Requests},
+    damage,
     data::Data,
     digest,
     error::S3Error,
@@ -275,6 +276,8 @@ fn struck(shared: &Shared, call: &Call, actions: &[Action]) -> Result<Reply, S3E
             _ => {}
         }
     }
+    let damaged = damage::strike(call, actions)?;
+    let call = damaged.as_ref().unwrap_or(call);
     let reply = carry_out(&shared.settings, &mut shared.store.lock(), call, defects);
     for action in actions {
         match action {
