@@ -51,9 +51,10 @@ async fn a_head_in_many_packets_is_one_head() {
 #[tokio::test]
 async fn connections_closed_between_requests_are_no_failure() {
     // each connection answers one request and hangs up on the second, after having read it
-    let server =
-        Fake::start(|_, heard| if heard.head.starts_with("GET /again") && heard.connection == 0 { vec![Step::Close] } else { answer("200 OK", "", "x") })
-            .await;
+    let server = Fake::start(|_, heard| {
+        if heard.head.starts_with("GET /again") && heard.connection == 0 { vec![Step::Close] } else { answer("200 OK", "", "x") }
+    })
+    .await;
     let client = Client::new().expect("a client");
     text(get(&client, &server.endpoint()).await.expect("an answer")).await.expect("whole");
     let body = [Bytes::from_static(b"ab"), Bytes::from_static(b"c")];

@@ -225,7 +225,8 @@ impl<J: Journal> Copier<J> {
         let md5s: Option<Vec<Md5Sum>> = sent.values().map(|p| p.md5).collect();
         let expected = md5s.map(|md5s| multipart_etag(&md5s));
         let vouched = self.vouched(entry, upload.part_size, witness, whole, expected.as_ref()).await?;
-        let listed: Vec<UploadedPart> = sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, etag: p.etag, checksum: None }).collect();
+        let listed: Vec<UploadedPart> =
+            sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, etag: p.etag, checksum: None }).collect();
         let etag = self.complete(upload, id, &listed, expected.as_ref()).await?;
         self.journal.remove(&upload.key).await?;
         if let Some(expected) = expected.filter(|e| wrongly_assembled(self.destination.provider(), &etag, e)) {

@@ -142,7 +142,10 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
     let list_version = table.number("list_version", 1..=2).and_then(|version| u8::try_from(version).ok()).unwrap_or(2);
     let url_encoding = table.flag("url_encoding").unwrap_or(true);
     let unsigned_payload = table
-        .choice("unsigned_payload", &[("tls", UnsignedPayload::Tls), ("always", UnsignedPayload::Always), ("never", UnsignedPayload::Never)])
+        .choice(
+            "unsigned_payload",
+            &[("tls", UnsignedPayload::Tls), ("always", UnsignedPayload::Always), ("never", UnsignedPayload::Never)],
+        )
         .unwrap_or(UnsignedPayload::Tls);
     let endpoint = table.parsed::<Template>("endpoint").map(|template| template.0);
     Some(Profile {

@@ -24,10 +24,8 @@ pub(super) fn client() -> Result<SharedHttpClient, TlsError> {
         let pem = std::fs::read(&path).map_err(|e| TlsError { path: path.into(), why: e.to_string() })?;
         trust = trust.with_pem_certificate(pem);
     }
-    let tls = TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|e| TlsError { path: "certificates".into(), why: e.to_string() })?;
+    let tls =
+        TlsContext::builder().with_trust_store(trust).build().map_err(|e| TlsError { path: "certificates".into(), why: e.to_string() })?;
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))

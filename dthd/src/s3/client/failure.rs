@@ -78,7 +78,8 @@ impl Bucket {
                 self.error(FailureClass::Auth, operation, "CredentialsNotLoaded", message)
             }
             Failure::TooManyRedirects { location } => {
-                let message = format!("{place} sends from one place to the next, the last one is {location:?}: correct endpoint and region");
+                let message =
+                    format!("{place} sends from one place to the next, the last one is {location:?}: correct endpoint and region");
                 self.error(FailureClass::Permanent, operation, "TooManyRedirects", message)
             }
             Failure::Unreadable { status, why } => self.unreadable(operation, status, &why),
@@ -111,7 +112,8 @@ impl Bucket {
     fn refused(&self, operation: &'static str, refusal: Refusal, unread: Option<&(dyn Error + 'static)>) -> TransferError {
         let Refusal { status, code, mut message, request_id, retry_after, region } = refusal;
         let unread = unread.filter(|_| code.is_empty() && status < 300);
-        let class = if code.is_empty() && status < 300 { FailureClass::Transient } else { classify(self.inner.side, operation, status, &code) };
+        let class =
+            if code.is_empty() && status < 300 { FailureClass::Transient } else { classify(self.inner.side, operation, status, &code) };
         if message.is_empty() {
             message = match unread {
                 Some(error) => format!("{} gave an answer that cannot be read: {}", self.inner.place, causes(error)),

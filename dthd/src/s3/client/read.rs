@@ -182,7 +182,8 @@ impl Bucket {
     /// When they cannot be read.
     pub async fn tags(&self, key: &str) -> Result<Vec<(String, String)>, TransferError> {
         self.call(TAGS, 0, || async {
-            let output = self.sdk()
+            let output = self
+                .sdk()
                 .get_object_tagging()
                 .bucket(&self.inner.name)
                 .key(key)

@@ -211,7 +211,13 @@ mod tests {
     }
 
     /// What `aws-sigv4` answers to the same request.
-    fn expected(request: &http::Request<crate::http::Pieces>, credentials: &Credentials, time: Timestamp, hash: &Hash, body: &[u8]) -> String {
+    fn expected(
+        request: &http::Request<crate::http::Pieces>,
+        credentials: &Credentials,
+        time: Timestamp,
+        hash: &Hash,
+        body: &[u8],
+    ) -> String {
         let identity = credentials.clone().into();
         let mut settings = SigningSettings::default();
         settings.percent_encoding_mode = PercentEncodingMode::Single;
