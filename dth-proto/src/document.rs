@@ -115,7 +115,9 @@ impl<'a, 'i> Table<'a, 'i> {
         Self { shared, entries, path, span, known: Vec::new() }
     }
 
-    fn full(&self, key: &str) -> String {
+    /// The key with its path (`limits.memory`).
+    #[must_use]
+    pub fn full(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 
@@ -196,6 +198,29 @@ impl<'a, 'i> Table<'a, 'i> {
                 None
             }
         }
+    }
+
+    /// A list of texts, each in a form of its own, each problem with its own line; one text alone counts as a list of one. `None`
+    /// also when any of them does not fit.
+    pub fn parsed_list<T: FromStr<Err: fmt::Display>>(&mut self, key: &str) -> Option<Vec<T>> {
+        let items: Vec<(Range<usize>, String)> = {
+            let value = self.take(key)?;
+            let text = |v: &Spanned<DeValue<'_>>| v.get_ref().as_str().map(|text| (v.span(), text.to_owned()));
+            let all = text(value).map(|one| vec![one]).or_else(|| value.get_ref().as_array()?.iter().map(text).collect());
+            let Some(all) = all else {
+                let (name, span) = (self.full(key), value.span());
+                let kind = article(value.get_ref().type_str());
+                self.shared.problem(Some(&span), format!("{name} must be a text in quotes or a list of such texts, not {kind}"));
+                return None;
+            };
+            all
+        };
+        let name = self.full(key);
+        let parsed: Vec<Option<T>> = items
+            .into_iter()
+            .map(|(span, text)| text.parse().map_err(|error: T::Err| self.shared.problem(Some(&span), format!("{name}: {error}"))).ok())
+            .collect();
+        parsed.into_iter().collect()
     }
 
     /// One of several words.

@@ -15,11 +15,13 @@
 //! | [`failure`], [`event`], [`check`] | failed items and their groups; the log; preflight |
 //! | [`error`] | the one error type that crosses the wire |
 //! | [`id`], [`time`], [`units`] | names and numbers: task names, timestamps, sizes, rates |
+//! | [`bandwidth`] | limits of bandwidth by the clock |
 //! | [`document`] | reading TOML so that all problems are told at once, with line and nearest name |
 //! | [`address`], [`connect`], [`ssh`] | from `--host` to a client |
 //! | [`handshake`], [`wire`] | first lines, frames, limits |
 
 pub mod address;
+pub mod bandwidth;
 pub mod check;
 pub mod connect;
 pub mod document;

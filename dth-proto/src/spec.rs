@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 
 pub use self::rules::SpecProblem;
 use crate::{
+    bandwidth::BandwidthPlan,
     document::BadDocument,
     id::TaskName,
     time::{Span, Timestamp},
-    units::{ByteSize, Rate},
+    units::ByteSize,
 };
 
 /// A task as the user defined it.
@@ -194,9 +195,9 @@ impl Default for S3Options {
 /// What a task may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskLimits {
-    /// Bytes per second over all its objects; `None`: only the daemon's limit.
+    /// Bytes per second over all its objects, by the clock of the daemon; `None`: only the daemon's limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bandwidth: Option<Rate>,
+    pub bandwidth: Option<BandwidthPlan>,
 }
 
 /// When a task runs.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    bandwidth::BandwidthNow,
     failure::{FailureClass, FailureGroup, Side},
     id::{Epoch, TaskName},
     spec::TaskSpec,
@@ -317,6 +318,9 @@ pub struct TaskDetail {
     pub in_flight_count: u64,
     /// Bytes of memory held by data in flight (all tasks), and the limit.
     pub memory: (u64, u64),
+    /// What of the task's bandwidth limit holds now; `None`: it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth: Option<BandwidthNow>,
     /// Objects by size class (`<1MB`, `1-64MB`, `64MB-5GB`, `>5GB`) of the current or last run.
     pub sizes: Vec<(String, u64)>,
     /// Largest object listed, in bytes.

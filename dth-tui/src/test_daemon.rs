@@ -356,6 +356,7 @@ impl Dth for Service {
             in_flight: Vec::new(),
             in_flight_count: 0,
             memory: (0, 1),
+            bandwidth: None,
             sizes: Vec::new(),
             largest: 0,
             skipped: BTreeMap::new(),

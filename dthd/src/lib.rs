@@ -12,6 +12,7 @@
 //! | [`schedule`] | when a trigger fires |
 //! | [`transfer`] | what all engines share: run, accounting, retries, limits, progress, rates |
 //! | [`s3`] | the S3 engine: listing, comparing, copying, verifying |
+//! | [`http`] | one HTTP/1.1 client for everything that moves bytes |
 //! | [`credential`] | named ways to sign in |
 //! | [`store`] | typed trees over sled |
 //! | [`event`] | what happened, for the log and for clients |
@@ -36,6 +37,7 @@ pub mod credential;
 pub mod daemon;
 pub mod disk;
 pub mod event;
+pub mod http;
 pub mod lock;
 pub mod logging;
 pub mod metrics;

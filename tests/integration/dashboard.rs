@@ -63,7 +63,7 @@ impl World {
                 .unwrap();
         spec.name = name.parse().unwrap();
         spec.job = Job::S3(S3Job { source, destination, options: S3Options::default() });
-        spec.limits.bandwidth = bandwidth.map(Rate);
+        spec.limits.bandwidth = bandwidth.map(|rate| Rate(rate).into());
         spec
     }
 

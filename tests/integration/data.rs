@@ -4,6 +4,33 @@ use bytes::Bytes;
 use dth_tests::s3::{Object, Server, Store};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 
+/// Legal in S3, and a trap for whoever takes them for paths, URLs, XML or terminal text.
+pub const ODD: [&str; 23] = [
+    "//",
+    "a//b",
+    "/leading",
+    "folder/",
+    "folder/inside",
+    "folder",
+    "back\\slash",
+    "../outside",
+    "a/../b",
+    "./here",
+    "plus+percent%and&question?hash#equals=",
+    "%2Fencoded%20already%",
+    " leading and trailing ",
+    "<xml>&amp;</xml>\"'",
+    "ü/日本語/🦀",
+    "e\u{301}",
+    "é",
+    "a-b",
+    "a.b",
+    "a/b",
+    "semi;colon,comma:at@dollar$star*tilde~bang!(x)",
+    "control-\u{1}\u{1b}[31m\u{7f}",
+    "tab\tnewline\nreturn\r",
+];
+
 /// Bytes that depend on `seed` alone.
 pub fn noise(seed: &str, len: usize) -> Bytes {
     let mut bytes = vec![0; len];

@@ -15,7 +15,7 @@ use aws_sdk_s3::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use dth_tests::{
     client,
-    s3::{Action, Algorithm, Data, Fault, Object, Operation, Server},
+    s3::{ACCESS_KEY, Action, Algorithm, Data, Fault, Object, Operation, SECRET_KEY, Server},
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -24,7 +24,7 @@ const MIB: usize = 1024 * 1024;
 async fn server() -> (Server, Client) {
     let server = Server::start().await.unwrap();
     server.store().create_bucket("b");
-    let client = client::s3(&server.endpoint(), Some(("id", "secret")));
+    let client = client::s3(&server.endpoint(), Some((ACCESS_KEY, SECRET_KEY)));
     (server, client)
 }
 
@@ -238,11 +238,12 @@ async fn bad_uploads_are_refused() {
 
 #[tokio::test]
 async fn access_keys_are_checked() {
-    let server = Server::builder().access_key("known").start().await.unwrap();
+    let server = Server::builder().access_key("known", "secret").start().await.unwrap();
     server.store().put("b", "k", Object::new("x"));
     let get = |keys| client::s3(&server.endpoint(), keys).get_object().bucket("b").key("k").send();
-    assert!(get(Some(("known", "s"))).await.is_ok());
-    assert_eq!(code(get(Some(("other", "s"))).await), "InvalidAccessKeyId");
+    assert!(get(Some(("known", "secret"))).await.is_ok());
+    assert_eq!(code(get(Some(("known", "other"))).await), "SignatureDoesNotMatch");
+    assert_eq!(code(get(Some(("other", "secret"))).await), "InvalidAccessKeyId");
     assert_eq!(code(get(None).await), "AccessDenied");
 }
 

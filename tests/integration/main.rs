@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
 mod bad_input;
+mod bench;
 mod clients;
 mod control;
 mod dashboard;
@@ -16,10 +17,17 @@ mod metrics;
 mod odd_keys;
 mod options;
 mod order;
+mod pair;
 mod process;
+mod ranges;
 mod readme;
 mod real_servers;
 mod roles;
 mod seaweed;
+mod signing;
 mod ssh;
+mod suite;
+mod throttle;
 mod triggers;
+mod verification;
+mod wire;

@@ -4,23 +4,15 @@ use std::collections::BTreeMap;
 
 use dth_tests::{
     daemon::Daemon,
-    s3::{Object, Operation, Server},
-    task::{Task, ended_well},
+    s3::{Object, Operation},
+    task::ended_well,
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::data;
-
-async fn stores() -> (Server, Server) {
-    let (source, destination) = (Server::start().await.unwrap(), Server::start().await.unwrap());
-    source.store().create_bucket("from");
-    destination.store().create_bucket("to");
-    (source, destination)
-}
-
-fn task(name: &str, source: &Server, destination: &Server) -> Task {
-    Task::new(name, (&source.endpoint(), "from"), (&destination.endpoint(), "to"))
-}
+use crate::{
+    data,
+    pair::{self, stores},
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn each_way_to_compare_copies_what_it_should() {
@@ -50,7 +42,7 @@ async fn each_way_to_compare_copies_what_it_should() {
                 destination.store().put("to", key, Object::new(bytes).modified(changed));
             }
         }
-        let task = task(mode, &source, &destination).with("options.compare", mode);
+        let task = pair::task(mode, &source, &destination).with("options.compare", mode);
         task.start(&daemon).await;
         let run = task.succeeds(&daemon).await;
         let copied: Vec<String> = task.items(&daemon).await.into_iter().map(|item| item.key).collect();
@@ -74,7 +66,7 @@ async fn filters_leave_out_by_name_and_size() {
         object.attributes.storage_class = "GLACIER".to_owned();
         object
     });
-    let task = task("filters", &source, &destination)
+    let task = pair::task("filters", &source, &destination)
         .with("options.include", vec!["**.jpg"])
         .with("options.exclude", vec!["a/tmp/**"])
         .with("options.larger_than", "100B")
@@ -98,7 +90,7 @@ async fn what_the_destination_is_asked_for_arrives_with_every_object() {
     let (source, destination) = stores().await;
     data::small(source.store(), "from", "small/", 8);
     data::multipart(source.store(), "from", "large", 17 << 20, 8 << 20);
-    let task = task("asks", &source, &destination)
+    let task = pair::task("asks", &source, &destination)
         .with("destination.storage_class", "STANDARD_IA")
         .with("destination.acl", "bucket-owner-full-control")
         .with("destination.encryption.type", "aws:kms")

@@ -51,6 +51,8 @@ enum Proof {
     Unit,
     /// Run by the test of ssh, through a stand-in.
     Ssh,
+    /// Run by the test of dth-bench, at tiny sizes.
+    Bench,
 }
 
 fn proof(command: &str) -> Option<Proof> {
@@ -60,6 +62,7 @@ fn proof(command: &str) -> Option<Proof> {
         "sudo config/systemd/install target/release" => Proof::Installed,
         "sudo systemctl enable --now dthd" => Proof::Unit,
         "dth --host ssh://mli@xfer-bj-01" => Proof::Ssh,
+        _ if command.starts_with("cargo run --release --bin dth-bench -- ") => Proof::Bench,
         // nothing failed, so there is nothing to retry
         "dth retry first-task" => Proof::Here(&[1]),
         _ if command.starts_with("dth ") || command.starts_with("dthd ") => Proof::Here(&[0]),
@@ -69,7 +72,7 @@ fn proof(command: &str) -> Option<Proof> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_the_readme_has_its_proof() {
-    let source = Server::builder().anonymous(false).access_key("AKIDREADME").start().await.unwrap();
+    let source = Server::builder().anonymous(false).access_key("AKIDREADME", "readme-secret").start().await.unwrap();
     source.store().create_bucket("acme-source");
     source.store().create_bucket("acme-destination");
     for n in 0..20 {
@@ -78,7 +81,7 @@ async fn every_command_of_the_readme_has_its_proof() {
     let mut daemon = Daemon::prepare();
     daemon.environment("AWS_ENDPOINT_URL_S3", &source.endpoint());
     daemon.environment("AWS_ACCESS_KEY_ID", "AKIDREADME");
-    daemon.environment("AWS_SECRET_ACCESS_KEY", "not checked");
+    daemon.environment("AWS_SECRET_ACCESS_KEY", "readme-secret");
     daemon.environment("AWS_REGION", "us-east-1");
     daemon.restart().await;
     let path = format!("{}:{}", binaries().display(), std::env::var("PATH").unwrap());
@@ -102,7 +105,7 @@ async fn every_command_of_the_readme_has_its_proof() {
                 let wanted = command.replace("cargo run", "cargo run --quiet").replace("./tests/run", "#!/usr/bin/env bash");
                 assert!(runner.contains(&wanted), "tests/run does not run {command}");
             }
-            Proof::Fixture | Proof::Ssh => {}
+            Proof::Fixture | Proof::Ssh | Proof::Bench => {}
             Proof::Here(codes) if command.starts_with("dthd state") => offline.push((command, codes)),
             Proof::Here(codes) => {
                 let output = shell(&command);

@@ -6,6 +6,9 @@ use tempfile::TempDir;
 
 use crate::{client, installed, port, process::Process, wait::eventually};
 
+/// Keys for it: it accepts any.
+pub const KEYS: (&str, &str) = ("moto", "moto");
+
 /// A running moto server; ends when dropped. It accepts any keys.
 #[derive(Debug)]
 pub struct Moto {
@@ -42,7 +45,7 @@ impl Moto {
     /// An S3 client.
     #[must_use]
     pub fn client(&self) -> aws_sdk_s3::Client {
-        client::s3(&self.endpoint(), Some(("moto", "moto")))
+        client::s3(&self.endpoint(), Some(KEYS))
     }
 
     /// What the server has logged.

@@ -2,6 +2,7 @@
 
 use super::{Compare, Encryption, Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec, Trigger};
 use crate::{
+    bandwidth::BandwidthPlan,
     document::{BadDocument, Document, DocumentProblem, Table},
     id::TaskName,
 };
@@ -58,7 +59,7 @@ fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     let source = t.required_table("source", source);
     let destination = t.required_table("destination", destination);
     let options = t.table("options", options).unwrap_or_default();
-    let limits = t.table("limits", |l| TaskLimits { bandwidth: l.parsed("bandwidth") }).unwrap_or_default();
+    let limits = t.table("limits", |l| TaskLimits { bandwidth: BandwidthPlan::read(l, "bandwidth") }).unwrap_or_default();
     let trigger = t.table("trigger", trigger).flatten();
     Some(TaskSpec {
         name: name?,
@@ -209,7 +210,7 @@ timezone = "Asia/Shanghai"
                 "t.toml:9: source.bucket is missing: name the bucket",
                 "t.toml:10: source.prefx is not a known key: did you mean \"prefix\"?",
                 "t.toml:26: options.compare = \"sise\" is not known: did you mean \"size\"?",
-                "t.toml:34: limits.bandwidth: \"fast\" is not a rate: write it like 800MB/s or 10Gbit/s, and more than 0",
+                "t.toml:34: limits.bandwidth: \"fast\" is not a rate: write it like 800MB/s or 10Gbit/s, and more than 0; or \"off\" for no limit",
             ]
         );
     }
@@ -225,6 +226,26 @@ timezone = "Asia/Shanghai"
             ["t.toml:7: destination.prefix source and destination are the same place: copies would be listed as sources; \
               use another bucket or prefix"]
         );
+    }
+
+    #[test]
+    fn limits_by_the_clock_are_a_list() {
+        let with = |list: &str| FULL.replace("bandwidth = \"800MB/s\"", &format!("bandwidth = {list}"));
+        let spec = TaskSpec::from_toml("t.toml", &with("[\"200MB/s mon-fri 08:00-18:00\", \"off\"]")).expect("good");
+        assert_eq!(spec.limits.bandwidth.as_ref().map(ToString::to_string).as_deref(), Some("200MB/s mon-fri 08:00-18:00, off"));
+        assert_eq!(TaskSpec::from_toml("again.toml", &spec.to_toml()), Ok(spec));
+        assert_eq!(
+            lines(&with("[\n  \"200MB/s 8-18:00\",\n  \"fast\",\n]")),
+            [
+                "t.toml:35: limits.bandwidth: \"8-18:00\" are no hours: write them like 08:00-18:00, or 22:00-06:00 over midnight",
+                "t.toml:36: limits.bandwidth: \"fast\" is not a rate: write it like 800MB/s or 10Gbit/s, and more than 0; or \"off\" for no limit",
+            ]
+        );
+        assert_eq!(
+            lines(&with("[]")),
+            ["t.toml:34: limits.bandwidth: no limit is written: write one like \"200MB/s\", or leave the key out"]
+        );
+        assert_eq!(lines(&with("7")), ["t.toml:34: limits.bandwidth must be a text in quotes or a list of such texts, not an integer"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dth_proto::{
+    bandwidth::BandwidthNow,
     check::{CheckReply, CheckState, CheckStep},
     event::{Event, EventsReply, Level},
     failure::{FailureClass, FailureGroup, FailureItem, Side},
@@ -264,6 +265,7 @@ pub(crate) fn typical() -> Model {
         ],
         in_flight_count: 96,
         memory: (5_900_000_000, 8_000_000_000),
+        bandwidth: Some(BandwidthNow { rate: "800MB/s".parse().ok(), until: None }),
         sizes: vec![
             ("<1MB".to_owned(), 51_200_000),
             ("1-64MB".to_owned(), 9_800_000),

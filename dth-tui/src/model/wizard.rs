@@ -112,7 +112,7 @@ impl Default for Wizard {
             text("options.smaller_than", "Smaller than", "5GB; empty: any size", ""),
             text("options.newer_than", "Newer than", "changed in the last 7d, 12h, ...", ""),
             text("options.older_than", "Older than", "not changed in the last 1h, ...", ""),
-            text("limits.bandwidth", "Speed limit", "800MB/s or 10Gbit/s; empty: none", ""),
+            text("limits.bandwidth", "Speed limit", "800MB/s, or 200MB/s 08:00-18:00, off", ""),
             choice("trigger", "Starts", "Left/Right", &["manual", "every", "cron", "at"]),
             text("trigger.value", "every/cron/at", "1h | 0 2 * * * | 2026-12-01T02:00Z", ""),
             text("trigger.timezone", "Time zone", "of cron: Asia/Shanghai; empty: UTC", ""),

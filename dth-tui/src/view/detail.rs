@@ -1,6 +1,9 @@
 //! One task: what is it doing, and how fast.
 
+use std::time::Duration;
+
 use dth_proto::{
+    bandwidth::BandwidthNow,
     spec::{Compare, Job},
     units,
     view::{InFlight, Phase, TaskDetail, TaskView},
@@ -14,6 +17,8 @@ use crate::{
     widget::{bar::bar, row::Row},
 };
 
+const DAY: Duration = Duration::from_hours(24);
+
 pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let (width, height) = (usize::from(area.width), usize::from(area.height));
     let row = || Row::new(width, theme.glyph.cut).gap(1);
@@ -23,7 +28,7 @@ pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'stati
     let detail = model.detail.as_deref().filter(|d| d.view.name == view.name);
     let tall = height >= 19;
     let mut lines = vec![state(view, width, model, theme)];
-    lines.extend(ends(view, detail, width, tall, theme));
+    lines.extend(ends(view, detail, width, tall, model, theme));
     if tall {
         lines.push(Line::default());
     }
@@ -65,7 +70,7 @@ fn state(view: &TaskView, width: usize, model: &Model, theme: &Theme) -> Line<'s
         .line()
 }
 
-fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, theme: &Theme) -> Vec<Line<'static>> {
+fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let credential = |source: bool| {
         let Job::S3(job) = &detail?.spec.job;
         let store = if source { &job.source.store } else { &job.destination.store };
@@ -81,14 +86,14 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
     let mut lines =
         vec![end("from", &view.from, &view.from_where, credential(true)), end("to", &view.to, &view.to_where, credential(false))];
     if let (true, Some(detail)) = (tall, detail) {
-        let text = options(detail);
+        let text = options(detail, model);
         lines.push(Row::new(width, theme.glyph.cut).gap(1).left("opts", 6, theme.dim).text(&text, theme.plain).line());
     }
     lines
 }
 
 /// The definition's options in words.
-pub(super) fn options(detail: &TaskDetail) -> String {
+pub(super) fn options(detail: &TaskDetail, model: &Model) -> String {
     let Job::S3(job) = &detail.spec.job;
     let mut parts = vec![in_words(job.options.compare).to_owned()];
     match (job.options.metadata, job.options.tags) {
@@ -100,11 +105,21 @@ pub(super) fn options(detail: &TaskDetail) -> String {
     if let Some(class) = &job.destination.storage_class {
         parts.push(format!("class {class}"));
     }
-    if let Some(rate) = detail.spec.limits.bandwidth {
-        parts.push(format!("limit {}", units::rate(rate.0)));
+    if let Some(now) = &detail.bandwidth {
+        parts.push(limit(now, model));
     }
     parts.push(detail.view.trigger.clone());
     parts.join(", ")
+}
+
+/// `limit 200 MB/s until 18:00`.
+fn limit(now: &BandwidthNow, model: &Model) -> String {
+    let rate = now.rate.map_or("no limit".to_owned(), |rate| format!("limit {}", units::rate(rate.0)));
+    match now.until {
+        Some(until) if until.since(model.now) < DAY => format!("{rate} until {}", model.zone.next(until, model.now)),
+        Some(until) => format!("{rate} until {}", model.zone.coming(until, model.now)),
+        None => rate,
+    }
 }
 
 /// When an object counts as already there.
@@ -245,4 +260,25 @@ fn object(of: &InFlight, width: usize, theme: &Theme) -> Line<'static> {
         .right(&parts, if width >= 60 { 18 } else { 0 }, theme.dim)
         .right(&figure::percent(of.done, of.size), 6, theme.plain)
         .line()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::sample;
+
+    #[test]
+    fn a_limit_says_until_when() {
+        let model = sample::typical();
+        let at = |rate: Option<&str>, hours: Option<u64>| {
+            let until = hours.map(|h| model.now.plus(Duration::from_hours(h)));
+            limit(&BandwidthNow { rate: rate.and_then(|r| r.parse().ok()), until }, &model)
+        };
+        assert_eq!(at(Some("200MB/s"), None), "limit 200 MB/s");
+        let soon = model.zone.next(model.now.plus(Duration::from_hours(3)), model.now);
+        assert_eq!(at(Some("200MB/s"), Some(3)), format!("limit 200 MB/s until {soon}"));
+        let later = model.zone.coming(model.now.plus(Duration::from_hours(60)), model.now);
+        assert_eq!(at(None, Some(60)), format!("no limit until {later}"));
+        assert!(later.len() > soon.len(), "{later} names the day");
+    }
 }

@@ -3,7 +3,6 @@
 use dth_proto::{
     check::CheckState,
     spec::{Job, TaskSpec},
-    units,
 };
 use ratatui::{
     buffer::Buffer,
@@ -209,7 +208,7 @@ fn in_words(spec: &TaskSpec) -> Vec<(&'static str, String)> {
     if !only.is_empty() {
         lines.push(("only", only.join(", ")));
     }
-    lines.push(("speed", spec.limits.bandwidth.map_or("as the daemon allows".to_owned(), |r| format!("at most {}", units::rate(r.0)))));
+    lines.push(("speed", spec.limits.bandwidth.as_ref().map_or("as the daemon allows".to_owned(), |plan| format!("at most {plan}"))));
     lines.push(("when", spec.trigger.as_ref().map_or("only when someone starts it".to_owned(), ToString::to_string)));
     lines.push(("file", format!("^W writes {}.toml, for: dth create --file {}.toml", spec.name, spec.name)));
     lines

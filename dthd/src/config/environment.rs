@@ -9,6 +9,7 @@ use std::{
 };
 
 use dth_proto::document::{nearest, suggestion};
+use jiff::tz::TimeZone;
 
 use super::{
     Principal,
@@ -17,13 +18,14 @@ use super::{
 };
 
 /// Variables that configure the daemon: `DTHD_` and the key of dthd.toml in capitals, dots as `_`.
-pub(super) const VARIABLES: [&str; 13] = [
+pub(super) const VARIABLES: [&str; 14] = [
     "DTHD_CONFIG",
     "DTHD_STATE",
     "DTHD_SOCKET",
     "DTHD_DRAIN",
     "DTHD_LIMITS_MEMORY",
     "DTHD_LIMITS_BANDWIDTH",
+    "DTHD_LIMITS_TIMEZONE",
     "DTHD_LIMITS_RUNS",
     "DTHD_LIMITS_OBJECTS",
     "DTHD_LIMITS_PARTS",
@@ -97,6 +99,7 @@ impl Environment {
             drain: reader.parsed("DTHD_DRAIN", &validate::drain),
             memory: reader.parsed("DTHD_LIMITS_MEMORY", &validate::memory),
             bandwidth: reader.parsed("DTHD_LIMITS_BANDWIDTH", &|_| Ok(())),
+            timezone: reader.timezone("DTHD_LIMITS_TIMEZONE"),
             runs: reader.parsed("DTHD_LIMITS_RUNS", &|n| validate::number(*n, &validate::RUNS)),
             objects: reader.parsed("DTHD_LIMITS_OBJECTS", &|n| validate::number(*n, &validate::OBJECTS)),
             parts: reader.parsed("DTHD_LIMITS_PARTS", &|n| validate::number(*n, &validate::PARTS)),
@@ -149,6 +152,11 @@ impl Reader<'_> {
         let value = self.environment.get(name)?;
         let path = absolute(Path::new(value)).map_err(|e| e.to_string());
         self.checked(name, path, rule)
+    }
+
+    fn timezone(&mut self, name: &str) -> Option<TimeZone> {
+        let text = self.text(name)?;
+        self.checked(name, validate::timezone(text.trim()), &|_| Ok(()))
     }
 
     fn principals(&mut self, name: &str) -> Option<Vec<Principal>> {

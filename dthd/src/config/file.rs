@@ -3,10 +3,12 @@
 use std::{collections::BTreeMap, path::PathBuf};
 
 use dth_proto::{
+    bandwidth::BandwidthPlan,
     document::{BadDocument, Document, Table, suggestion},
     time::Span,
-    units::{ByteSize, Rate},
+    units::ByteSize,
 };
+use jiff::tz::TimeZone;
 
 use super::{
     CloudWatch, DEFAULT_INTERVAL, DEFAULT_NAMESPACE, LogFormat, Principal,
@@ -21,7 +23,8 @@ pub(super) struct Values {
     pub(super) socket: Option<PathBuf>,
     pub(super) drain: Option<Span>,
     pub(super) memory: Option<ByteSize>,
-    pub(super) bandwidth: Option<Rate>,
+    pub(super) bandwidth: Option<BandwidthPlan>,
+    pub(super) timezone: Option<TimeZone>,
     pub(super) runs: Option<u32>,
     pub(super) objects: Option<u32>,
     pub(super) parts: Option<u32>,
@@ -65,7 +68,12 @@ fn root(t: &mut Table<'_, '_>) -> Values {
 fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
     let memory = t.parsed("memory");
     values.memory = checked(t, "memory", "limits.memory", memory, &validate::memory);
-    values.bandwidth = t.parsed("bandwidth");
+    values.bandwidth = BandwidthPlan::read(t, "bandwidth");
+    let timezone = t.text("timezone");
+    values.timezone = timezone.and_then(|name| {
+        let zone = validate::timezone(&name);
+        zone.map_err(|why| t.problem(Some("timezone"), format!("limits.timezone {why}"))).ok()
+    });
     let mut number = |key, range| t.number(key, range).and_then(|n| u32::try_from(n).ok());
     values.runs = number("runs", validate::RUNS);
     values.objects = number("objects", validate::OBJECTS);
@@ -170,7 +178,8 @@ type = "env"
 prefix = "CI_"
 [limits]
 memory = "1GiB"
-bandwidth = "10Gbit/s"
+bandwidth = ["200MB/s mon-fri 08:00-18:00", "10Gbit/s"]
+timezone = "Asia/Shanghai"
 runs = 4
 [access]
 operators = ["group:dth-admin", "user:ci"]
@@ -185,6 +194,8 @@ format = "json"
         assert_eq!(values.state, Some("/srv/dth".into()));
         assert_eq!(values.memory, Some(ByteSize(1 << 30)));
         assert_eq!((values.runs, values.objects), (Some(4), None));
+        assert_eq!(values.bandwidth.map(|b| b.to_string()).as_deref(), Some("200MB/s mon-fri 08:00-18:00, 1250MB/s"));
+        assert_eq!(values.timezone.and_then(|z| z.iana_name().map(str::to_owned)).as_deref(), Some("Asia/Shanghai"));
         assert_eq!(values.credentials["cn"], CredentialSpec::File { path: "/etc/dth/credentials.d/cn".into() });
         assert_eq!(values.credentials["eu"], CredentialSpec::Profile { name: "eu-admin".to_owned() });
         assert_eq!(values.credentials["ci"], CredentialSpec::Env { prefix: "CI_".to_owned() });

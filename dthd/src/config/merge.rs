@@ -126,7 +126,8 @@ fn merge(flags: &Values, environment: &Values, file: &Values, defaults: &Environ
         socket: merge.pick("socket", |v| v.socket.clone()).unwrap_or_else(|| defaults.default_socket()),
         limits: Limits {
             memory: merge.pick("limits.memory", |v| v.memory).unwrap_or(built_in.memory),
-            bandwidth: merge.pick("limits.bandwidth", |v| v.bandwidth).or(built_in.bandwidth),
+            bandwidth: merge.pick("limits.bandwidth", |v| v.bandwidth.clone()).or(built_in.bandwidth),
+            timezone: merge.pick("limits.timezone", |v| v.timezone.clone()).or(built_in.timezone),
             runs: merge.pick("limits.runs", |v| v.runs).unwrap_or(built_in.runs),
             objects: merge.pick("limits.objects", |v| v.objects).unwrap_or(built_in.objects),
             parts: merge.pick("limits.parts", |v| v.parts).unwrap_or(built_in.parts),
@@ -184,7 +185,7 @@ mod tests {
         assert_eq!((all.config.socket.as_path(), origin("socket")), (Path::new("/env/sock"), Origin::Environment));
         assert_eq!((all.config.limits.memory, origin("limits.memory")), (ByteSize(32 << 20), Origin::Environment));
         assert_eq!((all.config.limits.runs, origin("limits.runs")), (3, Origin::File));
-        assert_eq!((all.config.limits.parts, origin("limits.parts")), (8, Origin::BuiltIn));
+        assert_eq!((all.config.limits.parts, origin("limits.parts")), (64, Origin::BuiltIn));
         assert_eq!(all.config.file.as_deref(), Some(Path::new("/etc/dth/dthd.toml")));
     }
 

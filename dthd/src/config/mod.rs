@@ -13,10 +13,8 @@ mod validate;
 
 use std::{collections::BTreeMap, fmt, path::PathBuf, str::FromStr, time::Duration};
 
-use dth_proto::{
-    document::nearest,
-    units::{ByteSize, Rate},
-};
+use dth_proto::{bandwidth::BandwidthPlan, document::nearest, units::ByteSize};
+use jiff::tz::TimeZone;
 
 pub use self::{
     environment::Environment,
@@ -71,19 +69,29 @@ pub enum LogFormat {
 pub struct Limits {
     /// Bytes of object data in flight.
     pub memory: ByteSize,
-    /// Bytes per second.
-    pub bandwidth: Option<Rate>,
+    /// Bytes per second, by the clock.
+    pub bandwidth: Option<BandwidthPlan>,
+    /// The zone of that clock, for the tasks' limits too; `None`: the machine's own.
+    pub timezone: Option<TimeZone>,
     /// Runs at the same time; more are queued.
     pub runs: u32,
-    /// Objects copied at the same time, per run.
+    /// Objects copied at the same time, per run, at most: how many requests are in flight is found out by itself.
     pub objects: u32,
-    /// Parts of one object copied at the same time.
+    /// Parts of one object copied at the same time, at most: how many fit the memory in use is found out by itself.
     pub parts: u32,
+}
+
+impl Limits {
+    /// The zone in force.
+    #[must_use]
+    pub fn zone(&self) -> TimeZone {
+        self.timezone.clone().unwrap_or_else(TimeZone::system)
+    }
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: ByteSize(512 << 20), bandwidth: None, runs: 16, objects: 64, parts: 8 }
+        Self { memory: ByteSize(512 << 20), bandwidth: None, timezone: None, runs: 16, objects: 1024, parts: 64 }
     }
 }
 

@@ -51,7 +51,7 @@ mod tests {
     #[test]
     fn live_values_are_taken() {
         let new = Config {
-            limits: Limits { bandwidth: Some(Rate(1)), runs: 1, ..Limits::default() },
+            limits: Limits { bandwidth: Some(Rate(1).into()), runs: 1, ..Limits::default() },
             credentials: BTreeMap::from([("a".to_owned(), CredentialSpec::Default)]),
             access: Access { operators: vec![Principal::User("ci".to_owned())], viewers: Vec::new() },
             cloudwatch: Some(CloudWatch {

@@ -2,10 +2,14 @@
 
 use std::path::Path;
 
-use dth_proto::time::Span;
+use dth_proto::{
+    bandwidth::BandwidthPlan,
+    time::{Span, Timestamp},
+};
+use jiff::tz::TimeZone;
 
-use super::{Effective, Origin, Principal};
-use crate::credential::CredentialSpec;
+use super::{Effective, Limits, Origin, Principal};
+use crate::{clock, credential::CredentialSpec, transfer::bandwidth::plan};
 
 /// One line per value: key, value, origin.
 #[must_use]
@@ -22,7 +26,8 @@ pub fn show(effective: &Effective) -> String {
         ("socket", config.socket.display().to_string()),
         ("drain", Span(config.drain).to_string()),
         ("limits.memory", limits.memory.to_string()),
-        ("limits.bandwidth", or(limits.bandwidth.map(|r| r.to_string()), "no limit")),
+        ("limits.bandwidth", or(limits.bandwidth.as_ref().map(|plan| bandwidth(plan, clock::now(), &limits.zone())), "no limit")),
+        ("limits.timezone", timezone(limits)),
         ("limits.runs", limits.runs.to_string()),
         ("limits.objects", limits.objects.to_string()),
         ("limits.parts", limits.parts.to_string()),
@@ -52,6 +57,23 @@ pub fn show(effective: &Effective) -> String {
         rows.push((format!("credentials.{name}"), credential(spec), Origin::File));
     }
     table(&rows, config.file.as_deref())
+}
+
+/// A plan, and what of it holds now where that depends on the clock.
+fn bandwidth(plan: &BandwidthPlan, now: Timestamp, zone: &TimeZone) -> String {
+    let current = plan::at(plan, now, zone);
+    let rate = current.rate.map_or("no limit".to_owned(), |rate| rate.to_string());
+    let until = current.until.and_then(|at| jiff::Timestamp::from_millisecond(i64::try_from(at.0).ok()?).ok());
+    match until {
+        Some(until) => format!("{plan} (now {rate}, until {})", until.to_zoned(zone.clone()).strftime("%a %H:%M")),
+        None => plan.to_string(),
+    }
+}
+
+fn timezone(limits: &Limits) -> String {
+    let zone = limits.zone();
+    let name = zone.iana_name().unwrap_or("unnamed");
+    if limits.timezone.is_some() { name.to_owned() } else { format!("the machine's: {name}") }
 }
 
 fn credential(spec: &CredentialSpec) -> String {
@@ -85,6 +107,16 @@ mod tests {
     use crate::config::{Environment, Flags, load};
 
     #[test]
+    fn a_limit_by_the_clock_says_what_holds_now() {
+        let zone = TimeZone::get("Asia/Shanghai").expect("zone");
+        let show = |text: &str, now: &str| bandwidth(&text.parse().expect(text), now.parse().expect(now), &zone);
+        assert_eq!(show("200MB/s", "2026-11-02T04:00:00Z"), "200MB/s");
+        let office = "200MB/s mon-fri 08:00-18:00, off";
+        assert_eq!(show(office, "2026-11-02T04:00:00Z"), format!("{office} (now 200MB/s, until Mon 18:00)"));
+        assert_eq!(show(office, "2026-11-06T12:00:00Z"), format!("{office} (now no limit, until Mon 08:00)"));
+    }
+
+    #[test]
     fn every_value_has_its_origin() {
         let dir = tempfile::tempdir().expect("dir");
         let file = dir.path().join("t.toml");
@@ -100,7 +132,7 @@ mod tests {
         assert_eq!(words("state"), "/s flag --state");
         assert_eq!(words("limits.parts"), "3 environment DTHD_LIMITS_PARTS");
         assert_eq!(words("limits.runs"), format!("2 file {}", file.display()));
-        assert_eq!(words("limits.objects"), "64 built-in");
+        assert_eq!(words("limits.objects"), "1024 built-in");
         assert_eq!(words("cloudwatch.interval"), format!("1m file {}", file.display()));
         assert_eq!(words("credentials.cn"), format!("file /k file {}", file.display()));
     }

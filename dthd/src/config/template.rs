@@ -43,7 +43,16 @@ mod tests {
     fn what_it_calls_defaults_are_the_defaults() {
         let built_in = effective("");
         let mut written = effective(&uncommented());
-        assert_eq!(written.limits.bandwidth.take().map(|r| r.to_string()).as_deref(), Some("1250MB/s"), "an example");
+        assert_eq!(
+            written.limits.bandwidth.take().map(|r| r.to_string()).as_deref(),
+            Some("200MB/s mon-fri 08:00-18:00, 1250MB/s"),
+            "an example"
+        );
+        assert_eq!(
+            written.limits.timezone.take().and_then(|z| z.iana_name().map(str::to_owned)).as_deref(),
+            Some("Asia/Shanghai"),
+            "an example"
+        );
         assert_eq!(
             std::mem::take(&mut written.access),
             Access { operators: vec![Principal::Group("dth-admin".to_owned())], viewers: vec![Principal::Group("dth".to_owned())] }
@@ -67,6 +76,7 @@ mod tests {
             drain,
             memory,
             bandwidth,
+            timezone,
             runs,
             objects,
             parts,
@@ -83,6 +93,7 @@ mod tests {
             drain.is_some(),
             memory.is_some(),
             bandwidth.is_some(),
+            timezone.is_some(),
             runs.is_some(),
             objects.is_some(),
             parts.is_some(),
@@ -92,7 +103,7 @@ mod tests {
             log_format.is_some(),
             !credentials.is_empty(),
         ];
-        assert_eq!(there, [true; 13]);
+        assert_eq!(there, [true; 14]);
         let cloudwatch = cloudwatch.expect("an example");
         assert!(cloudwatch.region.is_some() && cloudwatch.credential.is_some() && cloudwatch.endpoint.is_some());
     }

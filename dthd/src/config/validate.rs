@@ -3,6 +3,7 @@
 use std::{ops::RangeInclusive, os::unix::ffi::OsStrExt, path::Path, time::Duration};
 
 use dth_proto::{time::Span, units::ByteSize};
+use jiff::tz::TimeZone;
 use tracing_subscriber::EnvFilter;
 
 /// Says what is wrong with a value.
@@ -32,6 +33,10 @@ pub(super) fn number(value: u32, range: &RangeInclusive<u64>) -> Result<(), Stri
 
 pub(super) fn memory(value: &ByteSize) -> Result<(), String> {
     if *value >= LEAST_MEMORY { Ok(()) } else { Err(format!("must be at least {LEAST_MEMORY}, not {value}")) }
+}
+
+pub(super) fn timezone(name: &str) -> Result<TimeZone, String> {
+    TimeZone::get(name).map_err(|_| format!("{name:?} is not a time zone: use an IANA name like \"Asia/Shanghai\""))
 }
 
 pub(super) fn drain(value: &Span) -> Result<(), String> {
@@ -102,6 +107,7 @@ mod tests {
         for (result, word) in [
             (memory(&ByteSize(1 << 20)), "at least 8MiB"),
             (number(0, &RUNS), "from 1 to 1000"),
+            (timezone("Asia/Peking").map(drop), "not a time zone: use an IANA name"),
             (drain(&Span(Duration::from_hours(2))), "at most 1h"),
             (interval(&Span(Duration::from_secs(9))), "from 10s to 1h"),
             (absolute(Path::new("state")), "begin with /"),

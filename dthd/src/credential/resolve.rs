@@ -70,6 +70,17 @@ impl Credential {
         self.identity.clone().map(|identity| SharedCredentialsProvider::new(SharedIdentity(identity)))
     }
 
+    /// What to sign a request with; `None`: nothing, it goes unsigned.
+    ///
+    /// # Errors
+    /// When the source has none.
+    pub async fn load(&self) -> Result<Option<aws_credential_types::Credentials>, provider::error::CredentialsError> {
+        match &self.identity {
+            Some(identity) => identity.load().await.map(Some),
+            None => Ok(None),
+        }
+    }
+
     /// Forgets what was loaded, so that the next request loads it again (the store said that it has expired).
     pub fn refresh(&self) {
         if let Some(identity) = &self.identity {

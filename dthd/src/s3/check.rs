@@ -13,7 +13,7 @@ use super::{
     list::Answer,
     metadata::{Creation, Metadata},
     object::Entry,
-    verify::Md5Sum,
+    payload::Payload,
 };
 use crate::{
     credential::{Credential, Credentials},
@@ -82,7 +82,7 @@ async fn reach(
     }
     let signs = if credential.is_anonymous() { "requests are not signed" } else { "found" };
     tell(step(side, "credential", CheckState::Ok, format!("{}: {signs}", credential.describe()), None));
-    match Bucket::open(store, side, &credential, requester_pays, RETRY, Arc::new(RequestCounters::default())).await {
+    match Bucket::open(store, side, &credential, requester_pays, RETRY, Arc::new(RequestCounters::default()), None).await {
         Ok(bucket) => Some(bucket),
         Err(error) => {
             tell(step(side, "reach", CheckState::Failed, error.to_string(), None));
@@ -152,7 +152,7 @@ async fn write(bucket: &Bucket, job: &S3Job, tell: &mut (impl FnMut(CheckStep) +
     let target = &job.destination;
     let key = format!("{}{SCRATCH}{:016x}", target.prefix, rand::random::<u64>());
     tell(step(Side::Destination, "write", CheckState::Running, format!("writing {key:?}"), None));
-    let body = bytes::Bytes::from_static(b"written by a check of dthd; can be deleted\n");
+    let body = Payload::from(bytes::Bytes::from_static(b"written by a check of dthd; can be deleted\n"));
     let creation = Creation {
         metadata: Metadata { content_type: Some("text/plain".to_owned()), ..Metadata::default() },
         class: target.storage_class.clone().filter(|c| c != "keep"),
@@ -160,7 +160,7 @@ async fn write(bucket: &Bucket, job: &S3Job, tell: &mut (impl FnMut(CheckStep) +
         encryption: target.encryption.clone(),
         tagging: None,
     };
-    if let Err(error) = bucket.put(&key, &body, &creation, Some(&Md5Sum::of(&body)), None).await {
+    if let Err(error) = bucket.put(&key, &body, &creation, Some(&body.md5()), None).await {
         let hint = hint(&error, bucket, write_rights(job), &key);
         tell(step(Side::Destination, "write", CheckState::Failed, in_words(&error), hint));
         return;

@@ -10,12 +10,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     client::{Bucket, Got, Put},
+    hedge::Hedge,
     journal::{Journal, JournalError},
     layout::SINGLE,
     metadata::{Creation, ObjectInfo},
     object::{ETag, Entry},
-    provider,
-    verify::{self, Md5Sum, SinglePlan},
+    verify::{
+        self, StoredChecksum, Sums,
+        plan::{Facts, Guard, Judgement, SinglePlan},
+    },
 };
 use crate::transfer::{TransferError, bandwidth::Bandwidth, budget::Budget, progress::ItemProgress};
 
@@ -23,6 +26,8 @@ use crate::transfer::{TransferError, bandwidth::Bandwidth, budget::Budget, progr
 const GENERATIONS: u32 = 3;
 /// How often bytes that arrive with another digest than announced are read again.
 pub(super) const READS: u32 = 3;
+/// How often bytes that are right are sent until a destination that refuses them is believed.
+pub(super) const SENDS: u32 = 3;
 
 /// Copies objects of one task. Clones of the handles inside are shared with other copiers.
 #[derive(Debug)]
@@ -43,6 +48,8 @@ pub struct Copier<J: Journal> {
     pub bandwidth: Bandwidth,
     /// Parts of one object at the same time; at least 1.
     pub parts: usize,
+    /// Races slow reads at the end of an object.
+    pub hedge: Hedge,
 }
 
 /// What to copy.
@@ -67,8 +74,7 @@ pub struct Copied {
     pub source_etag: ETag,
     /// What the destination calls it.
     pub destination_etag: ETag,
-    /// How it was verified: `content-md5`, `md5-in-flight`, `checksum-crc64nvme`, `multipart-etag`, `crc64nvme-combined`,
-    /// `whole-md5`, `part-md5`, … (see [`verify`]).
+    /// How it was verified: a word of [`verify::plan`].
     pub verified: &'static str,
     /// Bytes sent in this copy; less than `size` when an upload was continued.
     pub bytes_sent: u64,
@@ -91,9 +97,12 @@ pub enum CopyError {
     Journal(#[from] JournalError),
 }
 
-/// The store refused bytes because of their digest.
+/// Bytes were refused because of their digest, by the store or by us.
 pub(super) fn is_digest(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch")
+    matches!(
+        error.code.as_str(),
+        "BadDigest" | "InvalidDigest" | "XAmzContentChecksumMismatch" | "XAmzContentSHA256Mismatch" | "DigestMismatch"
+    )
 }
 
 /// Whether bytes were wrong after they had been read again as often as makes sense: to begin the object again is no use.
@@ -164,47 +173,61 @@ impl<J: Journal> Copier<J> {
     async fn single(&self, entry: &Entry, key: &str, progress: &ItemProgress) -> Result<Copied, TransferError> {
         progress.begin(entry.size, 1);
         let _held = self.budget.take(entry.size).await;
-        let mut refused: Option<Md5Sum> = None;
+        let mut plan: Option<SinglePlan> = None;
+        let mut before: Option<Sums> = None;
         let mut reads = 0;
+        let mut sends = 0;
         loop {
             self.bandwidth.take(entry.size).await;
             let got = self.source.get(&entry.key, &entry.etag, entry.size).await?;
             reads += 1;
-            let mut plan = SinglePlan::of(&entry.etag, got.info.opaque_etag, got.info.checksum);
-            if let (SinglePlan::PassMd5(announced), Some(before)) = (plan, refused) {
-                // The destination did not get what the ETag says. The same bytes twice: the ETag is no MD5 of them.
-                let now = verify::sums(&got.body, true, None).await.md5;
-                if now == Some(before) && before != announced && !self.source_etags_are_md5() {
-                    plan = SinglePlan::Compute;
-                }
-            }
-            match self.write(entry, key, &got, plan).await {
-                Ok(put) => {
-                    self.kept(key, entry.size).await?;
-                    progress.add(entry.size);
-                    return Ok(Copied {
-                        size: entry.size,
-                        source_etag: entry.etag.clone(),
-                        destination_etag: put.etag,
-                        verified: plan.word(),
-                        bytes_sent: entry.size,
-                    });
-                }
-                Err(error) if is_digest(&error) || error.code == "DigestMismatch" => {
-                    refused = verify::sums(&got.body, true, None).await.md5;
-                    if reads >= READS {
-                        return Err(blame(error, plan, refused));
+            let creation = self.creation(&entry.key, &got.info).await?;
+            let facts = self.facts(&entry.etag, &got.info);
+            let mut now = *plan.get_or_insert_with(|| SinglePlan::of(&facts));
+            // what was refused before is looked at before it is sent again
+            let mut doubt = before.map(|_| None);
+            loop {
+                if let Some(refusal) = doubt.take() {
+                    let (md5, crc) = now.evidence();
+                    let received = verify::sums(&got.body, md5, crc).await;
+                    match now.judge(&facts, received, before) {
+                        Judgement::SendAgain => {
+                            if let Some(refusal) = refusal.filter(|_| sends >= SENDS) {
+                                return Err(refusal);
+                            }
+                        }
+                        Judgement::Otherwise(other) => now = *plan.insert(other),
+                        Judgement::ReadAgain if reads < READS => {
+                            before = Some(received);
+                            tracing::debug!(key = ?entry.key, "read again");
+                            break;
+                        }
+                        Judgement::ReadAgain | Judgement::SourceIsWrong => return Err(source_is_wrong(now, received)),
                     }
-                    tracing::debug!(key = ?entry.key, code = %error.code, "read again");
                 }
-                Err(error) => return Err(error),
+                sends += 1;
+                match self.write(key, &got, &creation, now).await {
+                    Ok(put) => {
+                        self.kept(key, entry.size).await?;
+                        progress.add(entry.size);
+                        return Ok(Copied {
+                            size: entry.size,
+                            source_etag: entry.etag.clone(),
+                            destination_etag: put.etag,
+                            verified: now.word(),
+                            bytes_sent: entry.size,
+                        });
+                    }
+                    Err(error) if is_digest(&error) => doubt = Some(Some(error)),
+                    Err(error) => return Err(error),
+                }
             }
         }
     }
 
-    /// Whether the ETag of an unencrypted single PUT at the source is known to be the MD5 of its bytes.
-    pub(super) fn source_etags_are_md5(&self) -> bool {
-        provider::find(self.source.provider()).is_ok_and(|profile| profile.etag_is_md5)
+    /// What the verification of a copy depends on.
+    pub(super) fn facts(&self, etag: &ETag, info: &ObjectInfo) -> Facts {
+        Facts::of(etag, info, self.source.profile(), self.destination.profile(), self.target.encryption.as_ref())
     }
 
     /// Whether the destination kept what it accepted. Some stores (SeaweedFS 4) take a key that ends in `/` for a folder: they answer as
@@ -221,43 +244,40 @@ impl<J: Journal> Copier<J> {
         Err(TransferError::new(FailureClass::Permanent, Side::Destination, "PutObject", "ContentDropped", message))
     }
 
-    /// Writes received bytes, after the checks that can be made before.
-    async fn write(&self, entry: &Entry, key: &str, got: &Got, plan: SinglePlan) -> Result<Put, TransferError> {
-        let creation = self.creation(&entry.key, &got.info).await?;
-        // A checksum header is a risk at other stores: several answer 400 to it.
-        let forwarded = match plan {
-            SinglePlan::Checksum(stored) if self.destination.provider() == "aws" => Some(stored),
-            _ => None,
-        };
-        let md5 = match plan {
-            SinglePlan::PassMd5(md5) => Some(md5),
-            SinglePlan::Checksum(stored) => {
-                let sums = verify::sums(&got.body, forwarded.is_none(), Some(stored.crc)).await;
+    /// Writes received bytes, with what makes the destination refuse others.
+    async fn write(&self, key: &str, got: &Got, creation: &Creation, plan: SinglePlan) -> Result<Put, TransferError> {
+        let (md5, checksum) = match plan {
+            SinglePlan::PassMd5(md5) => (Some(md5), None),
+            SinglePlan::PassChecksum(stored) => (None, Some(stored)),
+            SinglePlan::Compare(stored) => {
+                let sums = verify::sums(&got.body, true, Some(stored.crc)).await;
                 if sums.crc != Some(stored.value) {
                     return Err(mismatch(Side::Source, "GetObject", "the bytes received do not have the checksum the source has stored"));
                 }
-                sums.md5
+                (sums.md5, None)
             }
-            SinglePlan::Compute => verify::sums(&got.body, true, None).await.md5,
+            SinglePlan::Compute(Guard::Crc(crc)) => (None, Some(verify::stored(&got.body, crc))),
+            SinglePlan::Compute(Guard::Md5 | Guard::Etag) => (verify::sums(&got.body, true, None).await.md5, None),
         };
-        let put = self.destination.put(key, &got.body, &creation, md5.as_ref(), forwarded.as_ref()).await?;
-        if let Some(md5) = md5.filter(|md5| !put.opaque_etag && verify::contradicts(&put.etag, md5)) {
-            let message = format!("sent bytes with the MD5 {}, the store has an object with the ETag {}", md5.hex(), put.etag);
-            return Err(mismatch(Side::Destination, "PutObject", message));
-        }
+        let put = self.destination.put(key, &got.body, creation, md5.as_ref(), checksum.as_ref()).await?;
+        verify::accepted(&put, md5, checksum).map_err(|message| mismatch(Side::Destination, "PutObject", message))?;
         Ok(put)
     }
 }
 
-/// The destination refused bytes: the source is to blame when they were not what its ETag says.
-fn blame(refusal: TransferError, plan: SinglePlan, received: Option<Md5Sum>) -> TransferError {
-    match (plan, received) {
-        (SinglePlan::PassMd5(announced), Some(received)) if received != announced => {
-            let message = format!("the bytes received have the MD5 {}, the ETag of the object says {}", received.hex(), announced.hex());
-            mismatch(Side::Source, "GetObject", message)
+/// What the source announced of an object is not what it sends, however often.
+fn source_is_wrong(plan: SinglePlan, received: Sums) -> TransferError {
+    let message = match (plan, received) {
+        (SinglePlan::PassMd5(announced), Sums { md5: Some(md5), .. }) => {
+            format!("the bytes received have the MD5 {}, the ETag of the object says {}", md5.hex(), announced.hex())
         }
-        _ => refusal,
-    }
+        (SinglePlan::PassChecksum(stored) | SinglePlan::Compare(stored), Sums { crc: Some(value), .. }) => {
+            let received = StoredChecksum { value, ..stored }.base64();
+            format!("the bytes received have the {} {received}, the source has stored {}", stored.crc.word(), stored.base64())
+        }
+        _ => "the bytes received are not what the source announced".to_owned(),
+    };
+    mismatch(Side::Source, "GetObject", message)
 }
 
 /// Bytes that are not what they should be. Reading and sending them again may help.

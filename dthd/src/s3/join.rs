@@ -139,7 +139,7 @@ impl Join {
     }
 
     /// Keys of the destination passed over so far because the source lacks them. Those behind the last key of the source
-    /// are not counted.
+    /// are not counted; those between the end of a range and the first key behind it are.
     #[must_use]
     pub fn extra(&self) -> u64 {
         self.extra
@@ -170,7 +170,7 @@ mod tests {
     use crate::s3::{
         list::{
             Answer, ListPages, Listing,
-            bound::Range,
+            bound::{Bound, Range},
             fake::{Bucket, Faults, block_on, entry, hostile_key},
         },
         object::Entry,
@@ -184,14 +184,16 @@ mod tests {
 
     type Owned = (Entry, Option<Entry>);
 
+    fn owned(pair: Pair<'_>) -> Owned {
+        (pair.source.to_entry(), pair.destination.map(|d| d.to_entry()))
+    }
+
     async fn drain(mut join: Join) -> Result<(Vec<Owned>, u64), ListError> {
         let mut pairs = Vec::new();
         while join.fill().await? {
             assert!(join.fill().await?, "asking twice changes nothing");
             let before = pairs.len();
-            while let Some(Pair { source, destination }) = join.next() {
-                pairs.push((source.to_entry(), destination.map(|d| d.to_entry())));
-            }
+            pairs.extend(std::iter::from_fn(|| join.next().map(owned)));
             assert!(pairs.len() > before, "there is an answer after fill()");
         }
         assert!(join.next().is_none() && !join.fill().await?, "the end stays the end");
@@ -247,61 +249,140 @@ mod tests {
         prop::collection::btree_set(hostile_key(), 0..30)
     }
 
+    /// Both ends of a task, for property tests.
+    #[derive(Debug)]
+    struct Ends {
+        source_prefix: String,
+        map: KeyMap,
+        source: BTreeSet<String>,
+        destination: BTreeMap<String, Entry>,
+        pages: (usize, usize),
+        unordered: bool,
+    }
+
+    fn ends() -> impl Strategy<Value = Ends> {
+        let prefix = || prop_oneof![Just(String::new()), hostile_key()];
+        let sets = (keys(), keys(), keys(), keys());
+        (sets, prefix(), 0usize..6, prefix(), (1usize..7, 1usize..7), any::<bool>()).prop_map(
+            |((shared, source_only, destination_only, around), source_prefix, cut, prefix, pages, unordered)| {
+                let strip: String = source_prefix.chars().take(cut).collect();
+                let source_spec = S3Source { prefix: source_prefix.clone(), ..S3Source::default() };
+                let destination_spec = S3Destination { prefix, strip_prefix: strip, ..S3Destination::default() };
+                let map = KeyMap::new(&source_spec, &destination_spec).expect("strips a beginning");
+                let below = |k: &String| format!("{source_prefix}{k}");
+                let source = shared.iter().chain(&source_only).map(below).chain(around.iter().cloned()).collect();
+                let destination = shared
+                    .iter()
+                    .chain(&destination_only)
+                    .map(|k| destination_spec.key_for(&below(k)))
+                    .chain(around.iter().cloned())
+                    .map(|k| (k.clone(), Entry { size: 7, ..entry(&k) }))
+                    .collect();
+                Ends { source_prefix, map, source, destination, pages, unordered }
+            },
+        )
+    }
+
+    impl Ends {
+        /// The pairs behind `after` and not behind `until`, found by looking up.
+        fn wanted(&self, after: Option<&str>, until: Option<&str>) -> Vec<Owned> {
+            let within = |k: &&String| after.is_none_or(|a| k.as_str() > a) && until.is_none_or(|u| k.as_str() <= u);
+            let all = self.source.iter().filter(|k| k.starts_with(&self.source_prefix)).filter(within);
+            all.map(|k| (entry(k), self.destination.get(&self.map.map_any(k)).cloned())).collect()
+        }
+
+        fn join(&self, after: Option<&str>, until: &[Bound; 2], directory: &std::path::Path) -> Join {
+            let [source_until, destination_until] = until.clone();
+            let left = Bucket::in_order(self.source.iter().map(|k| entry(k)), self.pages.0);
+            let range = Range { prefix: self.source_prefix.clone(), after: after.map(str::to_owned), until: source_until };
+            let left = Listing::new(Arc::new(left), Side::Source, range).into();
+            let prefix = self.map.destination_prefix(&self.source_prefix);
+            let range = Range { prefix, after: after.map(|a| self.map.start_after(a)), until: destination_until };
+            let right = if self.unordered {
+                let bucket = Bucket::in_order(self.destination.values().rev().cloned(), self.pages.1);
+                let settings = SortSettings { directory: directory.to_owned(), chunk_bytes: 400, fan_in: 2 };
+                Sorted::new(Arc::new(bucket), Side::Destination, range, settings).into()
+            } else {
+                let bucket = Bucket::in_order(self.destination.values().cloned(), self.pages.1);
+                Listing::new(Arc::new(bucket), Side::Destination, range).into()
+            };
+            Join::new(left, right, &self.map, &self.source_prefix)
+        }
+    }
+
+    /// As a range is driven: to the first key that the end, which may move, excludes. `split`: after so many pairs the end moves
+    /// to this key, if it is ahead.
+    async fn drive(
+        mut join: Join,
+        until: &[Bound; 2],
+        map: &KeyMap,
+        split: Option<(usize, &str)>,
+    ) -> Result<(Vec<Owned>, bool), ListError> {
+        let mut pairs: Vec<Owned> = Vec::new();
+        let mut is_split = false;
+        while join.fill().await? {
+            loop {
+                let ahead = |at: &str| pairs.last().is_none_or(|(last, _)| last.key.as_str() < at) && !until[0].is_reached_by(at);
+                if let Some((_, at)) = split.filter(|(when, at)| !is_split && pairs.len() >= *when && ahead(at)) {
+                    until[0].set(Some(at));
+                    until[1].set(Some(&map.map_any(at)));
+                    is_split = true;
+                }
+                match join.next() {
+                    Some(pair) if until[0].excludes(pair.source.key) => return Ok((pairs, is_split)),
+                    Some(pair) => pairs.push(owned(pair)),
+                    None => break,
+                }
+            }
+        }
+        Ok((pairs, is_split))
+    }
+
     proptest! {
         #[test]
-        fn equals_the_logic_of_sets(
-            shared in keys(), source_only in keys(), destination_only in keys(), around in keys(),
-            source_prefix in prop_oneof![Just(String::new()), hostile_key()],
-            cut in 0usize..6,
-            prefix in prop_oneof![Just(String::new()), hostile_key()],
-            resume in prop::option::of(hostile_key()),
-            pages in (1usize..7, 1usize..7),
-            unordered in any::<bool>(),
-        ) {
-            let strip: String = source_prefix.chars().take(cut).collect();
-            let source_spec = S3Source { prefix: source_prefix.clone(), ..S3Source::default() };
-            let destination_spec = S3Destination { prefix, strip_prefix: strip, ..S3Destination::default() };
-            let map = KeyMap::new(&source_spec, &destination_spec).expect("strips a beginning");
-            let below = |k: &String| format!("{source_prefix}{k}");
-            let source: BTreeSet<String> = shared.iter().chain(&source_only).map(below).chain(around.iter().cloned()).collect();
-            let destination: BTreeMap<String, Entry> = shared
-                .iter()
-                .chain(&destination_only)
-                .map(|k| destination_spec.key_for(&below(k)))
-                .chain(around.iter().cloned())
-                .map(|k| (k.clone(), Entry { size: 7, ..entry(&k) }))
-                .collect();
-            let after = resume.as_ref().map(below);
-
-            let wanted: Vec<Owned> = source
-                .iter()
-                .filter(|k| k.starts_with(&source_prefix) && after.as_ref().is_none_or(|a| *k > a))
-                .map(|k| (entry(k), destination.get(&destination_spec.key_for(k)).cloned()))
-                .collect();
-            let last = wanted.last().map(|(source, _)| destination_spec.key_for(&source.key));
-            let there = destination.keys().filter(|k| {
-                let begins = k.starts_with(&map.destination_prefix(&source_prefix));
-                begins && after.as_ref().is_none_or(|a| **k > map.start_after(a)) && last.as_ref().is_some_and(|l| *k <= l)
+        fn equals_the_logic_of_sets(ends in ends(), resume in prop::option::of(hostile_key())) {
+            let after = resume.map(|k| format!("{}{k}", ends.source_prefix));
+            let after = after.as_deref();
+            let wanted = ends.wanted(after, None);
+            let last = wanted.last().map(|(source, _)| ends.map.map_any(&source.key));
+            let there = ends.destination.keys().filter(|k| {
+                let begins = k.starts_with(&ends.map.destination_prefix(&ends.source_prefix));
+                begins && after.is_none_or(|a| **k > ends.map.start_after(a)) && last.as_ref().is_some_and(|l| *k <= l)
             });
             let extra = there.count() - wanted.iter().filter(|(_, destination)| destination.is_some()).count();
 
             let directory = tempfile::tempdir().expect("directory");
-            let (pairs, passed_over) = block_on(async {
-                let left = Bucket::in_order(source.iter().map(|k| entry(k)), pages.0);
-                let place = after.as_ref().map(|a| map.start_after(a));
-                let under = map.destination_prefix(&source_prefix);
-                let right = if unordered {
-                    let bucket = Bucket::in_order(destination.values().rev().cloned(), pages.1);
-                    let settings = SortSettings { directory: directory.path().to_owned(), chunk_bytes: 400, fan_in: 2 };
-                    Sorted::new(Arc::new(bucket), Side::Destination, Range { after: place, ..Range::all(&under) }, settings).into()
-                } else {
-                    listing(Bucket::in_order(destination.values().cloned(), pages.1), Side::Destination, &under, place)
-                };
-                drain(Join::new(listing(left, Side::Source, &source_prefix, after.clone()), right, &map, &source_prefix)).await
-            })
-            .expect("no faults");
+            let joined = block_on(async { drain(ends.join(after, &<[Bound; 2]>::default(), directory.path())).await });
+            let (pairs, passed_over) = joined.expect("no faults");
             prop_assert_eq!(pairs, wanted);
             prop_assert_eq!(passed_over, extra as u64);
+        }
+
+        #[test]
+        fn ranges_side_by_side_are_the_whole(
+            ends in ends(),
+            [after, until] in [prop::option::of(hostile_key()), prop::option::of(hostile_key())],
+            split in prop::option::of((0usize..10, hostile_key())),
+        ) {
+            let below = |k: String| format!("{}{k}", ends.source_prefix);
+            let (after, until) = (after.map(below), until.map(below));
+            let split = split.map(|(when, at)| (when, below(at)));
+            let split = split.as_ref().map(|(when, at)| (*when, at.as_str())).filter(|(_, at)| after.as_deref().is_none_or(|a| a < *at));
+            let bounds = |until: Option<&str>| [Bound::at(until), Bound::at(until.map(|u| ends.map.map_any(u)).as_deref())];
+
+            let directory = tempfile::tempdir().expect("directory");
+            let pairs = block_on(async {
+                let first = bounds(until.as_deref());
+                let join = ends.join(after.as_deref(), &first, directory.path());
+                let (mut pairs, is_split) = drive(join, &first, &ends.map, split).await?;
+                if is_split {
+                    let rest = bounds(until.as_deref());
+                    let join = ends.join(split.map(|(_, at)| at), &rest, directory.path());
+                    pairs.extend(drive(join, &rest, &ends.map, None).await?.0);
+                }
+                Ok::<_, ListError>(pairs)
+            });
+            prop_assert_eq!(pairs.expect("no faults"), ends.wanted(after.as_deref(), until.as_deref()));
         }
     }
 }

@@ -44,8 +44,8 @@ pub struct TooLarge {
 }
 
 /// The layout of an object of `size` bytes. `source` is the part size of the source when its parts are uniform (see
-/// [`uniform`]); repeating it makes the ETags of both ends equal. Otherwise parts are equal (some stores require that), 16 MiB
-/// or more, and about 9,000 at most, which leaves room under the limit of 10,000.
+/// [`uniform`]); repeating it makes the ETags of both ends equal. Otherwise parts are equal (some stores require that): 8 MiB, from
+/// 8 GiB on 16 MiB, and larger ones where there would be more than about 9,000, which leaves room under the limit of 10,000.
 ///
 /// # Errors
 /// [`TooLarge`] when even the largest parts are not enough.
@@ -58,7 +58,8 @@ pub fn layout(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layo
     }
     let target = (limits.parts - limits.parts / 10).max(1);
     let wanted = size.div_ceil(target).next_multiple_of(MIB);
-    let part = wanted.max(SINGLE).clamp(limits.min, limits.max);
+    let usual = if size <= 8 * GIB { 8 * MIB } else { 16 * MIB };
+    let part = wanted.max(usual).clamp(limits.min, limits.max);
     if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
 }
 
@@ -113,10 +114,11 @@ mod tests {
             (0, None, Layout::Single),
             (1, None, Layout::Single),
             (SINGLE, None, Layout::Single),
-            (SINGLE + 1, None, Layout::Parts(16 * MIB)),
-            (300 * MIB, None, Layout::Parts(16 * MIB)),
+            (SINGLE + 1, None, Layout::Parts(8 * MIB)),
+            (8 * GIB, None, Layout::Parts(8 * MIB)),
+            (8 * GIB + 1, None, Layout::Parts(16 * MIB)),
             (300 * MIB, Some(8 * MIB), Layout::Parts(8 * MIB)),
-            (300 * MIB, Some(MIB), Layout::Parts(16 * MIB)),
+            (300 * MIB, Some(MIB), Layout::Parts(8 * MIB)),
             (140 * GIB, None, Layout::Parts(16 * MIB)),
             (200 * GIB, Some(8 * MIB), Layout::Parts(23 * MIB)),
             (5 * TB, None, Layout::Parts(530 * MIB)),

@@ -5,6 +5,7 @@ mod cursor;
 #[cfg(test)]
 pub(super) mod fake;
 mod feed;
+pub mod xml;
 
 use std::{future::Future, io, path::PathBuf, sync::Arc};
 

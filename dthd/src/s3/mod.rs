@@ -7,8 +7,10 @@
 //! | [`range`] | listings cut into key ranges that are read side by side |
 //! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
+//! | [`hedge`] | a second request where one slow read holds everything up |
 //! | [`journal`] | multipart uploads under way |
 //! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
+//! | `wire` | the three requests that move bytes, without the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
@@ -19,6 +21,7 @@ pub mod compare;
 pub mod copy;
 pub mod error;
 pub mod filter;
+pub mod hedge;
 pub mod join;
 pub mod journal;
 pub mod key;
@@ -37,3 +40,4 @@ pub mod sorted;
 pub mod stream;
 pub mod verify;
 mod whole;
+mod wire;

@@ -1,24 +1,34 @@
 //! Copies one object by parts, so that a restart continues it and nothing is left behind.
 
-use std::{collections::BTreeMap, pin::pin, time::Duration};
+use std::{
+    collections::BTreeMap,
+    pin::pin,
+    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    time::Duration,
+};
 
 use dth_proto::failure::{FailureClass, Side};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    client::UploadedPart,
-    copy::{Copied, Copier, CopyError, CopyRequest, READS, is_digest, mismatch},
+    client::{Put, UploadedPart},
+    copy::{Copied, Copier, CopyError, CopyRequest, SENDS, is_digest, mismatch},
     journal::{Journal, Upload},
     layout::{Layout, Part, PartLimits, layout, parts, uniform},
     metadata::ObjectInfo,
     object::{ETag, Entry},
-    verify::{self, Crc, Md5Sum, multipart_etag, multipart_word, wrongly_assembled},
-    whole::{Received, WholeMd5, Witness},
+    payload::Payload,
+    verify::{
+        self, Md5Sum, StoredChecksum, multipart_etag,
+        plan::{Guard, MultipartPlan, Witness},
+        wrongly_assembled,
+    },
+    whole::{Received, WholeMd5},
 };
 use crate::{
     clock,
-    transfer::{TransferError, progress::ItemProgress},
+    transfer::{TransferError, budget::Held, progress::ItemProgress},
 };
 
 /// Clocks of stores count in seconds.
@@ -32,10 +42,26 @@ const RESTARTS: u32 = 2;
 struct Sent {
     size: u64,
     etag: ETag,
-    /// `None`: sent by an earlier process, and the ETag is no MD5.
+    /// Computed here, or what the destination says by an ETag that is known to be one.
     md5: Option<Md5Sum>,
-    /// `None`: sent by an earlier process, or not asked for.
-    crc: Option<u64>,
+    /// Likewise.
+    checksum: Option<StoredChecksum>,
+}
+
+/// How an object is cut.
+#[derive(Clone, Copy, Debug)]
+struct Cut {
+    part_size: u64,
+    /// As the source is, as far as is known.
+    replicated: bool,
+}
+
+/// An upload to work on.
+struct Begun {
+    upload: Upload,
+    id: String,
+    plan: MultipartPlan,
+    sent: BTreeMap<u32, Sent>,
 }
 
 /// What all parts of a copy share.
@@ -43,8 +69,12 @@ struct Job<'a> {
     entry: &'a Entry,
     key: &'a str,
     id: &'a str,
-    crc: Option<Crc>,
+    plan: MultipartPlan,
     progress: &'a ItemProgress,
+    /// Parts that the destination does not have.
+    left: AtomicUsize,
+    /// The destination's ETags do not tell what arrived, or told that it was wrong: every part goes with its MD5.
+    hash: AtomicBool,
 }
 
 /// The upload is not there any more.
@@ -52,8 +82,15 @@ fn is_no_upload(error: &TransferError) -> bool {
     error.side == Side::Destination && matches!(error.code.as_str(), "NoSuchUpload" | "NotFound")
 }
 
+/// Bytes that are at the destination are wrong: nothing of the upload may be continued.
+fn is_wrong(error: &TransferError) -> bool {
+    // a part that was sent twice may have the other ETag
+    is_digest(error) || error.code == "InvalidPart"
+}
+
 /// Which of the parts a store has can stay: those with the number and size the layout gives them. The last one listed wins.
-fn usable(listed: Vec<UploadedPart>, size: u64, part_size: u64) -> BTreeMap<u32, Sent> {
+/// `etags_are_md5`: those of the store's parts.
+fn usable(listed: Vec<UploadedPart>, size: u64, part_size: u64, etags_are_md5: bool) -> BTreeMap<u32, Sent> {
     let count = size.div_ceil(part_size.max(1));
     listed
         .into_iter()
@@ -61,33 +98,50 @@ fn usable(listed: Vec<UploadedPart>, size: u64, part_size: u64) -> BTreeMap<u32,
             let start = u64::from(p.number).saturating_sub(1) * part_size;
             p.number > 0 && u64::from(p.number) <= count && p.size == part_size.min(size - start)
         })
-        .map(|p| (p.number, Sent { size: p.size, md5: Md5Sum::from_etag(&p.etag), etag: p.etag, crc: None }))
+        .map(|p| {
+            let md5 = Md5Sum::from_etag(&p.etag).filter(|_| etags_are_md5);
+            (p.number, Sent { size: p.size, md5, etag: p.etag, checksum: p.checksum })
+        })
         .collect()
+}
+
+/// The checksum of all parts together, when each has one of this kind.
+fn combined(plan: &MultipartPlan, sent: &BTreeMap<u32, Sent>) -> Option<StoredChecksum> {
+    let crc = plan.computed().1?;
+    let parts: Option<Vec<(u64, u64)>> =
+        sent.values().map(|p| p.checksum.filter(|stored| stored.crc == crc).map(|stored| (stored.value, p.size))).collect();
+    Some(StoredChecksum { crc, value: crc.combine(parts?) })
+}
+
+/// The ETag that the parts give, when the MD5 of each is known.
+fn expected(sent: &BTreeMap<u32, Sent>) -> Option<ETag> {
+    let md5s: Option<Vec<Md5Sum>> = sent.values().map(|p| p.md5).collect();
+    md5s.map(|md5s| multipart_etag(&md5s))
 }
 
 impl<J: Journal> Copier<J> {
     /// By parts; see the module.
     pub(super) async fn multipart(&self, entry: &Entry, request: CopyRequest<'_>) -> Result<Copied, CopyError> {
         let key = request.destination_key;
-        let info = self.source.head(&entry.key, Some(&entry.etag)).await?;
-        if info.etag != entry.etag || info.size != entry.size {
-            let message = format!("asked for the generation {}, got {}", entry.etag, info.etag);
-            return Err(TransferError::new(FailureClass::Changed, Side::Source, "HeadObject", "OtherGeneration", message).into());
-        }
-        let part_size = self.part_size(entry).await?;
+        let continued = self.journal.find(key)?.is_some_and(|known| known.is_of(entry));
+        let (info, mut cut) = if continued {
+            (self.pinned(entry).await?, None)
+        } else {
+            let (info, cut) = tokio::try_join!(self.pinned(entry), self.cut(entry))?;
+            (info, Some(cut))
+        };
         let mut restarts = 0;
         loop {
-            let (upload, id, sent) = self.begin(entry, key, part_size, &info).await?;
-            let result = self.transfer(entry, &upload, &id, sent, &info, &request).await;
-            let error = match result {
+            let begun = self.begin(entry, key, &mut cut, &info, restarts > 0).await?;
+            let upload = begun.upload.clone();
+            let error = match self.transfer(entry, begun, &request).await {
                 Err(CopyError::Failed(error)) => error,
                 other => return other,
             };
-            let wrong = error.code == "DigestMismatch";
-            let again = restarts < RESTARTS && (is_no_upload(&error) || wrong);
+            let again = restarts < RESTARTS && (is_no_upload(&error) || is_wrong(&error));
             if is_no_upload(&error) {
                 self.journal.remove(key).await?;
-            } else if wrong || matches!(error.class, FailureClass::Changed | FailureClass::Permanent) {
+            } else if is_wrong(&error) || matches!(error.class, FailureClass::Changed | FailureClass::Permanent) {
                 // The parts are of no use, and must not be continued. If they cannot be given up now, the journal knows them.
                 if let Err(left) = self.discard(&upload).await {
                     tracing::warn!(key = ?key, error = %left, "an upload could not be aborted yet");
@@ -100,8 +154,18 @@ impl<J: Journal> Copier<J> {
         }
     }
 
-    /// The size of the parts, equal to the source's where its ETag can be repeated.
-    async fn part_size(&self, entry: &Entry) -> Result<u64, TransferError> {
+    /// What the source says of the generation that is to be copied.
+    async fn pinned(&self, entry: &Entry) -> Result<ObjectInfo, TransferError> {
+        let info = self.source.head(&entry.key, Some(&entry.etag)).await?;
+        if info.etag == entry.etag && info.size == entry.size {
+            return Ok(info);
+        }
+        let message = format!("asked for the generation {}, got {}", entry.etag, info.etag);
+        Err(TransferError::new(FailureClass::Changed, Side::Source, "HeadObject", "OtherGeneration", message))
+    }
+
+    /// How the object is cut: as the source is, where its ETag can be repeated.
+    async fn cut(&self, entry: &Entry) -> Result<Cut, TransferError> {
         let source = match entry.etag.parts() {
             Some(count) => match self.source.head_part(&entry.key, 1).await {
                 Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size),
@@ -113,8 +177,8 @@ impl<J: Journal> Copier<J> {
             None => None,
         };
         match layout(entry.size, source, PartLimits::default()) {
-            Ok(Layout::Parts(size)) => Ok(size),
-            Ok(Layout::Single) => Ok(entry.size.max(1)),
+            Ok(Layout::Parts(part_size)) => Ok(Cut { part_size, replicated: source == Some(part_size) }),
+            Ok(Layout::Single) => Ok(Cut { part_size: entry.size.max(1), replicated: false }),
             Err(error) => {
                 let message = error.to_string();
                 Err(TransferError::new(FailureClass::Permanent, Side::Destination, "CreateMultipartUpload", "EntityTooLarge", message))
@@ -122,22 +186,20 @@ impl<J: Journal> Copier<J> {
         }
     }
 
-    /// Continues the upload the journal knows if it is of this generation, else begins one.
-    async fn begin(
-        &self,
-        entry: &Entry,
-        key: &str,
-        part_size: u64,
-        info: &ObjectInfo,
-    ) -> Result<(Upload, String, BTreeMap<u32, Sent>), CopyError> {
+    /// Continues the upload the journal knows if it is of this generation and sent as it would be now, else begins one. `doubtful`:
+    /// bytes turned out wrong before.
+    async fn begin(&self, entry: &Entry, key: &str, cut: &mut Option<Cut>, info: &ObjectInfo, doubtful: bool) -> Result<Begun, CopyError> {
+        let facts = self.facts(&entry.etag, info);
         if let Some(known) = self.journal.find(key)? {
-            let same = known.source_etag == entry.etag && known.size == entry.size && known.part_size > 0;
+            let replicated = entry.etag.parts().map(u64::from) == Some(entry.size.div_ceil(known.part_size.max(1)));
+            let plan = |whole| MultipartPlan::of(&facts, replicated, whole, doubtful);
+            let same = known.is_of(entry) && known.part_size > 0 && known.guard == plan(false).guard;
             match known.upload_id.clone().filter(|_| same) {
                 Some(id) => match self.destination.list_parts(key, &id).await {
                     Ok(listed) => {
-                        let sent = usable(listed, entry.size, known.part_size);
+                        let sent = usable(listed, entry.size, known.part_size, facts.part_etags_are_md5);
                         tracing::info!(key = ?key, parts = sent.len(), "upload continued");
-                        return Ok((known, id, sent));
+                        return Ok(Begun { id, plan: plan(sent.is_empty()), sent, upload: known });
                     }
                     Err(error) if is_no_upload(&error) => self.journal.remove(key).await?,
                     // A store whose answer cannot be used cannot tell what it has: begin again.
@@ -149,6 +211,11 @@ impl<J: Journal> Copier<J> {
                 None => self.discard(&known).await?,
             }
         }
+        let Cut { part_size, replicated } = match cut {
+            Some(cut) => *cut,
+            None => *cut.insert(self.cut(entry).await?),
+        };
+        let plan = MultipartPlan::of(&facts, replicated, true, doubtful);
         let creation = self.creation(&entry.key, info).await?;
         let mut attempt = 0;
         loop {
@@ -158,14 +225,15 @@ impl<J: Journal> Copier<J> {
                 source_etag: entry.etag.clone(),
                 size: entry.size,
                 part_size,
+                guard: plan.guard,
                 started: clock::now(),
             };
             self.journal.put(upload.clone()).await?;
-            let error = match self.destination.create_upload(key, &creation).await {
+            let error = match self.destination.create_upload(key, &creation, plan.crc()).await {
                 Ok(id) => {
                     upload.upload_id = Some(id.clone());
                     self.journal.put(upload.clone()).await?;
-                    return Ok((upload, id, BTreeMap::new()));
+                    return Ok(Begun { upload, id, plan, sent: BTreeMap::new() });
                 }
                 Err(error) => error,
             };
@@ -184,15 +252,8 @@ impl<J: Journal> Copier<J> {
     }
 
     /// Sends the parts that are missing, checks the whole, and makes the object of them.
-    async fn transfer(
-        &self,
-        entry: &Entry,
-        upload: &Upload,
-        id: &str,
-        mut sent: BTreeMap<u32, Sent>,
-        info: &ObjectInfo,
-        request: &CopyRequest<'_>,
-    ) -> Result<Copied, CopyError> {
+    async fn transfer(&self, entry: &Entry, begun: Begun, request: &CopyRequest<'_>) -> Result<Copied, CopyError> {
+        let Begun { upload, id, plan, mut sent } = begun;
         let progress = request.progress;
         let all = parts(entry.size, upload.part_size);
         let count = u32::try_from(all.clone().count()).unwrap_or(u32::MAX);
@@ -201,45 +262,88 @@ impl<J: Journal> Copier<J> {
             progress.add(part.size);
         }
         let before: u64 = sent.values().map(|p| p.size).sum();
-        let crc = info.checksum.map(|c| c.crc);
-        let job = Job { entry, key: &upload.key, id, crc, progress };
         let missing: Vec<Part> = all.filter(|p| !sent.contains_key(&p.number)).collect();
-        let witness = self.witness(entry, info, upload.part_size, sent.is_empty());
-        let whole = matches!(witness, Witness::Bytes(_)).then(WholeMd5::begin);
+        let left = AtomicUsize::new(missing.len());
+        let job = Job { entry, key: &upload.key, id: &id, plan, progress, left, hash: AtomicBool::new(false) };
+        let whole = matches!(plan.witness, Witness::Bytes(_)).then(WholeMd5::begin);
         self.send(&job, missing, request.stop, whole.as_ref(), &mut sent).await?;
         if sent.len() < count as usize {
             return Err(CopyError::Stopped);
         }
-
-        let crcs: Option<Vec<(u64, u64)>> = sent.values().map(|p| Some((p.crc?, p.size))).collect();
-        let checked = match info.checksum.zip(crcs) {
-            Some((stored, crcs)) => {
-                if stored.crc.combine(crcs) != stored.value {
-                    let message = "the bytes received do not have the checksum the source has stored";
-                    return Err(mismatch(Side::Source, "GetObject", message).into());
-                }
-                Some(stored.crc)
-            }
-            None => None,
+        let spoken = self.heard(&job, upload.part_size, request.stop, whole, &mut sent).await?;
+        let expected = expected(&sent);
+        let checksum = match plan.witness {
+            // also where parts of an earlier process have none that is known: the destination computes them all
+            Witness::Checksum(stored) => Some(stored),
+            _ => combined(&plan, &sent),
         };
-        let md5s: Option<Vec<Md5Sum>> = sent.values().map(|p| p.md5).collect();
-        let expected = md5s.map(|md5s| multipart_etag(&md5s));
-        let vouched = self.vouched(entry, upload.part_size, witness, whole, expected.as_ref()).await?;
-        let listed: Vec<UploadedPart> = sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, etag: p.etag }).collect();
-        let etag = self.complete(upload, id, &listed, expected.as_ref()).await?;
+        let checksum = checksum.filter(|_| plan.crc().is_some());
+        let known = |p: &Sent| p.checksum.filter(|_| plan.crc().is_some());
+        let listed: Vec<UploadedPart> =
+            sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, checksum: known(&p), etag: p.etag }).collect();
+        let put = self.complete(&upload, &id, &listed, expected.as_ref(), checksum).await?;
         self.journal.remove(&upload.key).await?;
-        if let Some(expected) = expected.filter(|e| wrongly_assembled(self.destination.provider(), &etag, e)) {
-            let message = format!("the store assembled an object with the ETag {etag} from parts that give {expected}");
+        let other = expected.filter(|e| !put.opaque_etag && wrongly_assembled(self.destination.profile(), &put.etag, e));
+        let message = match other {
+            Some(expected) => Err(format!("the store assembled an object with the ETag {} from parts that give {expected}", put.etag)),
+            None => verify::accepted(&Put { opaque_etag: true, ..put.clone() }, None, checksum),
+        };
+        if let Err(message) = message {
             let error = TransferError::new(FailureClass::Permanent, Side::Destination, "CompleteMultipartUpload", "WrongObject", message);
             return Err(error.into());
         }
         Ok(Copied {
             size: entry.size,
             source_etag: entry.etag.clone(),
-            verified: vouched.unwrap_or_else(|| multipart_word(etag == entry.etag, checked)),
-            destination_etag: etag,
+            verified: plan.word(spoken, put.etag == entry.etag),
+            destination_etag: put.etag,
             bytes_sent: entry.size - before,
         })
+    }
+
+    /// Hears the witness, before the parts become an object: whether it has spoken for them.
+    async fn heard(
+        &self,
+        job: &Job<'_>,
+        part_size: u64,
+        stop: &CancellationToken,
+        whole: Option<WholeMd5>,
+        sent: &mut BTreeMap<u32, Sent>,
+    ) -> Result<bool, CopyError> {
+        let wrong = |what: String| {
+            let message = format!("the bytes received have the {what}");
+            Err(mismatch(Side::Source, "GetObject", message).into())
+        };
+        let etag = &job.entry.etag;
+        match (job.plan.witness, whole) {
+            (Witness::Checksum(stored), _) => match combined(&job.plan, sent) {
+                Some(sum) if sum == stored => Ok(true),
+                Some(sum) => wrong(format!("{} {}, the source has stored {}", sum.crc.word(), sum.base64(), stored.base64())),
+                // the destination hears it
+                None => Ok(job.plan.crc().is_some()),
+            },
+            (Witness::Bytes(announced), Some(whole)) => match whole.sum().await {
+                Some(sum) if sum == announced => Ok(true),
+                Some(sum) => wrong(format!("MD5 {}, the ETag of the object says {etag}", sum.hex())),
+                None => Ok(false),
+            },
+            (Witness::PartEtags, _) => {
+                if expected(sent).as_ref() == Some(etag) {
+                    return Ok(true);
+                }
+                if job.plan.guard == Guard::Etag {
+                    self.look_again(job, part_size, stop, sent).await?;
+                }
+                match expected(sent) {
+                    Some(found) if found == *etag => Ok(true),
+                    Some(found) if self.is_cut_like_this(job.entry, part_size).await? => {
+                        wrong(format!("ETag {found}, the object has {etag}"))
+                    }
+                    _ => Ok(false),
+                }
+            }
+            (Witness::Bytes(_) | Witness::None, _) => Ok(false),
+        }
     }
 
     /// Sends parts side by side until all are sent or `stop` says so. In order, where their bytes are hashed as a whole.
@@ -268,39 +372,111 @@ impl<J: Journal> Copier<J> {
 
     /// Reads and sends one part. Its bytes are held from the budget from before the first is read until the last is accepted.
     async fn part(&self, job: &Job<'_>, part: Part) -> Result<(u32, Sent, Received), TransferError> {
+        let (bytes, held) = self.read(job, part).await?;
+        let sent = self.upload(job, part, &bytes).await?;
+        job.left.fetch_sub(1, Relaxed);
+        job.progress.add(part.len);
+        Ok((part.number, sent, Received { bytes, held }))
+    }
+
+    /// Reads one part; a read that is slow at the end of the object is raced by another one, with memory and bandwidth of its own.
+    async fn read(&self, job: &Job<'_>, part: Part) -> Result<(Payload, Held), TransferError> {
         let held = self.budget.take(part.len).await;
-        let mut reads = 0;
-        loop {
-            self.bandwidth.take(part.len).await;
-            let got = self.source.get_range(&job.entry.key, &job.entry.etag, part.range()).await?;
-            reads += 1;
-            let sums = verify::sums(&got.body, true, job.crc).await;
-            let md5 = sums.md5.unwrap_or_else(|| Md5Sum::of(&got.body));
-            let error = match self.destination.upload_part(job.key, job.id, part.number, &got.body, &md5).await {
-                Ok(put) if !put.opaque_etag && verify::contradicts(&put.etag, &md5) => {
-                    let message = format!("sent part {} with the MD5 {}, the store has {}", part.number, md5.hex(), put.etag);
-                    mismatch(Side::Destination, "UploadPart", message)
+        self.bandwidth.take(part.len).await;
+        let first = AtomicBool::new(true);
+        let read = || {
+            let first = first.swap(false, Relaxed);
+            async move {
+                let mut more = None;
+                if !first {
+                    more = Some(self.budget.take(part.len).await);
+                    self.bandwidth.take(part.len).await;
                 }
+                let got = self.source.get_range(&job.entry.key, &job.entry.etag, part.range()).await?;
+                Ok::<_, TransferError>((got.body, more))
+            }
+        };
+        let (bytes, more) = self.hedge.race(|| job.left.load(Relaxed) < self.parts.max(1), read).await?;
+        Ok((bytes, more.unwrap_or(held)))
+    }
+
+    /// Sends one part, with what makes the destination refuse other bytes.
+    async fn upload(&self, job: &Job<'_>, part: Part, bytes: &Payload) -> Result<Sent, TransferError> {
+        let (md5, crc) = job.plan.computed();
+        let mut sums = verify::sums(bytes, md5 || job.hash.load(Relaxed), crc).await;
+        let checksum = crc.zip(sums.crc).map(|(crc, value)| StoredChecksum { crc, value });
+        let guard = checksum.filter(|_| job.plan.crc().is_some());
+        let mut sends = 0;
+        loop {
+            sends += 1;
+            let put = self.destination.upload_part(job.key, job.id, part.number, bytes, sums.md5.as_ref(), guard.as_ref()).await;
+            let error = match put {
                 Ok(put) => {
-                    job.progress.add(part.len);
-                    let sent = Sent { size: part.len, etag: put.etag, md5: Some(md5), crc: sums.crc };
-                    return Ok((part.number, sent, Received { bytes: got.body, held }));
+                    let told = Md5Sum::from_etag(&put.etag).filter(|_| !put.opaque_etag);
+                    match verify::accepted(&put, sums.md5, guard) {
+                        Ok(()) if job.plan.guard == Guard::Etag && sums.md5.or(told).is_none() => {
+                            job.hash.store(true, Relaxed);
+                            sums = verify::sums(bytes, true, crc).await;
+                            continue;
+                        }
+                        Ok(()) => return Ok(Sent { size: part.len, md5: sums.md5.or(told), etag: put.etag, checksum }),
+                        Err(message) => mismatch(Side::Destination, "UploadPart", message),
+                    }
                 }
                 Err(error) if is_digest(&error) => error,
                 Err(error) => return Err(error),
             };
-            if reads >= READS {
+            if sends >= SENDS {
                 return Err(error);
             }
         }
     }
 
+    /// Reads all parts again after the destination's ETags did not give the source's, and sends again those that are not there as
+    /// they are read now.
+    async fn look_again(
+        &self,
+        job: &Job<'_>,
+        part_size: u64,
+        stop: &CancellationToken,
+        sent: &mut BTreeMap<u32, Sent>,
+    ) -> Result<(), CopyError> {
+        tracing::debug!(key = ?job.entry.key, "the parts do not give the ETag of the source: they are read again");
+        job.hash.store(true, Relaxed);
+        let known: BTreeMap<u32, Option<Md5Sum>> = sent.iter().map(|(number, part)| (*number, part.md5)).collect();
+        let look = |part: Part| {
+            let there = known.get(&part.number).copied().flatten();
+            async move {
+                let (bytes, _held) = self.read(job, part).await?;
+                let now = verify::sums(&bytes, true, None).await.md5;
+                let wrong = if now == there { None } else { Some(self.upload(job, part, &bytes).await?) };
+                Ok::<_, TransferError>((part.number, wrong))
+            }
+        };
+        let all = stream::iter(parts(job.entry.size, part_size)).take_until(stop.cancelled());
+        let mut looking = pin!(all.map(look).buffer_unordered(self.parts.max(1)));
+        let mut seen = 0;
+        while let Some((number, again)) = looking.try_next().await? {
+            seen += 1;
+            sent.extend(again.map(|again| (number, again)));
+        }
+        if seen < sent.len() { Err(CopyError::Stopped) } else { Ok(()) }
+    }
+
     /// Makes the object of its parts. After a lost answer the object may be there already.
-    async fn complete(&self, upload: &Upload, id: &str, parts: &[UploadedPart], expected: Option<&ETag>) -> Result<ETag, CopyError> {
+    async fn complete(
+        &self,
+        upload: &Upload,
+        id: &str,
+        parts: &[UploadedPart],
+        expected: Option<&ETag>,
+        checksum: Option<StoredChecksum>,
+    ) -> Result<Put, CopyError> {
+        let whole = checksum.as_ref().map(|stored| (stored, upload.size));
         let mut attempt = 0;
         loop {
-            let error = match self.destination.complete_upload(&upload.key, id, parts).await {
-                Ok(put) => return Ok(put.etag),
+            let error = match self.destination.complete_upload(&upload.key, id, parts, whole).await {
+                Ok(put) => return Ok(put),
                 Err(error) => error,
             };
             attempt += 1;
@@ -314,7 +490,7 @@ impl<J: Journal> Copier<J> {
                         // An upload whose completion was answered with an error may still be there.
                         self.destination.abort_upload(&upload.key, id).await?;
                     }
-                    return Ok(found.etag);
+                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum: found.checksum });
                 }
             }
             let Some(wait) = wait else { return Err(error.into()) };
@@ -384,7 +560,7 @@ mod tests {
     const MIB: u64 = 1 << 20;
 
     fn listed(number: u32, size: u64, etag: &str) -> UploadedPart {
-        UploadedPart { number, size, etag: ETag::new(etag) }
+        UploadedPart { number, size, etag: ETag::new(etag), checksum: None }
     }
 
     #[test]
@@ -397,10 +573,11 @@ mod tests {
             listed(4, 8 * MIB, md5),
             listed(0, 8 * MIB, md5),
         ];
-        let kept = usable(all, 20 * MIB, 8 * MIB);
+        let kept = usable(all.clone(), 20 * MIB, 8 * MIB, true);
         assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [1, 3], "2 has the wrong size, 4 and 0 are no parts of the object");
         assert_eq!(kept[&1].md5.map(|m| m.hex()).as_deref(), Some(md5));
         assert_eq!(kept[&3].md5, None);
+        assert_eq!(usable(all, 20 * MIB, 8 * MIB, false)[&1].md5, None, "with KMS an ETag only looks like an MD5");
     }
 
     #[test]
@@ -411,6 +588,7 @@ mod tests {
             source_etag: ETag::new("s"),
             size: 10,
             part_size: 5,
+            guard: Guard::Md5,
             started: Timestamp(100_000),
         };
         let expected = multipart_etag(&[Md5Sum::of(b"a"), Md5Sum::of(b"b")]);

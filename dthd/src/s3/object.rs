@@ -59,12 +59,14 @@ impl ETag {
 
 /// An entity tag without quotes and weak mark.
 pub(super) fn bare(text: &str) -> &str {
-    text.trim().trim_start_matches("W/").trim_matches('"')
+    let text = text.trim();
+    text.strip_prefix("W/").unwrap_or(text).trim_matches('"')
 }
 
 /// See [`ETag::looks_like_md5`].
 pub(super) fn looks_like_md5(etag: &str) -> bool {
-    etag.len() == 32 && etag.bytes().all(|b| b.is_ascii_hexdigit())
+    // all of them, whatever the first ones are: that is one step for many
+    etag.len() == 32 && etag.bytes().fold(true, |hex, b| hex & b.is_ascii_hexdigit())
 }
 
 /// See [`ETag::parts`].

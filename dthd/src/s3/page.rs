@@ -79,6 +79,12 @@ impl Page {
         Self { text: String::with_capacity(text), rows: Vec::with_capacity(objects), classes: Vec::new() }
     }
 
+    /// Makes room for so many more objects with `text` bytes of keys and entity tags.
+    pub fn reserve(&mut self, objects: usize, text: usize) {
+        self.rows.reserve(objects);
+        self.text.reserve(text);
+    }
+
     /// Adds an object behind the others.
     ///
     /// # Errors

@@ -21,6 +21,17 @@ pub enum ByteOrder {
     Unknown,
 }
 
+/// Where a body is sent without a hash of it in the signature (`UNSIGNED-PAYLOAD`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UnsignedPayload {
+    /// Where nobody is in between: over TLS, and on addresses of this machine.
+    Tls,
+    /// Everywhere.
+    Always,
+    /// Nowhere: the store refuses it.
+    Never,
+}
+
 /// One store's dialect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
@@ -34,6 +45,16 @@ pub struct Profile {
     pub lists_in_byte_order: ByteOrder,
     /// The ETag of an object from a single, unencrypted PUT is its MD5.
     pub etag_is_md5: bool,
+    /// The ETag of an object from parts is the MD5 of the parts' MD5s, `-` and their number, as S3's.
+    pub multipart_etag_is_md5: bool,
+    /// Takes `x-amz-checksum-crc*` with PutObject, UploadPart and CompleteMultipartUpload, and refuses what does not match.
+    pub checksums: bool,
+    /// Of ListObjects: 1 or 2.
+    pub list_version: u8,
+    /// Percent-encodes keys when asked to (`encoding-type=url`).
+    pub url_encoding: bool,
+    /// See there.
+    pub unsigned_payload: UnsignedPayload,
     endpoint: Option<String>,
 }
 
@@ -115,6 +136,17 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
         table.choice(key, &[("yes", ByteOrder::Yes), ("no", ByteOrder::No), ("unknown", ByteOrder::Unknown)])
     });
     let etag_is_md5 = required(table, "etag_is_md5", Table::flag);
+    let multipart_etag_is_md5 = required(table, "multipart_etag_is_md5", Table::flag);
+    // the rest has what nearly all stores have
+    let checksums = table.flag("checksums").unwrap_or(false);
+    let list_version = table.number("list_version", 1..=2).and_then(|version| u8::try_from(version).ok()).unwrap_or(2);
+    let url_encoding = table.flag("url_encoding").unwrap_or(true);
+    let unsigned_payload = table
+        .choice(
+            "unsigned_payload",
+            &[("tls", UnsignedPayload::Tls), ("always", UnsignedPayload::Always), ("never", UnsignedPayload::Never)],
+        )
+        .unwrap_or(UnsignedPayload::Tls);
     let endpoint = table.parsed::<Template>("endpoint").map(|template| template.0);
     Some(Profile {
         name: name.to_owned(),
@@ -122,6 +154,11 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
         path_style: path_style?,
         lists_in_byte_order: lists_in_byte_order?,
         etag_is_md5: etag_is_md5?,
+        multipart_etag_is_md5: multipart_etag_is_md5?,
+        checksums,
+        list_version,
+        url_encoding,
+        unsigned_payload,
         endpoint,
     })
 }
@@ -168,10 +205,17 @@ mod tests {
     fn what_the_engine_relies_on_is_stated() {
         let aws = find("aws").expect("known");
         assert_eq!((aws.path_style, aws.lists_in_byte_order, aws.etag_is_md5), (false, ByteOrder::Yes, true));
+        assert_eq!((aws.multipart_etag_is_md5, aws.checksums, aws.list_version, aws.url_encoding), (true, true, 2, true));
         let seaweedfs = find("seaweedfs").expect("known");
         assert_eq!((seaweedfs.path_style, seaweedfs.lists_in_byte_order, seaweedfs.etag_is_md5), (true, ByteOrder::No, true));
         let other = find("other").expect("known");
         assert_eq!((other.path_style, other.lists_in_byte_order, other.etag_is_md5), (true, ByteOrder::Unknown, false));
+        assert_eq!((other.multipart_etag_is_md5, other.checksums, other.list_version, other.url_encoding), (false, false, 2, true));
+        assert_eq!(other.unsigned_payload, UnsignedPayload::Tls);
+        assert_eq!(find("zata").expect("known").unsigned_payload, UnsignedPayload::Never);
+        let obs = find("huawei-obs").expect("known");
+        assert_eq!((obs.list_version, obs.url_encoding), (1, false));
+        assert!(all().filter(|profile| profile.checksums).all(|profile| profile.name == "aws"), "others answer 400");
     }
 
     #[test]
@@ -198,13 +242,20 @@ mod tests {
 
     #[test]
     fn all_mistakes_of_a_file_are_told() {
-        let text = "[provider.a]\ntitle = 'A'\npath_style = 1\nlists_in_byte_order = 'maybe'\nendpoint = 'http://a/{x}'\nspeed = 9\n";
-        let bad = read("p.toml", text).expect_err("five mistakes");
+        let text = "[provider.a]\ntitle = 'A'\npath_style = 1\nlists_in_byte_order = 'maybe'\nendpoint = 'http://a/{x}'\nspeed = 9\nlist_version = 3\nunsigned_payload = 'no'\n";
+        let bad = read("p.toml", text).expect_err("eight mistakes");
         let lines = bad.lines();
-        assert_eq!(lines.len(), 5, "{bad}");
-        for wanted in
-            ["path_style must be true or false", "\"maybe\"", "etag_is_md5 is missing", "is not an endpoint", "speed is not a known key"]
-        {
+        assert_eq!(lines.len(), 8, "{bad}");
+        for wanted in [
+            "path_style must be true or false",
+            "\"maybe\"",
+            ": etag_is_md5 is missing",
+            "multipart_etag_is_md5 is missing",
+            "is not an endpoint",
+            "speed is not a known key",
+            "list_version",
+            "unsigned_payload",
+        ] {
             assert!(lines.iter().any(|line| line.contains(wanted)), "{wanted:?} in {bad}");
         }
     }

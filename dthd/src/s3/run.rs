@@ -36,7 +36,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{compare::compare, ends::abort_uploads};
 use self::{
     account::Account,
     ends::Ends,
@@ -45,6 +44,7 @@ use self::{
     rules::Rules,
     work::Work,
 };
+pub use self::{compare::compare, ends::abort_uploads};
 use crate::{
     clock,
     event::EventLog,
@@ -55,8 +55,6 @@ use crate::{
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
 /// each.
 const QUEUE: usize = 20_000;
-/// Ranges listed at once, at most.
-const RANGES: usize = 64;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -229,7 +227,10 @@ fn feed(
         RunKind::Full => {
             let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
             let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
-            let (sort, slots) = (ends.sort.clone(), Box::new(|| RANGES));
+            let (left, right) = (ends.source.clone(), ends.destination.clone());
+            // a page of each end is asked for at a time; the end that takes fewer decides
+            let slots = Box::new(move || left.pages_at_a_time().min(right.pages_at_a_time()));
+            let sort = ends.sort.clone();
             let (run, prefix) = ((input.uid, input.record.run), job.source.prefix.as_str());
             let feed = Feed::new(run, &input.store, (source, destination), (prefix, rules), sort, queue, slots);
             tokio::spawn(feed.run(stop))

@@ -1,14 +1,16 @@
-//! How it is known that the bytes at the destination are the source's.
+//! How it is known that the bytes at the destination are the source's: digests, and what they prove.
+
+pub mod plan;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
-use bytes::Bytes;
 use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
+use serde::{Deserialize, Serialize};
 
-use super::object::ETag;
+use super::{client::Put, object::ETag, payload::Payload, provider::Profile};
 
-/// Bodies up to this many bytes are hashed in place: moving them to another thread costs more.
-const IN_PLACE: usize = 256 * 1024;
+/// The MD5 of bodies up to this many bytes is computed in place: moving them to another thread costs more.
+const IN_PLACE: u64 = 256 * 1024;
 
 /// The MD5 of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +26,16 @@ impl Md5Sum {
     /// The one an ETag is, when it has the form.
     #[must_use]
     pub fn from_etag(etag: &ETag) -> Option<Self> {
-        if !etag.looks_like_md5() {
-            return None;
-        }
+        Self::from_hex(etag.as_str())
+    }
+
+    /// The one that 32 hex digits stand for.
+    #[must_use]
+    pub fn from_hex(text: &str) -> Option<Self> {
+        let digits: &[u8; 32] = text.as_bytes().try_into().ok()?;
         let mut sum = [0; 16];
-        for (byte, pair) in sum.iter_mut().zip(etag.as_str().as_bytes().chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+        for (byte, pair) in sum.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = digit(pair[0])? << 4 | digit(pair[1])?;
         }
         Some(Self(sum))
     }
@@ -43,7 +49,17 @@ impl Md5Sum {
     /// As in an ETag.
     #[must_use]
     pub fn hex(&self) -> String {
-        self.0.iter().map(|b| format!("{b:02x}")).collect()
+        let digit = |half: u8| char::from(b"0123456789abcdef"[usize::from(half)]);
+        self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+    }
+}
+
+fn digit(byte: u8) -> Option<u8> {
+    match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        b'A'..=b'F' => Some(byte - b'A' + 10),
+        _ => None,
     }
 }
 
@@ -58,7 +74,8 @@ pub fn multipart_etag(parts: &[Md5Sum]) -> ETag {
 }
 
 /// A checksum algorithm whose value for a whole object follows from those of its parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Crc {
     /// CRC-64/NVME, S3's default.
     Crc64Nvme,
@@ -131,7 +148,7 @@ impl StoredChecksum {
 }
 
 /// What is computed over received bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     /// Always there when asked for.
     pub md5: Option<Md5Sum>,
@@ -139,95 +156,66 @@ pub struct Sums {
     pub crc: Option<u64>,
 }
 
-/// Computes what is asked for, away from the reactor when it takes long.
-pub async fn sums(bytes: &Bytes, md5: bool, crc: Option<Crc>) -> Sums {
-    let compute = move |bytes: &[u8]| Sums { md5: md5.then(|| Md5Sum::of(bytes)), crc: crc.map(|c| c.of(bytes)) };
-    if bytes.len() <= IN_PLACE || (!md5 && crc.is_none()) {
-        return compute(bytes);
+/// Computes what is asked for. A checksum is so cheap that it is computed in place; an MD5 that takes long, away from the reactor.
+pub async fn sums(bytes: &Payload, md5: bool, crc: Option<Crc>) -> Sums {
+    let crc = crc.map(|crc| bytes.crc(crc));
+    if !md5 {
+        return Sums { md5: None, crc };
+    }
+    if bytes.len() <= IN_PLACE {
+        return Sums { md5: Some(bytes.md5()), crc };
     }
     let shared = bytes.clone();
-    match tokio::task::spawn_blocking(move || compute(&shared)).await {
-        Ok(sums) => sums,
+    let md5 = match tokio::task::spawn_blocking(move || shared.md5()).await {
+        Ok(md5) => md5,
         // The runtime is going down: nobody else computes now.
-        Err(_) => compute(bytes),
+        Err(_) => bytes.md5(),
+    };
+    Sums { md5: Some(md5), crc }
+}
+
+/// The checksum of received bytes, as it goes along with them.
+#[must_use]
+pub fn stored(bytes: &Payload, crc: Crc) -> StoredChecksum {
+    StoredChecksum { crc, value: bytes.crc(crc) }
+}
+
+/// Whether what a store answered to a write agrees with what was sent.
+///
+/// # Errors
+/// What does not, in words.
+pub fn accepted(put: &Put, md5: Option<Md5Sum>, checksum: Option<StoredChecksum>) -> Result<(), String> {
+    if let Some(md5) = md5.filter(|md5| !put.opaque_etag && contradicts(&put.etag, md5)) {
+        return Err(format!("sent bytes with the MD5 {}, the store has some with the ETag {}", md5.hex(), put.etag));
     }
-}
-
-/// How one PutObject is verified.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SinglePlan {
-    /// The source's ETag is the MD5 of its bytes: it goes along as Content-MD5, and the destination refuses anything else.
-    PassMd5(Md5Sum),
-    /// The source has stored a checksum: received bytes are compared with it, then it (or the MD5 of the bytes) goes along.
-    Checksum(StoredChecksum),
-    /// Neither: the MD5 of the received bytes goes along.
-    Compute,
-}
-
-impl SinglePlan {
-    /// The best there is for a source object.
-    #[must_use]
-    pub fn of(etag: &ETag, opaque_etag: bool, checksum: Option<StoredChecksum>) -> Self {
-        match (Md5Sum::from_etag(etag).filter(|_| !opaque_etag), checksum) {
-            (Some(md5), _) => Self::PassMd5(md5),
-            (None, Some(checksum)) => Self::Checksum(checksum),
-            (None, None) => Self::Compute,
+    match (checksum, put.checksum) {
+        (Some(sent), Some(kept)) if sent.crc == kept.crc && sent.value != kept.value => {
+            Err(format!("sent bytes with the {} {}, the store has some with {}", sent.crc.word(), sent.base64(), kept.base64()))
         }
-    }
-
-    /// The method's name in the record of the item.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Self::PassMd5(_) => "content-md5",
-            Self::Checksum(stored) => match stored.crc {
-                Crc::Crc64Nvme => "checksum-crc64nvme",
-                Crc::Crc32c => "checksum-crc32c",
-                Crc::Crc32 => "checksum-crc32",
-            },
-            Self::Compute => "md5-in-flight",
-        }
+        _ => Ok(()),
     }
 }
 
-/// The name of the method of a multipart upload.
+/// Whether the ETag of a completed upload shows that the store has assembled other parts than were sent. Only stores whose profile
+/// says that such ETags are made of MD5s can be asked.
 #[must_use]
-pub fn multipart_word(etags_agree: bool, checked: Option<Crc>) -> &'static str {
-    match (etags_agree, checked) {
-        (true, _) => "multipart-etag",
-        (false, Some(Crc::Crc64Nvme)) => "crc64nvme-combined",
-        (false, Some(Crc::Crc32c)) => "crc32c-combined",
-        (false, Some(Crc::Crc32)) => "crc32-combined",
-        (false, None) => "part-md5",
-    }
-}
-
-/// Stores whose ETag of a multipart object is known to be the one of [`multipart_etag`]; elsewhere it may be anything of that form.
-const MULTIPART_ETAG_AS_S3: [&str; 7] = ["aws", "backblaze-b2", "ceph", "google-gcs", "huawei-obs", "minio", "wasabi"];
-
-/// Whether the ETag of a multipart object of this provider is known to be the one of [`multipart_etag`].
-#[must_use]
-pub fn multipart_etags_are_md5(provider: &str) -> bool {
-    MULTIPART_ETAG_AS_S3.contains(&provider)
-}
-
-/// Whether the ETag of a completed upload shows that the store has assembled other parts than were sent.
-#[must_use]
-pub fn wrongly_assembled(provider: &str, found: &ETag, expected: &ETag) -> bool {
-    multipart_etags_are_md5(provider) && found.parts().is_some() && found.parts() == expected.parts() && found != expected
+pub fn wrongly_assembled(store: &Profile, found: &ETag, expected: &ETag) -> bool {
+    store.multipart_etag_is_md5 && found.parts().is_some() && found.parts() == expected.parts() && found != expected
 }
 
 /// Whether an ETag that has the form of an MD5 says something else than `md5`. Other forms say nothing.
 #[must_use]
 pub fn contradicts(etag: &ETag, md5: &Md5Sum) -> bool {
-    etag.looks_like_md5() && !etag.as_str().eq_ignore_ascii_case(&md5.hex())
+    Md5Sum::from_etag(etag).is_some_and(|other| other != *md5)
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     use super::*;
+    use crate::s3::provider;
 
     #[test]
     fn md5_in_all_its_forms() {
@@ -264,24 +252,11 @@ mod tests {
     fn assembled_objects() {
         let expected = multipart_etag(&[Md5Sum::of(b"a"), Md5Sum::of(b"b")]);
         let other = multipart_etag(&[Md5Sum::of(b"b"), Md5Sum::of(b"a")]);
-        assert!(wrongly_assembled("aws", &other, &expected));
-        assert!(!wrongly_assembled("aws", &expected, &expected));
-        assert!(!wrongly_assembled("aliyun-oss", &other, &expected), "OSS computes it in another way");
-        assert!(!wrongly_assembled("aws", &ETag::new("5d41402abc4b2a76b9719d911017c592"), &expected), "SSE-KMS");
-    }
-
-    #[test]
-    fn plans() {
-        let md5 = ETag::new("5d41402abc4b2a76b9719d911017c592");
-        let stored = Some(StoredChecksum { crc: Crc::Crc32c, value: 1 });
-        for (etag, opaque, checksum, word) in [
-            (&md5, false, stored, "content-md5"),
-            (&md5, true, stored, "checksum-crc32c"),
-            (&md5, true, None, "md5-in-flight"),
-            (&ETag::new("5d41402abc4b2a76b9719d911017c592-2"), false, None, "md5-in-flight"),
-        ] {
-            assert_eq!(SinglePlan::of(etag, opaque, checksum).word(), word);
-        }
+        let [aws, oss] = ["aws", "aliyun-oss"].map(|name| provider::find(name).expect("known"));
+        assert!(wrongly_assembled(aws, &other, &expected));
+        assert!(!wrongly_assembled(aws, &expected, &expected));
+        assert!(!wrongly_assembled(oss, &other, &expected), "OSS computes it in another way");
+        assert!(!wrongly_assembled(aws, &ETag::new("5d41402abc4b2a76b9719d911017c592"), &expected), "SSE-KMS");
     }
 
     proptest! {
@@ -296,8 +271,8 @@ mod tests {
 
     #[tokio::test]
     async fn large_bodies_are_hashed_elsewhere_with_the_same_result() {
-        let bytes = Bytes::from(vec![7; IN_PLACE + 1]);
-        let got = sums(&bytes, true, Some(Crc::Crc32)).await;
+        let bytes = vec![7; usize::try_from(IN_PLACE).expect("small") + 1];
+        let got = sums(&Bytes::from(bytes.clone()).into(), true, Some(Crc::Crc32)).await;
         assert_eq!(got, Sums { md5: Some(Md5Sum::of(&bytes)), crc: Some(Crc::Crc32.of(&bytes)) });
     }
 }

@@ -1,6 +1,5 @@
 //! Whether the parts that were received make the object that the source's ETag describes.
 
-use bytes::Bytes;
 use dth_proto::failure::{FailureClass, Side};
 use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
@@ -13,6 +12,7 @@ use super::{
     layout::parts,
     metadata::ObjectInfo,
     object::{ETag, Entry},
+    payload::Payload,
     verify::{Md5Sum, multipart_etags_are_md5},
 };
 use crate::transfer::{TransferError, budget::Held};
@@ -30,7 +30,7 @@ pub(super) enum Witness {
 
 /// The bytes of one part, with the memory they hold.
 pub(super) struct Received {
-    pub(super) bytes: Bytes,
+    pub(super) bytes: Payload,
     pub(super) held: Held,
 }
 
@@ -48,7 +48,7 @@ impl WholeMd5 {
             let mut md5 = Md5::new();
             while let Some(part) = received.recv().await {
                 let add = move |mut md5: Md5| {
-                    md5.update(&part.bytes);
+                    part.bytes.pieces().iter().for_each(|piece| md5.update(piece));
                     drop(part.held);
                     md5
                 };
@@ -139,7 +139,7 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let whole = WholeMd5::begin();
         for part in ["hel", "", "lo"] {
-            whole.add(Received { bytes: Bytes::from(part), held: budget.take(part.len() as u64).await });
+            whole.add(Received { bytes: bytes::Bytes::from(part).into(), held: budget.take(part.len() as u64).await });
         }
         assert_eq!(whole.sum().await, Some(Md5Sum::of(b"hello")));
         assert_eq!(budget.used(), 0);

@@ -1,7 +1,9 @@
 //! One compact record per object acted upon (objects found `same` leave none).
 //!
-//! Layout, version 1: version byte, outcome byte, size u64, time u64 (ms), tries u16, then texts as u16 length + UTF-8. All numbers
-//! little-endian. The source key is part of the database key, so that records of a run come in key order.
+//! Layout, version 2: version byte, outcome byte, varint size, 6 bytes time (ms, little-endian), varint tries, then per outcome: words as
+//! one byte (see [`super::words`]; 255: as text), ETags in their shortest form, texts as varint length + UTF-8. Version 1 had everything as
+//! numbers of fixed length and texts as u16 length + UTF-8; it is read for good. The source key is part of the database key, so that records of
+//! a run come in key order; many of them share one value of the database (see [`super::block`]).
 
 use dth_proto::{
     failure::{FailureClass, FailureItem, Side},
@@ -9,9 +11,20 @@ use dth_proto::{
     view::ItemView,
 };
 
-use super::{Store, StoreError, run_key};
+use super::{
+    Store, StoreError,
+    block::{self, put_varint, take, take_varint},
+    run_key, words,
+    writer::Blocks,
+};
+use crate::s3::verify::Md5Sum;
 
-const VERSION: u8 = 1;
+/// What is written.
+const VERSION: u8 = 2;
+/// What the first records had.
+const FIRST_VERSION: u8 = 1;
+/// Bytes of uid and run at the front of a key; blocks hold the records of one run.
+pub(super) const PREFIX: usize = 12;
 
 /// Source keys with their records, and the key to continue after when there may be more.
 pub type ItemPage = (Vec<(String, ItemRecord)>, Option<String>);
@@ -84,49 +97,61 @@ impl ItemRecord {
     /// The record as bytes.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder(Vec::with_capacity(96));
-        out.byte(VERSION);
-        out.byte(match &self.outcome {
+        let mut out = Encoder(Vec::with_capacity(64));
+        out.0.push(VERSION);
+        out.0.push(match &self.outcome {
             ItemOutcome::Copied { .. } => 0,
             ItemOutcome::Skipped { .. } => 1,
             ItemOutcome::Deleted => 2,
             ItemOutcome::Failed { .. } => 3,
         });
-        out.bytes(&self.size.to_le_bytes());
-        out.bytes(&self.at.0.to_le_bytes());
-        out.bytes(&self.tries.to_le_bytes());
+        put_varint(&mut out.0, self.size);
+        // 48 bits of milliseconds last for 8,900 years
+        out.0.extend_from_slice(&self.at.0.min(LAST_TIME).to_le_bytes()[..6]);
+        put_varint(&mut out.0, u64::from(self.tries));
         match &self.outcome {
             ItemOutcome::Copied { reason, verified, source_etag, destination_etag } => {
-                out.texts([reason, verified, source_etag, destination_etag]);
+                out.word(reason);
+                out.word(verified);
+                out.etag(source_etag);
+                if destination_etag == source_etag {
+                    out.0.push(ETAG_AS_BEFORE);
+                } else {
+                    out.etag(destination_etag);
+                }
             }
-            ItemOutcome::Skipped { reason } => out.texts([reason]),
+            ItemOutcome::Skipped { reason } => out.word(reason),
             ItemOutcome::Deleted => {}
             ItemOutcome::Failed { class, side, operation, code, message, request_id } => {
-                out.texts([class.word(), side.word(), operation, code, message, request_id.as_deref().unwrap_or("")]);
+                for text in [class.word(), side.word(), operation, code, message, request_id.as_deref().unwrap_or("")] {
+                    out.text(text);
+                }
             }
         }
         out.0
     }
 
-    /// Reads what [`Self::encode`] wrote; `None` when it is damaged or of a newer version.
+    /// Reads what [`Self::encode`] wrote, or what its first version did; `None` when it is damaged or of a newer version.
     #[must_use]
     pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let mut input = Decoder(bytes);
-        if input.byte()? != VERSION {
+        let (version, rest) = bytes.split_first()?;
+        let mut input = Decoder { rest, first: *version == FIRST_VERSION };
+        if ![FIRST_VERSION, VERSION].contains(version) {
             return None;
         }
         let kind = input.byte()?;
-        let size = u64::from_le_bytes(input.array()?);
-        let at = Timestamp(u64::from_le_bytes(input.array()?));
-        let tries = u16::from_le_bytes(input.array()?);
+        let (size, at, tries) = if input.first {
+            (input.number::<8>()?, input.number::<8>()?, u16::try_from(input.number::<2>()?).ok()?)
+        } else {
+            (take_varint(&mut input.rest)?, input.number::<6>()?, u16::try_from(take_varint(&mut input.rest)?).ok()?)
+        };
         let outcome = match kind {
-            0 => ItemOutcome::Copied {
-                reason: input.text()?,
-                verified: input.text()?,
-                source_etag: input.text()?,
-                destination_etag: input.text()?,
-            },
-            1 => ItemOutcome::Skipped { reason: input.text()? },
+            0 => {
+                let (reason, verified, source_etag) = (input.word()?, input.word()?, input.etag(None)?);
+                let destination_etag = input.etag(Some(&source_etag))?;
+                ItemOutcome::Copied { reason, verified, source_etag, destination_etag }
+            }
+            1 => ItemOutcome::Skipped { reason: input.word()? },
             2 => ItemOutcome::Deleted,
             3 => ItemOutcome::Failed {
                 class: input.text()?.parse().unwrap_or(FailureClass::Unknown),
@@ -138,7 +163,7 @@ impl ItemRecord {
             },
             _ => return None,
         };
-        Some(Self { size, at, tries, outcome })
+        Some(Self { size, at: Timestamp(at), tries, outcome })
     }
 
     /// The record as a screen or a script sees it.
@@ -196,12 +221,12 @@ impl ItemRecord {
 impl Store {
     /// Records what became of an object, some time soon.
     pub fn put_item(&self, uid: u64, run: u32, key: &str, item: &ItemRecord) {
-        self.writer.put(&self.trees.items, item_key(uid, run, key), item.encode());
+        self.writer.record(Blocks::Items, item_key(uid, run, key), Some(item.encode()));
     }
 
     /// Forgets the record of an object.
     pub fn remove_item(&self, uid: u64, run: u32, key: &str) {
-        self.writer.remove(&self.trees.items, item_key(uid, run, key));
+        self.writer.record(Blocks::Items, item_key(uid, run, key), None);
     }
 
     /// The record of one object.
@@ -209,7 +234,8 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn item(&self, uid: u64, run: u32, key: &str) -> Result<Option<ItemRecord>, StoreError> {
-        Ok(self.trees.items.get(item_key(uid, run, key))?.and_then(|bytes| ItemRecord::decode(&bytes)))
+        let bytes = block::get(&self.trees.items, PREFIX, &item_key(uid, run, key))?;
+        Ok(bytes.and_then(|bytes| ItemRecord::decode(&bytes)))
     }
 
     /// The last key of a run that has a record.
@@ -217,7 +243,7 @@ impl Store {
     /// # Errors
     /// When it cannot be read.
     pub fn last_item(&self, uid: u64, run: u32) -> Result<Option<String>, StoreError> {
-        let last = self.trees.items.scan_prefix(run_key(uid, run)).keys().next_back().transpose()?;
+        let last = block::last_key(&self.trees.items, &run_key(uid, run))?;
         Ok(last.map(|key| source_key(&key)))
     }
 
@@ -240,35 +266,32 @@ impl Store {
             _ => item_key(uid, run, prefix),
         };
         let all = item_key(uid, run, prefix);
-        let mut found = Vec::new();
-        for entry in self.trees.items.range(first..) {
-            let (key, bytes) = entry?;
-            if !key.starts_with(&all) {
-                break;
-            }
-            let Some(item) = ItemRecord::decode(&bytes).filter(&wanted) else { continue };
+        let mut found: Vec<(String, ItemRecord)> = Vec::new();
+        let mut next = None;
+        block::scan(&self.trees.items, PREFIX, &all, &first, |key, bytes| {
+            let Some(item) = ItemRecord::decode(bytes).filter(&wanted) else { return true };
             if found.len() == limit {
-                let next = found.last().map(|(key, _): &(String, ItemRecord)| key.clone());
-                return Ok((found, next));
+                next = found.last().map(|(key, _)| key.clone());
+                return false;
             }
-            found.push((source_key(&key), item));
-        }
-        Ok((found, None))
+            found.push((source_key(key), item));
+            true
+        })?;
+        Ok((found, next))
     }
-}
 
-impl Store {
     /// Hands every failed item of a run to `each`, in key order.
     ///
     /// # Errors
     /// When they cannot be read.
     pub fn each_failure(&self, uid: u64, run: u32, mut each: impl FnMut(FailureItem)) -> Result<(), StoreError> {
-        for entry in self.trees.items.scan_prefix(run_key(uid, run)) {
-            let (key, bytes) = entry?;
-            if let Some(item) = ItemRecord::decode(&bytes).and_then(|record| record.failure(source_key(&key))) {
+        let all = run_key(uid, run);
+        block::scan(&self.trees.items, PREFIX, &all, &all, |key, bytes| {
+            if let Some(item) = ItemRecord::decode(bytes).and_then(|record| record.failure(source_key(key))) {
                 each(item);
             }
-        }
+            true
+        })?;
         Ok(())
     }
 }
@@ -279,53 +302,108 @@ fn item_key(uid: u64, run: u32, key: &str) -> Vec<u8> {
 
 /// Keys were text when they were written.
 fn source_key(key: &[u8]) -> String {
-    String::from_utf8_lossy(&key[12..]).into_owned()
+    String::from_utf8_lossy(key.get(PREFIX..).unwrap_or_default()).into_owned()
 }
+
+/// The largest time that fits.
+const LAST_TIME: u64 = (1 << 48) - 1;
+/// Instead of a word's number: a text follows.
+const TEXT: u8 = u8::MAX;
+/// An ETag that is text.
+const ETAG_TEXT: u8 = 0;
+/// An ETag that is 16 bytes in lower-case hex.
+const ETAG_MD5: u8 = 1;
+/// Likewise, then `-` and a number.
+const ETAG_PARTS: u8 = 2;
+/// The ETag before.
+const ETAG_AS_BEFORE: u8 = 3;
 
 struct Encoder(Vec<u8>);
 
 impl Encoder {
-    fn byte(&mut self, byte: u8) {
-        self.0.push(byte);
+    fn text(&mut self, text: &str) {
+        put_varint(&mut self.0, text.len() as u64);
+        self.0.extend_from_slice(text.as_bytes());
     }
 
-    fn bytes(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    fn texts<const N: usize>(&mut self, texts: [&str; N]) {
-        for text in texts {
-            // messages longer than a length can say are cut; keys and tags never are that long
-            let mut end = text.len().min(usize::from(u16::MAX));
-            while !text.is_char_boundary(end) {
-                end -= 1;
+    fn word(&mut self, word: &str) {
+        match words::number(word) {
+            Some(number) => self.0.push(number),
+            None => {
+                self.0.push(TEXT);
+                self.text(word);
             }
-            self.bytes(&u16::try_from(end).unwrap_or(u16::MAX).to_le_bytes());
-            self.bytes(&text.as_bytes()[..end]);
+        }
+    }
+
+    fn etag(&mut self, etag: &str) {
+        let (digest, parts) = match etag.split_once('-') {
+            Some((digest, parts)) => (digest, parts.parse::<u32>().ok().filter(|n| n.to_string() == parts).map(Some)),
+            None => (etag, Some(None)),
+        };
+        // an ETag comes back letter by letter
+        let digest = Md5Sum::from_hex(digest).filter(|_| !digest.bytes().any(|b| b.is_ascii_uppercase()));
+        match (digest, parts) {
+            (Some(digest), Some(parts)) => {
+                self.0.push(if parts.is_some() { ETAG_PARTS } else { ETAG_MD5 });
+                self.0.extend_from_slice(&digest.0);
+                parts.iter().for_each(|parts| put_varint(&mut self.0, u64::from(*parts)));
+            }
+            _ => {
+                self.0.push(ETAG_TEXT);
+                self.text(etag);
+            }
         }
     }
 }
 
-struct Decoder<'b>(&'b [u8]);
+struct Decoder<'b> {
+    rest: &'b [u8],
+    /// Of the first version.
+    first: bool,
+}
 
 impl Decoder<'_> {
-    fn take(&mut self, n: usize) -> Option<&[u8]> {
-        let (head, rest) = self.0.split_at_checked(n)?;
-        self.0 = rest;
-        Some(head)
-    }
-
     fn byte(&mut self) -> Option<u8> {
-        self.take(1).map(|b| b[0])
+        take(&mut self.rest, 1).map(|b| b[0])
     }
 
-    fn array<const N: usize>(&mut self) -> Option<[u8; N]> {
-        self.take(N)?.try_into().ok()
+    /// A number of so many bytes, at most 8.
+    fn number<const N: usize>(&mut self) -> Option<u64> {
+        let bytes = take(&mut self.rest, N as u64)?;
+        Some(bytes.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte)))
     }
 
     fn text(&mut self) -> Option<String> {
-        let length = u16::from_le_bytes(self.array()?);
-        String::from_utf8(self.take(usize::from(length))?.to_vec()).ok()
+        let length = if self.first { self.number::<2>()? } else { take_varint(&mut self.rest)? };
+        String::from_utf8(take(&mut self.rest, length)?.to_vec()).ok()
+    }
+
+    fn word(&mut self) -> Option<String> {
+        if self.first {
+            return self.text();
+        }
+        match self.byte()? {
+            TEXT => self.text(),
+            number => words::WORDS.get(usize::from(number)).map(|word| (*word).to_owned()),
+        }
+    }
+
+    fn etag(&mut self, before: Option<&str>) -> Option<String> {
+        if self.first {
+            return self.text();
+        }
+        let kind = self.byte()?;
+        match kind {
+            ETAG_TEXT => self.text(),
+            ETAG_MD5 | ETAG_PARTS => {
+                let digest = Md5Sum(take(&mut self.rest, 16)?.try_into().ok()?).hex();
+                let parts = if kind == ETAG_PARTS { Some(take_varint(&mut self.rest)?) } else { None };
+                Some(parts.map_or_else(|| digest.clone(), |parts| format!("{digest}-{parts}")))
+            }
+            ETAG_AS_BEFORE => before.map(str::to_owned),
+            _ => None,
+        }
     }
 }
 
@@ -336,7 +414,7 @@ mod tests {
     use super::*;
 
     fn outcome() -> impl Strategy<Value = ItemOutcome> {
-        let text = || "\\PC{0,40}";
+        let text = || prop_oneof!["\\PC{0,40}", "[0-9a-f]{32}(-[0-9]{1,4})?", "[0-9a-fA-F]{32}", Just("part-md5".to_owned())];
         prop_oneof![
             (text(), text(), text(), text()).prop_map(|(reason, verified, source_etag, destination_etag)| ItemOutcome::Copied {
                 reason,
@@ -354,7 +432,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn records_survive_bytes(size: u64, at: u64, tries: u16, outcome in outcome()) {
+        fn records_survive_bytes(size: u64, at in 0..=LAST_TIME, tries: u16, outcome in outcome()) {
             let record = ItemRecord { size, at: Timestamp(at), tries, outcome };
             prop_assert_eq!(ItemRecord::decode(&record.encode()), Some(record));
         }
@@ -371,6 +449,58 @@ mod tests {
         let bytes = b"\x01\x01\x05\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01\0\x08\0excluded";
         let outcome = ItemOutcome::Skipped { reason: "excluded".to_owned() };
         assert_eq!(ItemRecord::decode(bytes), Some(ItemRecord { size: 5, at: Timestamp(7), tries: 1, outcome }));
+    }
+
+    #[test]
+    fn version_1_of_a_copy_is_read() {
+        let texts = ["missing", "content-md5", "5d41402abc4b2a76b9719d911017c592", "5d41402abc4b2a76b9719d911017c592-2"];
+        let mut bytes = b"\x01\x00\x05\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x02\0".to_vec();
+        for text in texts {
+            bytes.extend_from_slice(&u16::try_from(text.len()).expect("short").to_le_bytes());
+            bytes.extend_from_slice(text.as_bytes());
+        }
+        let [reason, verified, source_etag, destination_etag] = texts.map(str::to_owned);
+        let outcome = ItemOutcome::Copied { reason, verified, source_etag, destination_etag };
+        assert_eq!(ItemRecord::decode(&bytes), Some(ItemRecord { size: 5, at: Timestamp(7), tries: 2, outcome }));
+    }
+
+    /// What version 2 looks like on disk; it must be readable for good.
+    #[test]
+    fn version_2_is_small() {
+        let etag = "000102030405060708090a0b0c0d0e0f".to_owned();
+        let outcome = ItemOutcome::Copied {
+            reason: "missing".to_owned(),
+            verified: "content-md5".to_owned(),
+            source_etag: etag.clone(),
+            destination_etag: etag,
+        };
+        let record = ItemRecord { size: 4096, at: Timestamp(7), tries: 1, outcome };
+        let digest: Vec<u8> = (0..16).collect();
+        let bytes = [&b"\x02\x00\x80\x20\x07\0\0\0\0\0\x01\x00\x05\x01"[..], &digest, b"\x03"].concat();
+        assert_eq!(record.encode(), bytes);
+        assert_eq!(ItemRecord::decode(&bytes), Some(record));
+    }
+
+    /// A run that was begun when every record had a place of its own is continued.
+    #[tokio::test]
+    async fn records_from_before_blocks_stay() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = Store::open(dir.path()).expect("store");
+        let old = b"\x01\x01\x05\0\0\0\0\0\0\0\x07\0\0\0\0\0\0\0\x01\0\x08\0excluded";
+        for key in ["a", "c", "e"] {
+            store.trees.items.insert(item_key(7, 1, key), old).expect("insert");
+        }
+        let item = ItemRecord { size: 1, at: Timestamp(1), tries: 1, outcome: ItemOutcome::Deleted };
+        for key in ["b", "e", "f"] {
+            store.put_item(7, 1, key, &item);
+        }
+        store.remove_item(7, 1, "a");
+        store.writer().applied().await.expect("applied");
+        let (page, _) = store.items(7, 1, "", None, 10, |_| true).expect("page");
+        let words: Vec<(&str, &str)> = page.iter().map(|(key, item)| (key.as_str(), item.outcome.word())).collect();
+        assert_eq!(words, [("b", "deleted"), ("c", "skipped"), ("e", "deleted"), ("f", "deleted")]);
+        assert_eq!(store.item(7, 1, "c").expect("item").map(|item| item.size), Some(5));
+        assert_eq!(store.item(7, 1, "a").expect("item"), None);
     }
 
     #[tokio::test]

@@ -5,7 +5,8 @@
 //! | [`schema`] | what makes a state directory readable: schema file and identity |
 //! | [`writer`] | the one thread that writes: batches, and flushes for those who wait |
 //! | [`record`] | tasks and runs, as self-describing JSON |
-//! | [`item`] | one compact record per object acted upon |
+//! | [`item`], [`words`] | one compact record per object acted upon |
+//! | `block` | neighbouring records in one value of the database |
 //! | [`pair`] | ETags of copies whose ETags cannot be compared |
 //! | [`upload`] | multipart uploads under way |
 //! | [`request`] | answers to mutations, for clients that ask again |
@@ -14,6 +15,7 @@
 //! Keys of all per-task trees begin with the task's uid, so that a task deleted and created again by the same name never
 //! meets its predecessor's records.
 
+mod block;
 pub mod item;
 pub mod offline;
 pub mod pair;
@@ -21,6 +23,7 @@ pub mod record;
 pub mod request;
 pub mod schema;
 pub mod upload;
+pub mod words;
 pub mod writer;
 
 use std::path::{Path, PathBuf};
@@ -132,7 +135,7 @@ impl Store {
     /// never replaced by an empty one.
     pub fn open(dir: &Path) -> Result<Self, StoreError> {
         let (db, trees) = schema::open(dir)?;
-        let writer = Writer::start(db.clone());
+        let writer = Writer::start(db.clone(), [trees.items.clone(), trees.pairs.clone()]);
         Ok(Self { dir: dir.to_owned(), db, trees, writer })
     }
 

@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::{
-    Store, StoreError, from_json,
+    Store, StoreError,
+    block::Records,
+    from_json,
     item::ItemRecord,
     record::{RunRecord, TaskRecord},
     schema::{FILE, SchemaFile},
@@ -31,8 +33,30 @@ pub fn info(dir: &Path) -> Result<Info, StoreError> {
     let store = existing(dir)?;
     // `existing` saw it a moment ago
     let (schema, written_by) = SchemaFile::read(dir)?.map_or((0, String::new()), |f| (f.schema, f.written_by));
-    let records = store.trees.named().map(|(name, tree)| (name, tree.len() as u64)).to_vec();
+    let mut records = Vec::new();
+    for (name, tree) in store.trees.named() {
+        let mut sum = 0;
+        for entry in tree {
+            let (key, value) = entry?;
+            // what is damaged is told by `check`
+            sum += if matches!(name, "items" | "pairs") { count(&key, &value, |_| true).unwrap_or(0) } else { 1 };
+        }
+        records.push((name, sum));
+    }
     Ok(Info { schema, written_by, bytes: store.size_on_disk(), records })
+}
+
+/// How many records a value holds; `None`: it is damaged, or one of them is not `good`.
+fn count(key: &[u8], value: &[u8], good: impl Fn(&[u8]) -> bool) -> Option<u64> {
+    let mut records = Records::of(key, value);
+    let mut count = 0;
+    while let Some((_, record)) = records.next() {
+        if !good(record) {
+            return None;
+        }
+        count += 1;
+    }
+    (!records.is_damaged()).then_some(count)
 }
 
 /// Reads every record; answers with what is damaged, one line each (none: all is well).
@@ -49,7 +73,8 @@ pub fn check(dir: &Path) -> Result<Vec<String>, StoreError> {
                 "tasks" => from_json::<TaskRecord>(dir, name, &bytes).is_ok(),
                 "runs" => from_json::<RunRecord>(dir, name, &bytes).is_ok(),
                 "uploads" => from_json::<Upload>(dir, name, &bytes).is_ok(),
-                "items" => ItemRecord::decode(&bytes).is_some(),
+                "items" => count(&key, &bytes, |record| ItemRecord::decode(record).is_some()).is_some(),
+                "pairs" => count(&key, &bytes, |_| true).is_some(),
                 _ => true,
             };
             if !good {

@@ -1,6 +1,6 @@
 //! Tasks and runs: control records, as self-describing JSON.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use dth_proto::{
     failure::{FailureClass, FailureGroup},
@@ -10,7 +10,7 @@ use dth_proto::{
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Store, StoreError, from_json, run_key, task_key, to_json};
+use super::{Store, StoreError, from_json, run_key, task_key, to_json, words::WordCounts};
 
 /// A task with what must survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -126,9 +126,9 @@ pub struct Tally {
     /// Items and bytes.
     pub counters: Counters,
     /// Skipped, by rule.
-    pub skipped: BTreeMap<String, u64>,
+    pub skipped: WordCounts,
     /// Copied, by verification method.
-    pub verified: BTreeMap<String, u64>,
+    pub verified: WordCounts,
     /// Listed, by size class; see [`SIZE_CLASSES`].
     pub sizes: [u64; 4],
     /// Largest object listed, in bytes.
@@ -293,7 +293,8 @@ mod tests {
 
     #[test]
     fn what_remains_is_kept() {
-        let interval = |after: Option<&str>, until: Option<&str>| Remaining { after: after.map(str::to_owned), until: until.map(str::to_owned) };
+        let interval =
+            |after: Option<&str>, until: Option<&str>| Remaining { after: after.map(str::to_owned), until: until.map(str::to_owned) };
         for remaining in [None, Some(Vec::new()), Some(vec![interval(None, Some("b")), interval(Some("c\u{10ffff}"), None)])] {
             let run = RunRecord { remaining, ..schema_1("null") };
             let back: RunRecord = serde_json::from_slice(&to_json(&run)).expect("ours");

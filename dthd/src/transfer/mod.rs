@@ -5,18 +5,22 @@
 //! | [`progress`] | what a run has done so far, and which objects are on their way |
 //! | [`watermark`] | how far it is done without a gap: the checkpoint |
 //! | [`error`], [`retry`] | why a request failed; whether and when to send it again |
+//! | [`window`] | requests in flight, by endpoint |
 //! | [`budget`], [`bandwidth`] | bytes of memory, bytes per second |
+//! | [`fair`] | the queue in front of these three: tasks take turns |
 //! | [`rate`] | how fast, how long still, stalled |
 //! | [`resources`] | what all runs share |
 
 pub mod bandwidth;
 pub mod budget;
 pub mod error;
+pub mod fair;
 pub mod progress;
 pub mod rate;
 pub mod resources;
 pub mod retry;
 pub mod watermark;
+pub mod window;
 
 pub use self::error::TransferError;
 

@@ -1,11 +1,8 @@
 //! What a run has done so far, shared by everything that works on it and everything that shows it.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use dth_proto::{
@@ -14,7 +11,10 @@ use dth_proto::{
 };
 
 use crate::{
-    store::record::{Tally, size_class},
+    store::{
+        record::{Tally, size_class},
+        words::WordCounts,
+    },
     task::failure::Groups,
 };
 
@@ -90,8 +90,7 @@ impl TaskTotals {
 pub struct Progress {
     tally: Mutex<Live>,
     failures: Mutex<Groups>,
-    in_flight: Mutex<HashMap<u64, Flying>>,
-    next_flight: AtomicU64,
+    in_flight: Mutex<Flights>,
     /// Requests of this process.
     pub requests: Arc<RequestCounters>,
     /// Per task, for metrics.
@@ -111,17 +110,49 @@ struct Flying {
     item: Arc<ItemProgress>,
 }
 
+/// Objects in flight. Places are used again, so that memory follows the number of objects that fly at once.
+#[derive(Default)]
+struct Flights {
+    places: Vec<Option<Flying>>,
+    free: Vec<usize>,
+}
+
+impl Flights {
+    fn add(&mut self, flying: Flying) -> usize {
+        match self.free.pop() {
+            Some(place) => {
+                self.places[place] = Some(flying);
+                place
+            }
+            None => {
+                self.places.push(Some(flying));
+                self.places.len() - 1
+            }
+        }
+    }
+
+    fn remove(&mut self, place: usize) -> Option<Flying> {
+        self.free.push(place);
+        self.places[place].take()
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Flying> {
+        self.places.iter().flatten()
+    }
+}
+
 /// Removes an object from the list of those in flight when it goes.
 pub struct Flight {
     progress: Arc<Progress>,
-    id: u64,
+    place: usize,
     /// Written by the copy.
     pub item: Arc<ItemProgress>,
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        lock(&self.progress.in_flight).remove(&self.id);
+        // dropped behind the lock
+        let _gone = lock(&self.progress.in_flight).remove(self.place);
     }
 }
 
@@ -134,7 +165,6 @@ impl Progress {
             tally: Mutex::new(Live { tally, listing_done, earlier }),
             failures: Mutex::default(),
             in_flight: Mutex::default(),
-            next_flight: AtomicU64::new(0),
             requests: Arc::default(),
             totals,
         })
@@ -210,10 +240,10 @@ impl Progress {
     /// An object begins to be copied.
     #[must_use]
     pub fn fly(self: &Arc<Self>, key: &str, size: u64) -> Flight {
-        let id = self.next_flight.fetch_add(1, Ordering::Relaxed);
         let item = Arc::new(ItemProgress::default());
-        lock(&self.in_flight).insert(id, Flying { key: key.to_owned(), size, item: Arc::clone(&item) });
-        Flight { progress: Arc::clone(self), id, item }
+        let flying = Flying { key: key.to_owned(), size, item: Arc::clone(&item) };
+        let place = lock(&self.in_flight).add(flying);
+        Flight { progress: Arc::clone(self), place, item }
     }
 
     /// Bytes moved in this process, parts of unfinished objects included: what rates are made of. The mean of what was read and what
@@ -227,14 +257,15 @@ impl Progress {
     /// Bytes of unfinished objects that the destination has already accepted.
     #[must_use]
     pub fn partial(&self) -> u64 {
-        lock(&self.in_flight).values().map(|f| f.item.bytes.load(Ordering::Relaxed).min(f.size)).sum()
+        lock(&self.in_flight).all().map(|f| f.item.bytes.load(Ordering::Relaxed).min(f.size)).sum()
     }
 
     /// The largest objects in flight, at most `limit`, and how many there are.
     #[must_use]
     pub fn in_flight(&self, limit: usize) -> (Vec<InFlight>, u64) {
         let flying = lock(&self.in_flight);
-        let mut list: Vec<&Flying> = flying.values().collect();
+        let mut list: Vec<&Flying> = flying.all().collect();
+        let count = list.len() as u64;
         list.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.key.cmp(&b.key)));
         let shown = list.iter().take(limit).map(|f| InFlight {
             key: f.key.clone(),
@@ -245,7 +276,7 @@ impl Progress {
                 total => Some((f.item.parts.load(Ordering::Relaxed), total)),
             },
         });
-        (shown.collect(), flying.len() as u64)
+        (shown.collect(), count)
     }
 }
 
@@ -273,8 +304,8 @@ impl Tally {
         c.bytes_copied += o.bytes_copied;
         c.requests += o.requests;
         c.retries += o.retries;
-        add_map(&mut self.skipped, &other.skipped);
-        add_map(&mut self.verified, &other.verified);
+        self.skipped.add(&other.skipped);
+        self.verified.add(&other.verified);
         for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
             *mine += theirs;
         }
@@ -291,14 +322,14 @@ impl Tally {
     #[must_use]
     pub fn copied(size: u64, verified: &str) -> Self {
         let counters = Counters { copied: 1, bytes_done: size, bytes_copied: size, ..Counters::default() };
-        Self { verified: BTreeMap::from([(verified.to_owned(), 1)]), ..Self::of(counters) }
+        Self { verified: WordCounts::once(verified), ..Self::of(counters) }
     }
 
     /// One item skipped by a rule.
     #[must_use]
     pub fn skipped(size: u64, rule: &str) -> Self {
         let counters = Counters { skipped: 1, bytes_done: size, ..Counters::default() };
-        Self { skipped: BTreeMap::from([(rule.to_owned(), 1)]), ..Self::of(counters) }
+        Self { skipped: WordCounts::once(rule), ..Self::of(counters) }
     }
 
     /// One item given up.
@@ -309,15 +340,6 @@ impl Tally {
 
     fn of(counters: Counters) -> Self {
         Self { counters, ..Self::default() }
-    }
-}
-
-fn add_map(mine: &mut BTreeMap<String, u64>, theirs: &BTreeMap<String, u64>) {
-    for (key, count) in theirs {
-        match mine.get_mut(key) {
-            Some(sum) => *sum += count,
-            None => drop(mine.insert(key.clone(), *count)),
-        }
     }
 }
 
@@ -346,7 +368,7 @@ mod tests {
         }
         let counters = progress.counters();
         assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (4, 0, 32, 7));
-        assert_eq!(progress.tally().skipped["excluded"], 1);
+        assert_eq!(progress.tally().skipped.of("excluded"), 1);
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::{bandwidth::Bandwidth, budget::Budget};
+use super::{bandwidth::Bandwidth, budget::Budget, window::Windows};
 use crate::{
     config::Config,
     credential::{Credential, CredentialError, Credentials},
@@ -18,6 +18,8 @@ pub struct Resources {
     pub budget: Budget,
     /// Bytes per second of all tasks together.
     pub bandwidth: Bandwidth,
+    /// Requests in flight, by endpoint and kind.
+    pub windows: Windows,
 }
 
 impl Resources {
@@ -26,7 +28,8 @@ impl Resources {
     pub fn new(config: Config) -> Arc<Self> {
         Arc::new(Self {
             budget: Budget::new(config.limits.memory.0),
-            bandwidth: Bandwidth::new(config.limits.bandwidth),
+            bandwidth: Bandwidth::new(config.limits.bandwidth.clone(), config.limits.zone()),
+            windows: Windows::default(),
             credentials: watch::Sender::new(Arc::new(Credentials::new(config.credentials.clone()))),
             config: watch::Sender::new(Arc::new(config)),
         })
@@ -52,9 +55,10 @@ impl Resources {
         self.credentials().resolve(name).await
     }
 
-    /// Puts another configuration in force (bandwidth at once, the rest for what begins from now on).
+    /// Puts another configuration in force (bandwidth and memory at once, the rest for what begins from now on).
     pub fn reconfigure(&self, config: Config) {
-        self.bandwidth.set(config.limits.bandwidth);
+        self.bandwidth.set(config.limits.bandwidth.clone(), config.limits.zone());
+        self.budget.set_limit(config.limits.memory.0);
         self.credentials.send_if_modified(|credentials| {
             let changed = self.config.borrow().credentials != config.credentials;
             if changed {

@@ -18,8 +18,9 @@ pub struct RetryPolicy {
 }
 
 impl Default for RetryPolicy {
+    /// Five seconds in all. The first waits are short, because the load is kept down by the windows: a wait need not do it again.
     fn default() -> Self {
-        Self { attempts: 8, base: Duration::from_millis(50), cap: Duration::from_secs(20), patience: Duration::from_secs(120) }
+        Self { attempts: 10, base: Duration::from_millis(10), cap: Duration::from_secs(20), patience: Duration::from_secs(120) }
     }
 }
 
@@ -64,14 +65,14 @@ mod tests {
         let policy = RetryPolicy::default();
         let ms = Duration::from_millis;
         for (class, attempt, jitter, asked, expected) in [
-            (FailureClass::Transient, 1, 1.0, None, Some(ms(50))),
+            (FailureClass::Transient, 1, 1.0, None, Some(ms(10))),
             (FailureClass::Transient, 1, 0.0, None, Some(ms(0))),
-            (FailureClass::Transient, 3, 0.5, None, Some(ms(100))),
-            (FailureClass::Throttled, 3, 0.0, None, Some(ms(100))),
+            (FailureClass::Transient, 3, 0.5, None, Some(ms(20))),
+            (FailureClass::Throttled, 3, 0.0, None, Some(ms(20))),
             (FailureClass::Throttled, 1, 0.0, Some(7), Some(ms(7000))),
             (FailureClass::Throttled, 1, 0.0, Some(86_400), Some(ms(120_000))),
-            (FailureClass::Transient, 7, 1.0, None, Some(ms(3200))),
-            (FailureClass::Transient, 8, 1.0, None, None),
+            (FailureClass::Transient, 9, 1.0, None, Some(ms(2560))),
+            (FailureClass::Transient, 10, 1.0, None, None),
             (FailureClass::Auth, 1, 0.0, None, None),
             (FailureClass::Changed, 1, 0.0, None, None),
             (FailureClass::Permanent, 1, 0.0, Some(1), None),

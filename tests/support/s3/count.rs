@@ -7,11 +7,28 @@ use std::{
 
 use super::{operation::Operation, route::Call};
 
+/// A page of a listing, as it was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// What its keys begin with.
+    pub prefix: String,
+    /// Its keys come behind this one.
+    pub after: String,
+    /// Its last key; `None`: it has none.
+    pub last: Option<String>,
+    /// How many keys it has.
+    pub keys: usize,
+}
+
 /// The requests a server has received so far, those struck by a fault included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests {
     counts: BTreeMap<(Operation, String), u64>,
     parts: BTreeMap<(String, u32), u64>,
+    open: BTreeMap<Operation, u64>,
+    most_open: BTreeMap<Operation, u64>,
+    /// The pages of listings, in the order in which they were told.
+    pub pages: Vec<Listed>,
     /// Bytes of request bodies.
     pub bytes_in: u64,
     /// Bytes of answers, as far as they were announced.
@@ -35,6 +52,12 @@ impl Requests {
     #[must_use]
     pub fn of_key(&self, operation: Operation, key: &str) -> u64 {
         self.counts.get(&(operation, key.to_owned())).copied().unwrap_or_default()
+    }
+
+    /// How many requests of one operation were under way at the same time, at most.
+    #[must_use]
+    pub fn most_at_once(&self, operation: Operation) -> u64 {
+        self.most_open.get(&operation).copied().unwrap_or_default()
     }
 
     /// How often each part of an object was sent, by part number.
@@ -63,6 +86,21 @@ impl Counter {
         });
     }
 
+    /// The request is under way until what is returned is dropped.
+    pub fn open(&self, operation: Operation) -> Open<'_> {
+        self.with(|requests| {
+            let open = requests.open.entry(operation).or_default();
+            *open += 1;
+            let most = requests.most_open.entry(operation).or_default();
+            *most = (*most).max(*open);
+        });
+        Open { counter: self, operation }
+    }
+
+    pub fn page(&self, page: Listed) {
+        self.with(|requests| requests.pages.push(page));
+    }
+
     pub fn received(&self, bytes: u64) {
         self.with(|requests| requests.bytes_in += bytes);
     }
@@ -76,6 +114,18 @@ impl Counter {
     }
 
     pub fn reset(&self) {
-        self.with(|requests| *requests = Requests::default());
+        self.with(|requests| *requests = Requests { open: std::mem::take(&mut requests.open), ..Requests::default() });
+    }
+}
+
+/// A request under way.
+pub(super) struct Open<'c> {
+    counter: &'c Counter,
+    operation: Operation,
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.counter.with(|requests| *requests.open.entry(self.operation).or_insert(1) -= 1);
     }
 }

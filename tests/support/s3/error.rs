@@ -13,6 +13,8 @@ pub struct S3Error {
     pub code: &'static str,
     /// For people.
     pub message: String,
+    /// The region that the request should have been signed for; `None`: that is not what is wrong.
+    pub region: Option<String>,
 }
 
 impl fmt::Display for S3Error {
@@ -52,18 +54,41 @@ errors! {
     bucket_not_empty CONFLICT "BucketNotEmpty" "The bucket you tried to delete is not empty";
     bucket_owned CONFLICT "BucketAlreadyOwnedByYou" "Your previous request to create the named bucket succeeded and you already own it.";
     invalid_tag BAD_REQUEST "InvalidTag" "The tags are not valid: at most 10, each key once";
+    unsigned_headers FORBIDDEN "AccessDenied" "There were headers present in the request which were not signed";
+    time_skewed FORBIDDEN "RequestTimeTooSkewed" "The difference between the request time and the current time is too large.";
+    payload_mismatch BAD_REQUEST "XAmzContentSHA256Mismatch" "The provided 'x-amz-content-sha256' header does not match what was computed.";
     slow_down SERVICE_UNAVAILABLE "SlowDown" "Please reduce your request rate.";
     internal INTERNAL_SERVER_ERROR "InternalError" "We encountered an internal error. Please try again.";
 }
 
 impl S3Error {
     fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), region: None }
     }
 
     /// An argument that breaks its rule.
     pub(super) fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+    }
+
+    /// The header of the signature cannot be read, or its scope is not right.
+    pub(super) fn authorization_malformed(why: &str) -> Self {
+        let message = format!("The authorization header is malformed; {why}");
+        Self::new(StatusCode::BAD_REQUEST, "AuthorizationHeaderMalformed", message)
+    }
+
+    /// Signed for another region.
+    pub(super) fn wrong_region(given: &str, right: &str) -> Self {
+        let why = format!("the region '{given}' is wrong; expecting '{right}'");
+        Self { region: Some(right.to_owned()), ..Self::authorization_malformed(&why) }
+    }
+
+    /// The signature is not the one computed here from `canonical`, which AWS tells as well.
+    pub(super) fn signature_mismatch(canonical: &str) -> Self {
+        let message = format!(
+            "The request signature we calculated does not match the signature you provided. Check your key and signing method. Signed here: {canonical:?}"
+        );
+        Self::new(StatusCode::FORBIDDEN, "SignatureDoesNotMatch", message)
     }
 
     /// The body is not what `header` says.

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{operation::Operation, route::Call, store::Object};
+use super::{operation::Operation, route::Call, store::Object, wire::Wire};
 
 /// What happens to a request.
 #[derive(Clone, Debug)]
@@ -26,6 +26,10 @@ pub enum Action {
     Truncate(u64),
     /// The byte of the body at this position (modulo its length) is wrong.
     Corrupt(u64),
+    /// The byte at this position (modulo its length) of the body that comes is turned around on its way: a digest that came along shows it.
+    CorruptBody(u64),
+    /// The store keeps other bytes than it received and checked: the one at this position (modulo their number) is turned around.
+    StoreOther(u64),
     /// After the answer was prepared, the object becomes this one.
     Swap(Arc<Object>),
     /// Listing in the order of directories instead of bytes: `a/b` before `a-b`, as SeaweedFS does.
@@ -38,6 +42,57 @@ pub enum Action {
     ErrorIn200,
     /// The request is carried out and answered with 500 `InternalError`.
     ErrorAfter,
+    /// The page ignores that keys were asked for in URL encoding; control characters are written as XML entities.
+    PlainKeys,
+    /// The same with control characters as they are, which XML 1.0 forbids.
+    RawKeys,
+    /// The body ends after this many bytes, and the length that is announced agrees.
+    Shorten(u64),
+    /// The request is not carried out; this is the answer.
+    Answer(Answer),
+    /// The request is carried out, and its answer takes a way that no HTTP library would choose.
+    Wire(Wire),
+}
+
+/// An answer made up by a test.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body, as it is.
+    pub body: String,
+}
+
+impl Answer {
+    /// An answer without headers and body.
+    #[must_use]
+    pub fn new(status: u16) -> Self {
+        Self { status, ..Self::default() }
+    }
+
+    /// An error as S3 words it.
+    #[must_use]
+    pub fn error(status: u16, code: &str) -> Self {
+        let body =
+            format!("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<Error><Code>{code}</Code><Message>made up: {code}</Message></Error>");
+        Self { status, headers: Vec::new(), body }.header("content-type", "application/xml")
+    }
+
+    /// The same with one more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same with another body.
+    #[must_use]
+    pub fn body(mut self, body: &str) -> Self {
+        body.clone_into(&mut self.body);
+        self
+    }
 }
 
 /// An [`Action`] with the requests it is for.
@@ -57,6 +112,7 @@ enum Turn {
     Every(u64),
     Only(u64),
     First(u64),
+    Share(u64, u64),
 }
 
 impl Turn {
@@ -67,6 +123,7 @@ impl Turn {
             Self::Every(n) => count.checked_rem(n) == Some(0),
             Self::Only(n) => count == n,
             Self::First(n) => count <= n,
+            Self::Share(some, of) => count.checked_rem(of).is_some_and(|turn| turn < some),
         }
     }
 }
@@ -124,6 +181,13 @@ impl Fault {
     #[must_use]
     pub fn first(mut self, n: u64) -> Self {
         self.turn = Turn::First(n);
+        self
+    }
+
+    /// Only `some` of each `of` requests that match.
+    #[must_use]
+    pub fn share(mut self, some: u64, of: u64) -> Self {
+        self.turn = Turn::Share(some, of);
         self
     }
 
@@ -221,6 +285,7 @@ mod tests {
         assert_eq!(turns(Turn::Only(2)), [2]);
         assert_eq!(turns(Turn::First(2)), [1, 2]);
         assert_eq!(turns(Turn::Always).len(), 6);
+        assert_eq!(turns(Turn::Share(2, 4)), [1, 4, 5]);
         assert!(turns(Turn::Every(0)).is_empty());
     }
 

@@ -6,6 +6,7 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
+    count::Listed,
     error::S3Error,
     operation::Operation,
     reply::Reply,
@@ -17,7 +18,7 @@ use super::{
 /// What `encoding-type=url` leaves alone (AWS: as in HTML forms, and `/`); spaces become `+` afterwards.
 const KEEP: AsciiSet = NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'*').remove(b'/').remove(b' ');
 /// Most keys in one page (AWS).
-const MAX_KEYS: usize = 1_000;
+pub(super) const MAX_KEYS: usize = 1_000;
 
 /// What a listing does wrong on purpose.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(super) struct Defects {
     pub no_token: bool,
     /// The token leads to the same page again.
     pub repeat: bool,
+    /// Keys are not URL-encoded, even when asked for.
+    pub plain: bool,
 }
 
 #[derive(Debug)]
@@ -102,18 +105,19 @@ fn common_prefix<'k>(key: &'k str, request: &Request<'_>) -> Option<&'k str> {
 }
 
 /// `ListObjects` and `ListObjectsV2`.
-pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Result<Reply, S3Error> {
+pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects, most_keys: usize) -> Result<Reply, S3Error> {
     let query = |name| call.query.get(name).unwrap_or_default();
     let v2 = call.operation == Operation::ListObjectsV2;
     let token = call.query.get("continuation-token").map(untoken).transpose()?;
     let start = if v2 { query("start-after") } else { query("marker") };
     let after = token.as_deref().unwrap_or(start);
-    let max = call.query.number("max-keys")?.map_or(MAX_KEYS, |n| MAX_KEYS.min(n as usize));
+    let max = call.query.number("max-keys")?.map_or(most_keys, |n| most_keys.min(n as usize));
     let delimiter = query("delimiter");
     let request = Request { prefix: query("prefix"), delimiter, after, max, by_directory: defects.by_directory };
     let page = page(&buckets.bucket(&call.bucket)?.objects, &request);
 
-    let encode = |text: &str| encode(text, query("encoding-type") == "url");
+    let url = query("encoding-type") == "url" && !defects.plain;
+    let encode = |text: &str| encode(text, url);
     let text = Xml::document("ListBucketResult", |xml| {
         xml.text("Name", &call.bucket);
         xml.text("Prefix", encode(request.prefix));
@@ -121,7 +125,7 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Res
             xml.text("Delimiter", encode(delimiter));
         }
         xml.text("MaxKeys", max);
-        if query("encoding-type") == "url" {
+        if url {
             xml.text("EncodingType", "url");
         }
         xml.text("IsTruncated", page.next.is_some() || defects.no_token);
@@ -146,7 +150,9 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets, defects: Defects) -> Res
             xml.element("CommonPrefixes", |xml| xml.text("Prefix", encode(prefix)));
         }
     });
-    Ok(Reply::xml(text))
+    let last = page.objects.last().map(|(key, _)| key.clone());
+    let told = Listed { prefix: request.prefix.to_owned(), after: after.to_owned(), last, keys: page.objects.len() };
+    Ok(Reply { listed: Some(told), ..Reply::xml(text) })
 }
 
 fn contents(xml: &mut Xml, key: &str, object: &Object) {

@@ -2,22 +2,27 @@
 //!
 //! It answers as AWS does where a client can tell the difference: byte order of listings, opaque keys (`//`, `..`, `\`,
 //! control characters, up to 1,024 bytes), ETags, conditional reads, ranges, `partNumber`, multipart rules, `Content-MD5`
-//! and CRC checksums, `aws-chunked` bodies, metadata and tags. What it leaves out: versions, ACLs, encryption, and the
-//! verification of signatures (a request is accepted when its access key id is known; its signature is not computed).
-//! SHA checksums are refused with `NotImplemented` rather than stored unchecked.
+//! and CRC checksums, `aws-chunked` bodies, metadata and tags, signatures (each is computed again, with the clock and the region
+//! they name), TLS. What it leaves out: versions, ACLs, encryption, signatures in a query. SHA checksums are refused with
+//! `NotImplemented` rather than stored unchecked.
 //!
 //! | module | holds |
 //! |---|---|
-//! | `server` | the listener, its settings, what a test holds in its hands |
+//! | `settings` | what a server is before it starts |
+//! | `server` | the listener, what a test holds in its hands |
+//! | `tls`, `signature` | the certificate authority of a test run; who may ask |
 //! | `store` | buckets, objects, uploads; the view of tests on them |
 //! | `fault` | what goes wrong, for which requests, how often |
-//! | `count` | how often each request came |
+//! | `wire`, `socket` | answers as no HTTP library would write them; how a connection ends |
+//! | `count` | how often each request came, how many at once, which pages were told |
+//! | `damage` | bodies that arrive, or are kept, other than they were sent |
 //! | `operation`, `route` | from a request to the name of what it asks for |
 //! | `list`, `read`, `write`, `multipart`, `tagging` | the answers |
-//! | `data`, `digest`, `chunked`, `xml`, `error`, `reply`, `socket`, `pace` | bytes on the way |
+//! | `data`, `digest`, `chunked`, `xml`, `error`, `reply`, `pace` | bytes on the way |
 
 mod chunked;
 mod count;
+mod damage;
 mod data;
 mod digest;
 mod error;
@@ -30,18 +35,25 @@ mod read;
 mod reply;
 mod route;
 mod server;
+mod settings;
+mod signature;
 mod socket;
 mod store;
 mod tagging;
+mod tls;
+mod wire;
 mod write;
 mod xml;
 
 pub use self::{
-    count::Requests,
+    count::{Listed, Requests},
     data::Data,
     digest::{Algorithm, Checksum, md5_hex},
-    fault::{Action, Fault, FaultId, Faults},
+    fault::{Action, Answer, Fault, FaultId, Faults},
     operation::Operation,
-    server::{Builder, Server},
+    server::Server,
+    settings::{ACCESS_KEY, Builder, SECRET_KEY},
     store::{Attributes, Object, PartInfo, Store, UploadInfo},
+    tls::Ca,
+    wire::Wire,
 };

@@ -11,7 +11,7 @@ use hyper::{
     header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
-use super::{data::Data, error::S3Error, pace::Pace, xml::Xml};
+use super::{count::Listed, data::Data, error::S3Error, pace::Pace, xml::Xml};
 
 /// The largest piece that is written at once when the server is slowed down.
 const PIECE: usize = 16 * 1024;
@@ -27,11 +27,13 @@ pub(super) struct Reply {
     pub data: Data,
     /// The length to announce; the data may be shorter (HEAD, faults).
     pub length: u64,
+    /// What a listing told, for whoever counts.
+    pub listed: Option<Listed>,
 }
 
 impl Reply {
     pub fn new(status: StatusCode) -> Self {
-        Self { status, headers: HeaderMap::new(), data: Data::default(), length: 0 }
+        Self { status, headers: HeaderMap::new(), data: Data::default(), length: 0, listed: None }
     }
 
     pub fn xml(text: String) -> Self {
@@ -48,9 +50,15 @@ impl Reply {
             xml.text("Code", error.code);
             xml.text("Message", &error.message);
             xml.text("Resource", resource);
+            if let Some(region) = &error.region {
+                xml.text("Region", region);
+            }
             xml.text("RequestId", "embedded");
         }));
         reply.status = error.status;
+        if let Some(region) = &error.region {
+            reply.set("x-amz-bucket-region", region);
+        }
         reply
     }
 

@@ -1,23 +1,25 @@
 //! The listener: from a connection to an answer, with the faults in between.
 
-use std::{collections::BTreeSet, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{fmt, future::poll_fn, io, net::SocketAddr, sync::Arc, time::Duration};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt as _;
 use hyper::{Request, Response, StatusCode, body::Incoming, server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{TcpListener, TcpStream},
     task::{JoinHandle, JoinSet},
 };
+use tokio_util::either::Either;
 
 use super::{
     chunked,
     count::{Counter, Requests},
+    damage,
     data::Data,
     digest,
     error::S3Error,
-    fault::{Action, Faults},
+    fault::{Action, Answer, Faults},
     list::{self, Defects},
     multipart,
     operation::Operation,
@@ -25,79 +27,20 @@ use super::{
     read,
     reply::{Body, Reply},
     route::Call,
-    socket::{ResetSwitch, Socket},
+    settings::Builder,
+    socket::{End, Switch},
     store::{Buckets, Store},
     tagging, write,
-    xml::Xml,
+    xml::{self, Xml},
 };
 
-/// Settings of a server before it starts.
-#[derive(Clone, Debug)]
-pub struct Builder {
-    keys: BTreeSet<String>,
-    anonymous: bool,
-    domain: String,
-    aws_checksums: bool,
-}
-
-impl Default for Builder {
-    fn default() -> Self {
-        Self { keys: BTreeSet::new(), anonymous: true, domain: "localhost".to_owned(), aws_checksums: false }
-    }
-}
-
-impl Builder {
-    /// Accepts only known access key ids, this one among them, and no anonymous requests unless [`Builder::anonymous`] says so.
-    #[must_use]
-    pub fn access_key(mut self, id: &str) -> Self {
-        // the first key closes the door; a later one leaves a choice made in between
-        self.anonymous &= !self.keys.is_empty();
-        self.keys.insert(id.to_owned());
-        self
-    }
-
-    /// Whether requests without a signature are accepted (they are, until an access key is set).
-    #[must_use]
-    pub fn anonymous(mut self, accepted: bool) -> Self {
-        self.anonymous = accepted;
-        self
-    }
-
-    /// Keep a CRC-64/NVME for objects that came without a checksum, as AWS does since 2024-12.
-    #[must_use]
-    pub fn aws_checksums(mut self) -> Self {
-        self.aws_checksums = true;
-        self
-    }
-
-    /// Listens on a free port of 127.0.0.1.
-    ///
-    /// # Errors
-    /// When the port cannot be bound.
-    pub async fn start(self) -> io::Result<Server> {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
-        let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            settings: self,
-            store: Store::default(),
-            faults: Faults::default(),
-            counter: Counter::default(),
-            pace: Pace::default(),
-        });
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
-        Ok(Server { address, shared, accepting })
-    }
-}
-
 /// A running server; dropping it closes its port and its connections.
-#[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
     accepting: JoinHandle<()>,
 }
 
-#[derive(Debug)]
 struct Shared {
     settings: Builder,
     store: Store,
@@ -121,10 +64,24 @@ impl Server {
         Builder::default()
     }
 
-    /// `http://127.0.0.1:PORT`. Hosts `BUCKET.localhost` on the same port name their bucket.
+    pub(super) fn on(listener: TcpListener, settings: Builder) -> io::Result<Self> {
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            settings,
+            store: Store::default(),
+            faults: Faults::default(),
+            counter: Counter::default(),
+            pace: Pace::default(),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Ok(Self { address, shared, accepting })
+    }
+
+    /// `http://127.0.0.1:PORT`, or `https`. Hosts `BUCKET.localhost` on the same port name their bucket.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.shared.settings.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// Where it listens.
@@ -167,6 +124,12 @@ impl Server {
     }
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("endpoint", &self.endpoint()).finish_non_exhaustive()
+    }
+}
+
 impl Drop for Server {
     fn drop(&mut self) {
         self.accepting.abort();
@@ -189,16 +152,26 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn connection(stream: TcpStream, shared: Arc<Shared>) {
-    let reset = ResetSwitch::default();
     // small answers must not wait for the peer's acknowledgement; where it fails they only come later
     let _ = stream.set_nodelay(true);
-    let socket = Socket::new(stream, reset.clone());
-    let service = service_fn(move |request| answer(Arc::clone(&shared), request, reset.clone()));
-    // an error here is the client's (or a fault's) broken connection
-    let _ = http1::Builder::new().timer(TokioTimer::new()).serve_connection(socket, service).await;
+    let stream = match &shared.settings.tls {
+        None => Either::Left(stream),
+        // a client that does not trust the certificate hangs up
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => Either::Right(stream),
+            Err(_) => return,
+        },
+    };
+    let switch = Switch::default();
+    let end = switch.clone();
+    let service = service_fn(move |request| Box::pin(answer(Arc::clone(&shared), request, switch.clone())));
+    let mut http = http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
+    // an error here and below is the client's (or a fault's) broken connection
+    let _ = poll_fn(|cx| http.poll_without_shutdown(cx)).await;
+    let _ = end.carry_out(http.into_parts().io.into_inner()).await;
 }
 
-async fn answer(shared: Arc<Shared>, request: Request<Incoming>, reset: ResetSwitch) -> io::Result<Response<Body>> {
+async fn answer(shared: Arc<Shared>, request: Request<Incoming>, switch: Switch) -> io::Result<Response<Body>> {
     let (head, body) = request.into_parts();
     let is_head = head.method == "HEAD";
     let resource = head.uri.path().to_owned();
@@ -207,27 +180,38 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>, reset: ResetSwi
         Err(error) => return Ok(Reply::error(&error, &resource).into_response(&shared.pace, is_head, false)),
     };
     shared.counter.request(&call);
+    let _open = shared.counter.open(call.operation);
     let actions = shared.faults.strike(&call);
     for action in &actions {
         match action {
             Action::Delay(time) => tokio::time::sleep(*time).await,
-            Action::Reset => return broken(&reset),
+            Action::Reset => return switch.end(End::Reset),
             _ => {}
         }
     }
     shared.pace.delay().await;
-    let received = receive(&shared, &mut call, body).await;
-    let reply = match received.and_then(|()| admit(&shared.settings, &call)) {
+    let reply = match receive(&shared, &mut call, body).await {
         Ok(()) => struck(&shared, &call, &actions),
         Err(error) => Err(error),
     };
     let mut reply = reply.unwrap_or_else(|error| Reply::error(&error, &resource));
-    if actions.iter().any(|action| matches!(action, Action::ResetAfter)) {
-        return broken(&reset);
+    reply.set("date", read::http_time(shared.settings.door.now()));
+    if let Some(page) = reply.listed.take() {
+        shared.counter.page(page);
     }
     let mut cut = false;
     for action in &actions {
         match action {
+            Action::ResetAfter => return switch.end(End::Reset),
+            Action::Wire(wire) => return switch.end(wire.end(&reply, is_head)),
+            Action::Shorten(keep) if *keep < reply.data.len() => {
+                let data = reply.data.slice(0..*keep);
+                reply = reply.with_data(data);
+            }
+            Action::RawKeys => {
+                let text = xml::with_raw_controls(&String::from_utf8_lossy(&reply.data.to_bytes()));
+                reply = reply.with_data(Bytes::from(text).into());
+            }
             Action::Truncate(keep) if *keep < reply.data.len() => {
                 reply.data = reply.data.slice(0..*keep);
                 cut = true;
@@ -240,12 +224,7 @@ async fn answer(shared: Arc<Shared>, request: Request<Incoming>, reset: ResetSwi
     Ok(reply.into_response(&shared.pace, is_head, cut))
 }
 
-fn broken<T>(reset: &ResetSwitch) -> io::Result<T> {
-    reset.on();
-    Err(io::ErrorKind::ConnectionReset.into())
-}
-
-/// Reads the body, and takes `aws-chunked` frames off it; trailers become headers.
+/// Reads the body, verifies the signature, and takes `aws-chunked` frames off the body; trailers become headers.
 async fn receive(shared: &Shared, call: &mut Call, mut body: Incoming) -> Result<(), S3Error> {
     let announced = call.header("content-length").and_then(|text| text.parse().ok()).unwrap_or(0_usize);
     let mut bytes = BytesMut::with_capacity(announced);
@@ -258,6 +237,7 @@ async fn receive(shared: &Shared, call: &mut Call, mut body: Incoming) -> Result
     }
     shared.counter.received(bytes.len() as u64);
     let bytes = bytes.freeze();
+    shared.settings.door.admit(call, &bytes)?;
     call.body = if chunked::is_chunked(&call.headers) {
         let length = call.header("x-amz-decoded-content-length").and_then(|text| text.parse().ok());
         let (data, trailers) = chunked::decode(&bytes, length)?;
@@ -273,16 +253,6 @@ async fn receive(shared: &Shared, call: &mut Call, mut body: Incoming) -> Result
         call.checksums = digest::check_sums(&call.headers, &call.body)?;
     }
     Ok(())
-}
-
-/// Who may ask: known access keys, and anonymous clients where they are accepted.
-fn admit(settings: &Builder, call: &Call) -> Result<(), S3Error> {
-    match call.access_key() {
-        Some(id) if settings.keys.is_empty() || settings.keys.contains(id) => Ok(()),
-        Some(_) => Err(S3Error::invalid_access_key()),
-        None if settings.anonymous => Ok(()),
-        None => Err(S3Error::access_denied()),
-    }
 }
 
 /// Carries the request out, unless a fault stands in the way.
@@ -301,9 +271,13 @@ fn struck(shared: &Shared, call: &Call, actions: &[Action]) -> Result<Reply, S3E
             Action::DirectoryOrder => defects.by_directory = true,
             Action::TruncatedWithoutToken => defects.no_token = true,
             Action::RepeatPage => defects.repeat = true,
+            Action::PlainKeys | Action::RawKeys => defects.plain = true,
+            Action::Answer(answer) => return made_up(answer),
             _ => {}
         }
     }
+    let damaged = damage::strike(call, actions)?;
+    let call = damaged.as_ref().unwrap_or(call);
     let reply = carry_out(&shared.settings, &mut shared.store.lock(), call, defects);
     for action in actions {
         match action {
@@ -313,6 +287,16 @@ fn struck(shared: &Shared, call: &Call, actions: &[Action]) -> Result<Reply, S3E
         }
     }
     reply
+}
+
+/// The answer a test made up.
+fn made_up(answer: &Answer) -> Result<Reply, S3Error> {
+    let status = StatusCode::from_u16(answer.status).map_err(|_| S3Error::internal())?;
+    let mut reply = Reply::new(status).with_data(Bytes::from(answer.body.clone()).into());
+    for (name, value) in &answer.headers {
+        reply.set(name, value);
+    }
+    Ok(reply)
 }
 
 fn carry_out(settings: &Builder, buckets: &mut Buckets, call: &Call, defects: Defects) -> Result<Reply, S3Error> {
@@ -330,7 +314,7 @@ fn carry_out(settings: &Builder, buckets: &mut Buckets, call: &Call, defects: De
             Ok(Reply::new(StatusCode::NO_CONTENT))
         }
         O::GetBucketLocation => buckets.bucket(&call.bucket).map(|_| Reply::xml(Xml::document("LocationConstraint", |_| {}))),
-        O::ListObjects | O::ListObjectsV2 => list::reply(call, buckets, defects),
+        O::ListObjects | O::ListObjectsV2 => list::reply(call, buckets, defects, settings.most_keys),
         O::ListMultipartUploads => multipart::list_uploads(call, buckets),
         O::GetObject | O::HeadObject => read::reply(call, buckets),
         O::PutObject => write::put(call, buckets, settings.aws_checksums),

@@ -1,73 +1,72 @@
-//! A TCP stream that can end in a reset instead of an orderly close.
+//! How a connection ends when it does not end in order: reset, in silence, or with bytes that no HTTP library would write.
 
 use std::{
     io,
-    pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    task::{Context, Poll},
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use bytes::Bytes;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
-/// Turned on, the connection it belongs to is reset when hyper lets go of it.
+/// A connection, with TLS or without.
+pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// What happens to a connection when hyper lets go of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum End {
+    /// An orderly close.
+    #[default]
+    Close,
+    /// A reset.
+    Reset,
+    /// Nothing: it stays open, and nobody answers.
+    Silence,
+    /// These bytes, then an orderly close.
+    Bytes(Bytes),
+    /// These bytes, each in a packet of its own, then an orderly close.
+    Trickle(Bytes),
+}
+
+/// Decides, from within the service of a connection, how the connection ends.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ResetSwitch(Arc<AtomicBool>);
+pub(super) struct Switch(Arc<Mutex<End>>);
 
-impl ResetSwitch {
-    pub fn on(&self) {
-        self.0.store(true, Ordering::Relaxed);
+impl Switch {
+    /// Ends the connection: the error is what the service answers with, so that hyper lets go.
+    pub fn end<T>(&self, end: End) -> io::Result<T> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = end;
+        Err(io::ErrorKind::ConnectionReset.into())
     }
-}
 
-pub(super) struct Socket {
-    io: TokioIo<TcpStream>,
-    reset: ResetSwitch,
-}
-
-impl Socket {
-    pub fn new(stream: TcpStream, reset: ResetSwitch) -> Self {
-        Self { io: TokioIo::new(stream), reset }
+    fn take(&self) -> End {
+        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
-}
 
-impl Drop for Socket {
-    fn drop(&mut self) {
-        if self.reset.0.load(Ordering::Relaxed) {
-            // without it the peer sees an orderly end, which is what it gets when this fails
-            let _ = self.io.inner().set_zero_linger();
+    /// Carries it out.
+    pub async fn carry_out(&self, mut stream: Stream) -> io::Result<()> {
+        match self.take() {
+            End::Close => stream.shutdown().await,
+            End::Reset => match &stream {
+                Either::Left(tcp) => tcp.set_zero_linger(),
+                Either::Right(tls) => tls.get_ref().0.set_zero_linger(),
+            },
+            // ends with the server, which drops its connections
+            End::Silence => std::future::pending().await,
+            End::Bytes(bytes) => {
+                stream.write_all(&bytes).await?;
+                stream.shutdown().await
+            }
+            End::Trickle(bytes) => {
+                for byte in bytes {
+                    stream.write_all(&[byte]).await?;
+                    stream.flush().await?;
+                    // the peer gets its turn to read this much and no more
+                    tokio::task::yield_now().await;
+                }
+                stream.shutdown().await
+            }
         }
-    }
-}
-
-impl Read for Socket {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl Write for Socket {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
     }
 }

@@ -47,6 +47,15 @@ fn escape(text: &str) -> String {
     out
 }
 
+/// The same document with its entities of control characters as the characters themselves, which XML 1.0 forbids.
+pub(super) fn with_raw_controls(text: &str) -> String {
+    let mut out = text.to_owned();
+    for code in (1_u8..0x20).chain([0x7f]) {
+        out = out.replace(&format!("&#x{code:x};"), &char::from(code).to_string());
+    }
+    out
+}
+
 fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;

@@ -1,6 +1,6 @@
-//! From the SDK's errors to ours.
+//! From the errors of the SDK and of the wire to ours.
 
-use std::{error::Error, time::Duration};
+use std::error::Error;
 
 use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
@@ -8,7 +8,11 @@ use dth_proto::failure::FailureClass;
 
 use super::Bucket;
 use crate::{
-    s3::error::{classify, code_of_status},
+    http::SendError,
+    s3::{
+        error::{classify, code_of_status},
+        wire::{Failure, Refusal, retry_after},
+    },
     transfer::TransferError,
 };
 
@@ -55,38 +59,78 @@ impl Bucket {
         format!("cannot sign with {}: {why}", self.inner.credential.describe())
     }
 
+    /// An error of the wire, classified.
+    pub(super) fn unsent(&self, operation: &'static str, failure: Failure) -> TransferError {
+        let place = &self.inner.place;
+        match failure {
+            Failure::Refused(refusal) => self.refused(operation, refusal, None),
+            Failure::Send(SendError::Connection(text)) => {
+                self.error(FailureClass::Transient, operation, "ConnectionFailed", format!("cannot reach {place}: io error: {text}"))
+            }
+            Failure::Send(SendError::ConnectTimeout(text)) => {
+                self.error(FailureClass::Transient, operation, "ConnectTimeout", format!("cannot reach {place}: {text}"))
+            }
+            Failure::Send(SendError::Request(text)) | Failure::Request(text) => {
+                self.error(FailureClass::Permanent, operation, "BadRequest", text)
+            }
+            Failure::Credentials(error) => {
+                let message = self.cannot_sign(&format!("{error}: {}", causes(&error)));
+                self.error(FailureClass::Auth, operation, "CredentialsNotLoaded", message)
+            }
+            Failure::TooManyRedirects { location } => {
+                let message =
+                    format!("{place} sends from one place to the next, the last one is {location:?}: correct endpoint and region");
+                self.error(FailureClass::Permanent, operation, "TooManyRedirects", message)
+            }
+            Failure::Unreadable { status, why } => self.unreadable(operation, status, &why),
+            Failure::Header(text) => self.error(FailureClass::Permanent, operation, "InvalidMetadata", text),
+        }
+    }
+
+    /// An answer of success whose body is no use. Asking again may help.
+    pub(super) fn unreadable(&self, operation: &'static str, status: u16, why: &str) -> TransferError {
+        let message = format!("{} gave an answer that cannot be read (status {status}): {why}", self.inner.place);
+        self.error(FailureClass::Transient, operation, code_of_status(status), message)
+    }
+
     fn answered<E: ProvideErrorMetadata + Error + 'static>(&self, operation: &'static str, error: &E, raw: &HttpResponse) -> TransferError {
-        let status = raw.status().as_u16();
-        let header = |name: &str| raw.headers().get(name).map(str::to_owned);
-        let code = error.code().filter(|c| !c.is_empty()).unwrap_or_default();
+        let header = |name: &str| raw.headers().get(name);
         // For answers without a body the SDK makes names of its own from the status.
-        let store_code = if code == "NotFound" || code == "Unknown" { "" } else { code };
-        let unread = store_code.is_empty() && status < 300;
-        let class = if unread { FailureClass::Transient } else { classify(self.inner.side, operation, status, store_code) };
-        let mut message = match error.message().filter(|m| !m.is_empty()) {
-            Some(message) => message.to_owned(),
-            None if unread => format!("{} gave an answer that cannot be read: {}", self.inner.place, causes(error)),
-            None => format!("status {status}"),
+        let code = error.code().filter(|code| !matches!(*code, "NotFound" | "Unknown")).unwrap_or_default();
+        let refusal = Refusal {
+            status: raw.status().as_u16(),
+            code: code.to_owned(),
+            message: error.message().unwrap_or_default().to_owned(),
+            request_id: header("x-amz-request-id").map(str::to_owned),
+            retry_after: retry_after(header),
+            region: header("x-amz-bucket-region").map(str::to_owned),
         };
-        if let Some(region) = header("x-amz-bucket-region").filter(|_| matches!(status, 301 | 307 | 400)) {
+        self.refused(operation, refusal, Some(error))
+    }
+
+    /// A refusal, classified. `unread`: what the SDK made of an answer without a code.
+    fn refused(&self, operation: &'static str, refusal: Refusal, unread: Option<&(dyn Error + 'static)>) -> TransferError {
+        let Refusal { status, code, mut message, request_id, retry_after, region } = refusal;
+        let unread = unread.filter(|_| code.is_empty() && status < 300);
+        let class =
+            if code.is_empty() && status < 300 { FailureClass::Transient } else { classify(self.inner.side, operation, status, &code) };
+        if message.is_empty() {
+            message = match unread {
+                Some(error) => format!("{} gave an answer that cannot be read: {}", self.inner.place, causes(error)),
+                None => format!("status {status}"),
+            };
+        }
+        if let Some(region) = region.filter(|_| matches!(status, 301 | 307 | 400)) {
             message = format!("{message}; the bucket is in region {region}: write region = \"{region}\"");
         }
-        if code == "NoSuchBucket" {
+        match code.as_str() {
             // stores do not say which
-            message = format!("the bucket {} does not exist at {}", self.inner.name, self.inner.place);
+            "NoSuchBucket" => message = format!("the bucket {} does not exist at {}", self.inner.name, self.inner.place),
+            "InvalidObjectState" => message = format!("{message}; the object is archived: restore it first"),
+            _ => {}
         }
-        if code == "InvalidObjectState" {
-            message = format!("{message}; the object is archived: restore it first");
-        }
-        TransferError {
-            class,
-            side: self.inner.side,
-            operation,
-            code: if store_code.is_empty() { code_of_status(status).to_owned() } else { store_code.to_owned() },
-            message,
-            request_id: header("x-amz-request-id"),
-            retry_after: header("retry-after").and_then(|v| v.trim().parse().ok()).map(Duration::from_secs),
-        }
+        let code = if code.is_empty() { code_of_status(status).to_owned() } else { code };
+        TransferError { class, side: self.inner.side, operation, code, message, request_id, retry_after }
     }
 }
 

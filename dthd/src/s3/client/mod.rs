@@ -2,17 +2,20 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
+mod connector;
 mod failure;
-mod http;
 mod list;
+mod load;
 mod multipart;
+#[cfg(test)]
+mod odd_stores;
 mod read;
 mod write;
 
 use std::{
     fmt,
     future::Future,
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::{Arc, PoisonError, RwLock, atomic::Ordering::Relaxed},
     time::Duration,
 };
 
@@ -22,13 +25,17 @@ use aws_sdk_s3::{
         BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
         retry::RetryConfig, timeout::TimeoutConfig,
     },
+    primitives::DateTime,
     types::RequestPayer,
 };
 use dth_proto::{
     failure::{FailureClass, Side},
     spec::Store,
+    time::Timestamp,
 };
+use percent_encoding::percent_decode;
 
+use self::load::{Load, Turn};
 pub use self::{
     multipart::{ListedUpload, UploadedPart},
     read::Got,
@@ -36,8 +43,12 @@ pub use self::{
 };
 use crate::{
     credential::Credential,
-    s3::provider::{self, UnknownProvider},
-    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
+    http::{self, TlsError},
+    s3::{
+        provider::{self, Profile, UnknownProvider, UnsignedPayload},
+        wire::{Site, Wire},
+    },
+    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy, window::Windows},
 };
 
 /// Until a connection stands.
@@ -57,11 +68,14 @@ pub enum OpenError {
     #[error("endpoint {0:?} is not an address: write it like https://host[:port]")]
     Endpoint(String),
     /// `AWS_CA_BUNDLE` cannot be used.
-    #[error("AWS_CA_BUNDLE names {path}, which cannot be read: {why}")]
-    CaBundle {
-        /// The file.
-        path: String,
-        /// The system's reason.
+    #[error(transparent)]
+    CaBundle(#[from] TlsError),
+    /// There is no such bucket anywhere: its name, region and endpoint do not go together.
+    #[error("the bucket {bucket:?} has no address: {why}; correct its name, region or endpoint")]
+    Address {
+        /// Its name.
+        bucket: String,
+        /// In words.
         why: String,
     },
 }
@@ -73,18 +87,19 @@ pub struct Bucket {
 }
 
 struct Inner {
-    client: Client,
+    /// For all requests but the wire's; rebuilt when the wire finds the bucket in another region.
+    sdk: RwLock<Client>,
+    wire: Wire,
+    profile: &'static Profile,
     side: Side,
     name: String,
-    provider: String,
     /// For messages.
     place: String,
-    /// Bodies need no hash of their own in the signature: TLS protects them.
-    tls: bool,
     requester_pays: bool,
     credential: Credential,
     retry: RetryPolicy,
     counters: Arc<RequestCounters>,
+    load: Option<Load>,
 }
 
 impl fmt::Debug for Bucket {
@@ -94,7 +109,8 @@ impl fmt::Debug for Bucket {
 }
 
 impl Bucket {
-    /// Prepares requests to a bucket; sends none. The SDK's environment and profiles count where `store` says nothing.
+    /// Prepares requests to a bucket; sends none. The SDK's environment and profiles count where `store` says nothing. With
+    /// `windows`, requests wait until their endpoint can take them, in a queue of this bucket's own.
     ///
     /// # Errors
     /// [`OpenError`] when endpoint or certificates are no use.
@@ -105,10 +121,12 @@ impl Bucket {
         requester_pays: bool,
         retry: RetryPolicy,
         counters: Arc<RequestCounters>,
+        windows: Option<&Windows>,
     ) -> Result<Self, OpenError> {
-        let store = &provider::find(&store.provider)?.complete(store);
+        let profile = provider::find(&store.provider)?;
+        let store = &profile.complete(store);
         let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(http::client()?)
+            .http_client(connector::client()?)
             .retry_config(RetryConfig::disabled())
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
@@ -129,28 +147,40 @@ impl Bucket {
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
         let region = shared.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"));
         let mut place = region.as_ref().to_owned();
-        config = config.region(region);
-        if let Some(endpoint) = &store.endpoint {
+        let own = || std::env::var("AWS_ENDPOINT_URL_S3").ok().or_else(|| shared.endpoint_url().map(str::to_owned));
+        let endpoint = store.endpoint.clone().or_else(own);
+        if let Some(endpoint) = &endpoint {
             check_endpoint(endpoint)?;
             config = config.endpoint_url(endpoint);
             place.clone_from(endpoint);
-        } else if let Some(endpoint) = std::env::var("AWS_ENDPOINT_URL_S3").ok().or_else(|| shared.endpoint_url().map(str::to_owned)) {
-            place = endpoint;
         }
         // also the environment can name an address that no bucket's name fits in front of
         let path_style = store.path_style.unwrap_or(false) || provider::has_no_name(&place);
-        let config = config.force_path_style(path_style).build();
+        let site = Site {
+            bucket: store.bucket.clone(),
+            region: region.as_ref().to_owned(),
+            endpoint,
+            path_style,
+            dual_stack: shared.use_dual_stack().unwrap_or(false),
+            fips: shared.use_fips().unwrap_or(false),
+        };
+        let config = config.region(region).force_path_style(path_style).build();
+        let wire = Wire::open(http::Client::new()?, credential.clone(), site, requester_pays)
+            .await
+            .map_err(|why| OpenError::Address { bucket: store.bucket.clone(), why })?;
+        let load = windows.map(|windows| Load::at(windows, &place, (!path_style).then_some(&store.bucket)));
         let inner = Inner {
-            client: Client::from_conf(config),
+            sdk: RwLock::new(Client::from_conf(config)),
+            wire,
+            profile,
             side,
             name: store.bucket.clone(),
-            provider: store.provider.clone(),
-            tls: !place.starts_with("http://"),
             place,
             requester_pays,
             credential: credential.clone(),
             retry,
             counters,
+            load,
         };
         Ok(Self { inner: Arc::new(inner) })
     }
@@ -164,7 +194,13 @@ impl Bucket {
     /// The store's dialect, as in the task.
     #[must_use]
     pub fn provider(&self) -> &str {
-        &self.inner.provider
+        &self.inner.profile.name
+    }
+
+    /// What is known of the store.
+    #[must_use]
+    pub fn profile(&self) -> &'static Profile {
+        self.inner.profile
     }
 
     /// Which end this is.
@@ -189,6 +225,29 @@ impl Bucket {
     #[must_use]
     pub fn counters(&self) -> &Arc<RequestCounters> {
         &self.inner.counters
+    }
+
+    /// The SDK's client, for the region in which the bucket is.
+    fn sdk(&self) -> Client {
+        let kept = self.inner.sdk.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let site = self.inner.wire.site();
+        if kept.config().region().is_some_and(|region| region.as_ref() == site.region) {
+            return kept;
+        }
+        let mut config = kept.config().to_builder().region(Region::new(site.region));
+        config.set_endpoint_url(site.endpoint);
+        let moved = Client::from_conf(config.build());
+        *self.inner.sdk.write().unwrap_or_else(PoisonError::into_inner) = moved.clone();
+        moved
+    }
+
+    /// Whether bodies are sent without a hash of them in the signature.
+    fn unsigned(&self) -> bool {
+        match self.inner.profile.unsigned_payload {
+            UnsignedPayload::Always => true,
+            UnsignedPayload::Tls => self.inner.wire.is_private(),
+            UnsignedPayload::Never => false,
+        }
     }
 
     fn payer(&self) -> Option<RequestPayer> {
@@ -239,6 +298,8 @@ impl Bucket {
     {
         self.inner.counters.requests.fetch_add(1, Relaxed);
         let limit = patience(operation, sent);
+        // what watches itself also enters by itself
+        let turn = if limit.is_some() { self.turn(operation).await } else { None };
         let result = match limit {
             Some(limit) => match tokio::time::timeout(limit, request()).await {
                 Ok(result) => result,
@@ -249,6 +310,9 @@ impl Bucket {
             },
             None => request().await,
         };
+        if let Some(turn) = turn {
+            turn.answered(sent, result.as_ref().err());
+        }
         if let Err(error) = &result {
             if error.class == FailureClass::Throttled {
                 self.inner.counters.throttled.fetch_add(1, Relaxed);
@@ -258,6 +322,22 @@ impl Bucket {
             }
         }
         result
+    }
+}
+
+impl Bucket {
+    /// Waits until the endpoint can take another request.
+    async fn turn(&self, operation: &'static str) -> Option<Turn> {
+        match &self.inner.load {
+            Some(load) => Some(load.turn(operation).await),
+            None => None,
+        }
+    }
+
+    /// How many pages of listings may be asked for at a time; without windows, one.
+    #[must_use]
+    pub fn pages_at_a_time(&self) -> usize {
+        self.inner.load.as_ref().map_or(1, Load::pages_at_a_time)
     }
 }
 
@@ -273,6 +353,17 @@ fn patience(operation: &str, sent: u64) -> Option<Duration> {
         "CompleteMultipartUpload" => Some(Duration::from_secs(600)),
         _ => Some(QUIET + Duration::from_secs(sent / SLOWEST)),
     }
+}
+
+/// A time of the SDK; 1970 when there is none.
+fn timestamp(time: Option<&DateTime>) -> Timestamp {
+    Timestamp(time.and_then(|t| t.to_millis().ok()).and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0))
+}
+
+/// `encoding-type=url` is form encoding: `+` is a space. `None` when the bytes are not UTF-8.
+fn decode(text: &str) -> Option<String> {
+    let spaced = text.replace('+', " ");
+    percent_decode(spaced.as_bytes()).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
 fn check_endpoint(endpoint: &str) -> Result<(), OpenError> {
@@ -300,5 +391,20 @@ mod tests {
         assert_eq!(patience("PutObject", 0), Some(QUIET));
         assert_eq!(patience("UploadPart", 16 << 20), Some(QUIET + Duration::from_secs(512)));
         assert_eq!(patience("GetObject", 0), None);
+    }
+
+    #[test]
+    fn keys_come_back_exactly() {
+        for (encoded, key) in [
+            ("plain/key", "plain/key"),
+            ("a+b%2Bc%20d", "a b+c d"),
+            ("%E4%BD%A0%0A%01", "你\n\u{1}"),
+            ("100%25", "100%"),
+            ("50%", "50%"),
+            ("%2F%2F..%2F", "//../"),
+        ] {
+            assert_eq!(decode(encoded).as_deref(), Some(key), "{encoded}");
+        }
+        assert_eq!(decode("%FF%FE"), None);
     }
 }

@@ -1,26 +1,23 @@
-//! Multipart uploads: create, send parts, complete, abort, and find those that were left behind.
+//! Multipart uploads: create, complete, abort, and find those that were left behind. Parts are sent by [`super::write`].
 
-use std::sync::atomic::Ordering::Relaxed;
-
-use aws_sdk_s3::{
-    primitives::ByteStream,
-    types::{CompletedMultipartUpload, CompletedPart, EncodingType},
+use aws_sdk_s3::types::{
+    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType, ObjectCannedAcl, ServerSideEncryption,
+    StorageClass,
 };
-use bytes::Bytes;
+use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
-use super::{
-    Bucket, Put,
-    list::{decode, timestamp},
-    write::{expires, is_kms, with_creation},
-};
+use super::{Bucket, Put, decode, timestamp};
 use crate::{
-    s3::{metadata::Creation, object::ETag, verify::Md5Sum},
+    s3::{
+        metadata::Creation,
+        object::ETag,
+        verify::{Crc, StoredChecksum},
+    },
     transfer::TransferError,
 };
 
 const CREATE: &str = "CreateMultipartUpload";
-const PART: &str = "UploadPart";
 const COMPLETE: &str = "CompleteMultipartUpload";
 const ABORT: &str = "AbortMultipartUpload";
 const PARTS: &str = "ListParts";
@@ -35,6 +32,8 @@ pub struct UploadedPart {
     pub size: u64,
     /// Its ETag.
     pub etag: ETag,
+    /// The checksum the store has of it.
+    pub checksum: Option<StoredChecksum>,
 }
 
 /// An upload that is under way, as the store lists it.
@@ -49,15 +48,34 @@ pub struct ListedUpload {
 }
 
 impl Bucket {
-    /// Asks once for an upload to begin; returns the store's name for it. Not repeated here: an answer that is lost leaves an
-    /// upload behind, which the caller must find ([`Bucket::list_uploads`]) before it begins another.
+    /// Asks once for an upload to begin; returns the store's name for it. With `crc`, the object will have this checksum over all of its
+    /// bytes. Not repeated here: an answer that is lost leaves an upload behind, which the caller must find
+    /// ([`Bucket::list_uploads`]) before it begins another.
     ///
     /// # Errors
     /// As classified.
-    pub async fn create_upload(&self, key: &str, creation: &Creation) -> Result<String, TransferError> {
+    pub async fn create_upload(&self, key: &str, creation: &Creation, crc: Option<Crc>) -> Result<String, TransferError> {
+        let (c, m) = (creation, &creation.metadata);
         self.once(CREATE, 0, &mut || async {
-            let request = self.inner.client.create_multipart_upload().bucket(&self.inner.name).key(key);
-            let output = with_creation!(request, creation)
+            let output = self
+                .sdk()
+                .create_multipart_upload()
+                .bucket(&self.inner.name)
+                .key(key)
+                .set_content_type(m.content_type.clone())
+                .set_cache_control(m.cache_control.clone())
+                .set_content_disposition(m.content_disposition.clone())
+                .set_content_encoding(m.content_encoding.clone())
+                .set_content_language(m.content_language.clone())
+                .set_website_redirect_location(m.redirect.clone())
+                .set_metadata((!m.user.is_empty()).then(|| m.user.clone().into_iter().collect()))
+                .set_tagging(c.tagging.clone())
+                .set_storage_class(c.class.as_deref().map(StorageClass::from))
+                .set_acl(c.acl.as_deref().map(ObjectCannedAcl::from))
+                .set_server_side_encryption(c.encryption.as_ref().map(|e| ServerSideEncryption::from(e.kind.as_str())))
+                .set_ssekms_key_id(c.encryption.as_ref().and_then(|e| e.key.clone()))
+                .set_checksum_algorithm(crc.map(algorithm))
+                .set_checksum_type(crc.map(|_| ChecksumType::FullObject))
                 .customize()
                 .mutate_request(expires(creation))
                 .send()
@@ -71,65 +89,34 @@ impl Bucket {
         .await
     }
 
-    /// Sends one part. The store refuses bytes that do not have this MD5.
-    ///
-    /// # Errors
-    /// Code `NoSuchUpload` when the upload is gone; `BadDigest` when the bytes do not have the MD5.
-    pub async fn upload_part(&self, key: &str, id: &str, number: u32, body: &Bytes, md5: &Md5Sum) -> Result<Put, TransferError> {
-        let len = body.len() as u64;
-        let output = self
-            .call(PART, len, || async {
-                let mut request = self
-                    .inner
-                    .client
-                    .upload_part()
-                    .bucket(&self.inner.name)
-                    .key(key)
-                    .upload_id(id)
-                    .part_number(i32::try_from(number).unwrap_or(i32::MAX))
-                    .content_md5(md5.base64())
-                    .body(ByteStream::from(body.clone()))
-                    .customize();
-                if self.inner.tls {
-                    request = request.disable_payload_signing();
-                }
-                request.send().await.map_err(|e| self.failed(PART, &e))
-            })
-            .await?;
-        self.inner.counters.sent.fetch_add(len, Relaxed);
-        let etag = ETag::new(output.e_tag().unwrap_or_default());
-        if etag.as_str().is_empty() {
-            return Err(self.error(
-                FailureClass::Transient,
-                PART,
-                "IncompleteAnswer",
-                "the store accepted the part without naming its ETag",
-            ));
-        }
-        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()) })
-    }
-
-    /// Asks once for the parts to become the object. Not repeated here: after a lost answer the upload is gone although all is
-    /// well, which only the caller can tell apart.
+    /// Asks once for the parts to become the object. With `whole`, the store refuses to make an object that does not have this checksum
+    /// and this many bytes. Not repeated here: after a lost answer the upload is gone although all is well, which only the caller can
+    /// tell apart.
     ///
     /// # Errors
     /// As classified, also for stores that answer 200 and then an error.
-    pub async fn complete_upload(&self, key: &str, id: &str, parts: &[UploadedPart]) -> Result<Put, TransferError> {
-        let completed = || {
-            let parts = parts
-                .iter()
-                .map(|p| CompletedPart::builder().part_number(i32::try_from(p.number).unwrap_or(i32::MAX)).e_tag(p.etag.quoted()).build());
-            CompletedMultipartUpload::builder().set_parts(Some(parts.collect())).build()
-        };
+    pub async fn complete_upload(
+        &self,
+        key: &str,
+        id: &str,
+        parts: &[UploadedPart],
+        whole: Option<(&StoredChecksum, u64)>,
+    ) -> Result<Put, TransferError> {
+        let completed = || CompletedMultipartUpload::builder().set_parts(Some(parts.iter().map(completed).collect())).build();
+        let sum = |crc: Crc| whole.filter(|(stored, _)| stored.crc == crc).map(|(stored, _)| stored.base64());
         let output = self
             .once(COMPLETE, 0, &mut || async {
-                self.inner
-                    .client
+                self.sdk()
                     .complete_multipart_upload()
                     .bucket(&self.inner.name)
                     .key(key)
                     .upload_id(id)
                     .multipart_upload(completed())
+                    .set_checksum_crc64_nvme(sum(Crc::Crc64Nvme))
+                    .set_checksum_crc32_c(sum(Crc::Crc32c))
+                    .set_checksum_crc32(sum(Crc::Crc32))
+                    .set_checksum_type(whole.map(|_| ChecksumType::FullObject))
+                    .set_mpu_object_size(whole.and_then(|(_, bytes)| i64::try_from(bytes).ok()))
                     .send()
                     .await
                     .map_err(|e| self.failed(COMPLETE, &e))
@@ -139,7 +126,13 @@ impl Bucket {
         if etag.as_str().is_empty() {
             return Err(self.error(FailureClass::Transient, COMPLETE, "IncompleteAnswer", "the answer names no ETag"));
         }
-        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()) })
+        let opaque_etag = output.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms"));
+        let checksum = first([
+            (Crc::Crc64Nvme, output.checksum_crc64_nvme()),
+            (Crc::Crc32c, output.checksum_crc32_c()),
+            (Crc::Crc32, output.checksum_crc32()),
+        ]);
+        Ok(Put { etag, opaque_etag, checksum })
     }
 
     /// Ends an upload and frees its parts; one that is gone is ended already.
@@ -149,8 +142,7 @@ impl Bucket {
     pub async fn abort_upload(&self, key: &str, id: &str) -> Result<(), TransferError> {
         let result = self
             .call(ABORT, 0, || async {
-                self.inner
-                    .client
+                self.sdk()
                     .abort_multipart_upload()
                     .bucket(&self.inner.name)
                     .key(key)
@@ -177,8 +169,7 @@ impl Bucket {
         loop {
             let output = self
                 .call(PARTS, 0, || async {
-                    self.inner
-                        .client
+                    self.sdk()
                         .list_parts()
                         .bucket(&self.inner.name)
                         .key(key)
@@ -194,6 +185,11 @@ impl Bucket {
                     number: u32::try_from(p.part_number()?).ok()?,
                     size: u64::try_from(p.size()?).ok()?,
                     etag: ETag::new(p.e_tag()?),
+                    checksum: first([
+                        (Crc::Crc64Nvme, p.checksum_crc64_nvme()),
+                        (Crc::Crc32c, p.checksum_crc32_c()),
+                        (Crc::Crc32, p.checksum_crc32()),
+                    ]),
                 })
             }));
             let next = output.next_part_number_marker().map(str::to_owned);
@@ -214,8 +210,7 @@ impl Bucket {
         loop {
             let output = self
                 .call(UPLOADS, 0, || async {
-                    self.inner
-                        .client
+                    self.sdk()
                         .list_multipart_uploads()
                         .bucket(&self.inner.name)
                         .prefix(key)
@@ -242,6 +237,41 @@ impl Bucket {
                 return Ok(uploads);
             }
             marker = next;
+        }
+    }
+}
+
+/// The first value that is one.
+fn first(values: [(Crc, Option<&str>); 3]) -> Option<StoredChecksum> {
+    values.into_iter().find_map(|(crc, value)| StoredChecksum::parse(crc, value?))
+}
+
+fn algorithm(crc: Crc) -> ChecksumAlgorithm {
+    match crc {
+        Crc::Crc64Nvme => ChecksumAlgorithm::Crc64Nvme,
+        Crc::Crc32c => ChecksumAlgorithm::Crc32C,
+        Crc::Crc32 => ChecksumAlgorithm::Crc32,
+    }
+}
+
+fn completed(part: &UploadedPart) -> CompletedPart {
+    let sum = |crc: Crc| part.checksum.filter(|stored| stored.crc == crc).map(|stored| stored.base64());
+    CompletedPart::builder()
+        .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
+        .e_tag(part.etag.quoted())
+        .set_checksum_crc64_nvme(sum(Crc::Crc64Nvme))
+        .set_checksum_crc32_c(sum(Crc::Crc32c))
+        .set_checksum_crc32(sum(Crc::Crc32))
+        .build()
+}
+
+/// `Expires` goes verbatim: the model knows only dates, stores also keep what is none.
+fn expires(creation: &Creation) -> impl Fn(&mut HttpRequest) + Send + Sync + 'static {
+    let value = creation.metadata.expires.clone();
+    move |request| {
+        if let Some(value) = &value {
+            // A value that is no header value cannot have come from a header.
+            let _ = request.headers_mut().try_insert("expires", value.clone());
         }
     }
 }

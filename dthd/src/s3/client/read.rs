@@ -2,20 +2,20 @@
 
 use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
-use aws_sdk_s3::{
-    operation::{get_object::GetObjectOutput, head_object::HeadObjectOutput},
-    primitives::ByteStream,
-    types::ChecksumType,
-};
-use bytes::{Bytes, BytesMut};
+use aws_sdk_s3::{operation::head_object::HeadObjectOutput, types::ChecksumType};
 use dth_proto::failure::FailureClass;
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
 
-use super::{Bucket, QUIET, failure::causes, list::timestamp};
+use super::{Bucket, QUIET, Turn, timestamp};
 use crate::{
+    http::client::in_words,
     s3::{
         metadata::{Metadata, ObjectInfo},
         object::ETag,
+        payload::Payload,
         verify::{Crc, StoredChecksum},
+        wire::{Found, Pinned},
     },
     transfer::TransferError,
 };
@@ -30,39 +30,34 @@ pub struct Got {
     /// About the object; `size` is that of the bytes asked for.
     pub info: ObjectInfo,
     /// Exactly the bytes asked for.
-    pub body: Bytes,
+    pub body: Payload,
 }
 
-/// Both answers have the same headers under the same names, in types that know nothing of each other.
-macro_rules! info {
-    ($output:expr) => {{
-        let o = $output;
-        ObjectInfo {
-            size: o.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
-            etag: ETag::new(o.e_tag().unwrap_or_default()),
-            modified: timestamp(o.last_modified()),
-            metadata: Metadata {
-                content_type: o.content_type().map(str::to_owned),
-                cache_control: o.cache_control().map(str::to_owned),
-                content_disposition: o.content_disposition().map(str::to_owned),
-                content_encoding: o.content_encoding().map(str::to_owned),
-                content_language: o.content_language().map(str::to_owned),
-                expires: o.expires_string().map(str::to_owned),
-                redirect: o.website_redirect_location().map(str::to_owned),
-                user: o.metadata().map(|m| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default(),
-            },
-            class: o.storage_class().map(|c| c.as_str().to_owned()),
-            tags: o.tag_count().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
-            checksum: stored(
-                o.checksum_type(),
-                [(Crc::Crc64Nvme, o.checksum_crc64_nvme()), (Crc::Crc32c, o.checksum_crc32_c()), (Crc::Crc32, o.checksum_crc32())],
-            ),
-            opaque_etag: o.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms"))
-                || o.sse_customer_algorithm().is_some(),
-            parts: o.parts_count().and_then(|n| u32::try_from(n).ok()),
-            version: o.version_id().map(str::to_owned),
-        }
-    }};
+fn info(o: &HeadObjectOutput) -> ObjectInfo {
+    ObjectInfo {
+        size: o.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
+        etag: ETag::new(o.e_tag().unwrap_or_default()),
+        modified: timestamp(o.last_modified()),
+        metadata: Metadata {
+            content_type: o.content_type().map(str::to_owned),
+            cache_control: o.cache_control().map(str::to_owned),
+            content_disposition: o.content_disposition().map(str::to_owned),
+            content_encoding: o.content_encoding().map(str::to_owned),
+            content_language: o.content_language().map(str::to_owned),
+            expires: o.expires_string().map(str::to_owned),
+            redirect: o.website_redirect_location().map(str::to_owned),
+            user: o.metadata().map(|m| m.iter().map(|(k, v)| (k.clone(), v.clone())).collect()).unwrap_or_default(),
+        },
+        class: o.storage_class().map(|c| c.as_str().to_owned()),
+        tags: o.tag_count().and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+        checksum: stored(
+            o.checksum_type(),
+            [(Crc::Crc64Nvme, o.checksum_crc64_nvme()), (Crc::Crc32c, o.checksum_crc32_c()), (Crc::Crc32, o.checksum_crc32())],
+        ),
+        opaque_etag: o.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms")) || o.sse_customer_algorithm().is_some(),
+        parts: o.parts_count().and_then(|n| u32::try_from(n).ok()),
+        version: o.version_id().map(str::to_owned),
+    }
 }
 
 impl Bucket {
@@ -71,7 +66,7 @@ impl Bucket {
     /// # Errors
     /// At the source, an object that is gone or of another generation is `Changed`.
     pub async fn head(&self, key: &str, etag: Option<&ETag>) -> Result<ObjectInfo, TransferError> {
-        self.head_output(key, etag, None).await.map(|output| info!(&output))
+        self.head_output(key, etag, None).await.map(|output| info(&output))
     }
 
     /// A part (from 1) of an object that was uploaded in parts; `size` is that of the part. Not pinned, because some stores compare
@@ -80,13 +75,12 @@ impl Bucket {
     /// # Errors
     /// As [`Bucket::head`]; stores that do not know part numbers answer in many ways.
     pub async fn head_part(&self, key: &str, number: u32) -> Result<ObjectInfo, TransferError> {
-        self.head_output(key, None, i32::try_from(number).ok()).await.map(|output| info!(&output))
+        self.head_output(key, None, i32::try_from(number).ok()).await.map(|output| info(&output))
     }
 
     async fn head_output(&self, key: &str, etag: Option<&ETag>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
         self.call(HEAD, 0, || async {
-            self.inner
-                .client
+            self.sdk()
                 .head_object()
                 .bucket(&self.inner.name)
                 .key(key)
@@ -122,81 +116,72 @@ impl Bucket {
     }
 
     async fn get_bytes(&self, key: &str, etag: &ETag, range: Option<Range<u64>>, size: u64) -> Result<Got, TransferError> {
+        let what = Pinned { key, etag, range: range.as_ref() };
         self.call(GET, 0, || async {
-            let send = self
-                .inner
-                .client
-                .get_object()
-                .bucket(&self.inner.name)
-                .key(key)
-                .if_match(etag.quoted())
-                .set_range(range.as_ref().map(|r| format!("bytes={}-{}", r.start, r.end - 1)))
-                .set_request_payer(self.payer())
-                .customize()
-                // Not by the model's own field: that would make the SDK verify what only some stores get right for ranges.
-                .mutate_request(|request| {
-                    request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
-                    request.headers_mut().insert("accept-encoding", "identity");
-                })
-                .send();
-            let mut output = match tokio::time::timeout(QUIET, send).await {
-                Ok(answer) => answer.map_err(|e| self.failed(GET, &e))?,
-                Err(_) => return Err(self.silent()),
-            };
-            let body = std::mem::take(&mut output.body);
-            self.check_answer(&output, etag, range.as_ref(), size)?;
-            Ok(Got { body: self.collect(body, size).await?, info: info!(&output) })
+            let mut turn = self.turn(GET).await;
+            let result = self.receive(what, size, turn.as_mut()).await;
+            if let Some(turn) = turn {
+                turn.answered(size, result.as_ref().err());
+            }
+            result
         })
         .await
     }
 
-    /// Whether the answer is about what was asked for: some stores ignore `If-Match` or `Range`.
-    fn check_answer(&self, output: &GetObjectOutput, etag: &ETag, range: Option<&Range<u64>>, size: u64) -> Result<(), TransferError> {
-        let changed = |message: String| Err(self.error(FailureClass::Changed, GET, "OtherGeneration", message));
-        let got = ETag::new(output.e_tag().unwrap_or_default());
-        if got != *etag {
-            return changed(format!("asked for the generation {etag}, got {got}"));
+    async fn receive(&self, what: Pinned<'_>, size: u64, turn: Option<&mut Turn>) -> Result<Got, TransferError> {
+        let found = match tokio::time::timeout(QUIET, self.inner.wire.get(what)).await {
+            Ok(answer) => answer.map_err(|failure| self.unsent(GET, failure))?,
+            Err(_) => return Err(self.silent()),
+        };
+        if let Some(turn) = turn {
+            turn.began_to_answer();
         }
-        let length = output.content_length().and_then(|n| u64::try_from(n).ok());
-        if let Some(length) = length.filter(|l| *l != size) {
+        self.check_answer(&found, what.etag, what.range, size)?;
+        Ok(Got { body: self.collect(found.body, size).await?, info: found.info })
+    }
+
+    /// Whether the answer is about what was asked for: some stores ignore `If-Match` or `Range`.
+    fn check_answer(&self, found: &Found, etag: &ETag, range: Option<&Range<u64>>, size: u64) -> Result<(), TransferError> {
+        let changed = |message: String| Err(self.error(FailureClass::Changed, GET, "OtherGeneration", message));
+        if found.info.etag != *etag {
+            return changed(format!("asked for the generation {etag}, got {}", found.info.etag));
+        }
+        if let Some(length) = found.length.filter(|length| *length != size) {
             return changed(format!("expected {size} bytes, the store announces {length}"));
         }
         if let Some(range) = range {
             let expected = format!("bytes {}-{}/", range.start, range.end - 1);
-            let found = output.content_range().unwrap_or_default();
-            let silent = found.is_empty() && range.start == 0;
-            if !silent && !found.starts_with(&expected) {
-                return changed(format!("asked for {expected}, got {found:?}"));
+            let got = found.range.as_deref().unwrap_or_default();
+            let silent = got.is_empty() && range.start == 0;
+            if !silent && !got.starts_with(&expected) {
+                return changed(format!("asked for {expected}, got {got:?}"));
             }
         }
         Ok(())
     }
 
-    /// The body in one buffer of exactly its size: pieces as they arrive would hold on to the larger buffers of the connection.
-    async fn collect(&self, mut body: ByteStream, size: u64) -> Result<Bytes, TransferError> {
+    /// The body in the pieces in which it arrives; exactly `size` bytes.
+    async fn collect(&self, mut body: Incoming, size: u64) -> Result<Payload, TransferError> {
         let truncated = |message: String| self.error(FailureClass::Transient, GET, "TruncatedBody", message);
-        let capacity = usize::try_from(size).map_err(|_| truncated(format!("{size} bytes do not fit into memory")))?;
-        let mut bytes = BytesMut::with_capacity(capacity);
-        loop {
-            let piece = match tokio::time::timeout(QUIET, body.next()).await {
-                Ok(piece) => piece,
+        let mut bytes = Payload::default();
+        // a body of an announced length is at its end with its last byte; of another, more could come
+        while !body.is_end_stream() {
+            let piece = match tokio::time::timeout(QUIET, body.frame()).await {
+                Ok(Some(Ok(frame))) => frame.into_data().ok(),
+                Ok(Some(Err(error))) => {
+                    return Err(truncated(format!("the body ended after {} of {size} bytes: {}", bytes.len(), in_words(&error))));
+                }
+                Ok(None) => break,
                 Err(_) => return Err(self.silent()),
             };
-            match piece {
-                None => break,
-                Some(Ok(piece)) if bytes.len() + piece.len() > capacity => {
-                    return Err(truncated(format!("expected {size} bytes, got more")));
-                }
-                Some(Ok(piece)) => {
-                    self.inner.counters.received.fetch_add(piece.len() as u64, Relaxed);
-                    bytes.extend_from_slice(&piece);
-                }
-                Some(Err(error)) => {
-                    return Err(truncated(format!("the body ended after {} of {size} bytes: {}", bytes.len(), causes(&error))));
-                }
+            let Some(piece) = piece else { continue };
+            if bytes.len() + piece.len() as u64 > size {
+                return Err(truncated(format!("expected {size} bytes, got more")));
             }
+            self.inner.counters.received.fetch_add(piece.len() as u64, Relaxed);
+            bytes.push(piece);
         }
-        if bytes.len() == capacity { Ok(bytes.freeze()) } else { Err(truncated(format!("got {} of {size} bytes", bytes.len()))) }
+        if bytes.len() == size { Ok(bytes) } else { Err(truncated(format!("got {} of {size} bytes", bytes.len()))) }
     }
 
     fn silent(&self) -> TransferError {
@@ -210,8 +195,7 @@ impl Bucket {
     pub async fn tags(&self, key: &str) -> Result<Vec<(String, String)>, TransferError> {
         self.call(TAGS, 0, || async {
             let output = self
-                .inner
-                .client
+                .sdk()
                 .get_object_tagging()
                 .bucket(&self.inner.name)
                 .key(key)

@@ -1,9 +1,7 @@
-//! Writing: PUT, delete.
+//! Writing: objects, parts of them; deleting.
 
 use std::sync::atomic::Ordering::Relaxed;
 
-use aws_sdk_s3::{operation::put_object::PutObjectOutput, primitives::ByteStream, types::ServerSideEncryption};
-use bytes::Bytes;
 use dth_proto::failure::FailureClass;
 
 use super::Bucket;
@@ -11,12 +9,15 @@ use crate::{
     s3::{
         metadata::Creation,
         object::ETag,
+        payload::Payload,
         verify::{Md5Sum, StoredChecksum},
+        wire::{Digests, Part},
     },
     transfer::TransferError,
 };
 
 const PUT: &str = "PutObject";
+const PART: &str = "UploadPart";
 const DELETE: &str = "DeleteObject";
 
 /// What the store said about a written object or part.
@@ -26,91 +27,62 @@ pub struct Put {
     pub etag: ETag,
     /// The ETag is not an MD5 because of encryption (SSE-KMS, DSSE).
     pub opaque_etag: bool,
-}
-
-/// Sets what PutObject and CreateMultipartUpload have in common, in builders that know nothing of each other.
-macro_rules! with_creation {
-    ($request:expr, $creation:expr) => {{
-        let c: &$crate::s3::metadata::Creation = $creation;
-        let m = &c.metadata;
-        $request
-            .set_content_type(m.content_type.clone())
-            .set_cache_control(m.cache_control.clone())
-            .set_content_disposition(m.content_disposition.clone())
-            .set_content_encoding(m.content_encoding.clone())
-            .set_content_language(m.content_language.clone())
-            .set_website_redirect_location(m.redirect.clone())
-            .set_metadata((!m.user.is_empty()).then(|| m.user.clone().into_iter().collect()))
-            .set_tagging(c.tagging.clone())
-            .set_storage_class(c.class.as_deref().map(aws_sdk_s3::types::StorageClass::from))
-            .set_acl(c.acl.as_deref().map(aws_sdk_s3::types::ObjectCannedAcl::from))
-            .set_server_side_encryption(c.encryption.as_ref().map(|e| aws_sdk_s3::types::ServerSideEncryption::from(e.kind.as_str())))
-            .set_ssekms_key_id(c.encryption.as_ref().and_then(|e| e.key.clone()))
-    }};
-}
-pub(super) use with_creation;
-
-/// `Expires` goes verbatim: the model knows only dates, stores also keep what is none.
-pub(super) fn expires(
-    creation: &Creation,
-) -> impl Fn(&mut aws_smithy_runtime_api::client::orchestrator::HttpRequest) + Send + Sync + 'static {
-    let value = creation.metadata.expires.clone();
-    move |request| {
-        if let Some(value) = &value {
-            // A value that is no header value cannot have come from a header.
-            let _ = request.headers_mut().try_insert("expires", value.clone());
-        }
-    }
-}
-
-pub(super) fn is_kms(encryption: Option<&ServerSideEncryption>) -> bool {
-    encryption.is_some_and(|e| e.as_str().starts_with("aws:kms"))
+    /// The checksum it has stored with them.
+    pub checksum: Option<StoredChecksum>,
 }
 
 impl Bucket {
-    /// Creates or replaces an object. The store refuses bytes that do not have the digest given.
+    /// Creates or replaces an object. The store refuses bytes that do not have the digests given.
     ///
     /// # Errors
-    /// Code `BadDigest` when the bytes do not have the digest; others as classified.
+    /// Code `BadDigest` when the bytes do not have a digest; others as classified.
     pub async fn put(
         &self,
         key: &str,
-        body: &Bytes,
+        body: &Payload,
         creation: &Creation,
         md5: Option<&Md5Sum>,
         checksum: Option<&StoredChecksum>,
     ) -> Result<Put, TransferError> {
-        let len = body.len() as u64;
-        let output: PutObjectOutput = self
-            .call(PUT, len, || async {
-                let request = self.inner.client.put_object().bucket(&self.inner.name).key(key).body(ByteStream::from(body.clone()));
-                let mut request = with_creation!(request, creation).set_content_md5(md5.map(Md5Sum::base64));
-                if let Some(stored) = checksum {
-                    let value = Some(stored.base64());
-                    request = match stored.crc {
-                        crate::s3::verify::Crc::Crc64Nvme => request.set_checksum_crc64_nvme(value),
-                        crate::s3::verify::Crc::Crc32c => request.set_checksum_crc32_c(value),
-                        crate::s3::verify::Crc::Crc32 => request.set_checksum_crc32(value),
-                    };
-                }
-                let mut request = request.customize().mutate_request(expires(creation));
-                if self.inner.tls {
-                    request = request.disable_payload_signing();
-                }
-                request.send().await.map_err(|e| self.failed(PUT, &e))
+        self.send(PUT, key, Part::Whole(creation), body, Digests { md5, checksum }).await
+    }
+
+    /// Sends one part of an upload. The store refuses bytes that do not have the digests given.
+    ///
+    /// # Errors
+    /// Code `NoSuchUpload` when the upload is gone; `BadDigest` when the bytes do not have a digest.
+    pub async fn upload_part(
+        &self,
+        key: &str,
+        id: &str,
+        number: u32,
+        body: &Payload,
+        md5: Option<&Md5Sum>,
+        checksum: Option<&StoredChecksum>,
+    ) -> Result<Put, TransferError> {
+        self.send(PART, key, Part::Of { id, number }, body, Digests { md5, checksum }).await
+    }
+
+    async fn send(
+        &self,
+        operation: &'static str,
+        key: &str,
+        part: Part<'_>,
+        body: &Payload,
+        digests: Digests<'_>,
+    ) -> Result<Put, TransferError> {
+        let unsigned = self.unsigned();
+        let written = self
+            .call(operation, body.len(), || async {
+                self.inner.wire.put(key, part, body, digests, unsigned).await.map_err(|failure| self.unsent(operation, failure))
             })
             .await?;
-        self.inner.counters.sent.fetch_add(len, Relaxed);
-        let etag = ETag::new(output.e_tag().unwrap_or_default());
-        if etag.as_str().is_empty() {
-            return Err(self.error(
-                FailureClass::Transient,
-                PUT,
-                "IncompleteAnswer",
-                "the store accepted the object without naming its ETag",
-            ));
+        self.inner.counters.sent.fetch_add(body.len(), Relaxed);
+        if written.etag.as_str().is_empty() {
+            let message = "the store accepted the bytes without naming an ETag for them";
+            return Err(self.error(FailureClass::Transient, operation, "IncompleteAnswer", message));
         }
-        Ok(Put { etag, opaque_etag: is_kms(output.server_side_encryption()) })
+        Ok(Put { etag: written.etag, opaque_etag: written.opaque_etag, checksum: written.checksum })
     }
 
     /// Deletes an object; one that is not there is deleted already.
@@ -119,7 +91,7 @@ impl Bucket {
     /// When the store refuses.
     pub async fn delete(&self, key: &str) -> Result<(), TransferError> {
         self.call(DELETE, 0, || async {
-            self.inner.client.delete_object().bucket(&self.inner.name).key(key).send().await.map(drop).map_err(|e| self.failed(DELETE, &e))
+            self.sdk().delete_object().bucket(&self.inner.name).key(key).send().await.map(drop).map_err(|e| self.failed(DELETE, &e))
         })
         .await
     }

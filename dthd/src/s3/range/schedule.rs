@@ -138,7 +138,8 @@ mod tests {
     };
 
     fn pieces(count: usize) -> Vec<Piece> {
-        let parts: Vec<Remaining> = (0..count).map(|n| Remaining { after: Some(format!("{n:03}")), until: Some(format!("{:03}", n + 1)) }).collect();
+        let parts: Vec<Remaining> =
+            (0..count).map(|n| Remaining { after: Some(format!("{n:03}")), until: Some(format!("{:03}", n + 1)) }).collect();
         Watermark::new(Some(&parts), Tally::default()).pieces()
     }
 

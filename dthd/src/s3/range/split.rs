@@ -146,7 +146,8 @@ impl Rest<'_> {
         known.retain(|c| !is_mark && Kind::of(*c) != Kind::Mark);
         let mut others = alphabet.anywhere(low, end);
         // the branch that the end lies in, if more than the end itself
-        let branch = end.filter(|end| low.is_none_or(|low| low < *end) && self.until.is_some_and(|until| until.len() > at + end.len_utf8()));
+        let branch =
+            end.filter(|end| low.is_none_or(|low| low < *end) && self.until.is_some_and(|until| until.len() > at + end.len_utf8()));
         others.extend(branch);
         // behind the greatest: characters not seen yet
         if at == self.prefix.len() && self.until.is_none() {
@@ -241,7 +242,15 @@ mod tests {
         assert_eq!(rest("a/8"), ["a/6", "a/7"]);
         // also into the branch of the end
         assert_eq!(rest("a/8/x"), ["a/6", "a/7", "a/8"]);
-        assert_eq!(rest("a/6"), ["a/50", "a/51", "a/52", "a/53", "a/54", "a/55", "a/56", "a/57", "a/58", "a/59", "a/5a", "a/5b", "a/5/"].map(str::to_owned).into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>());
+        assert_eq!(
+            rest("a/6"),
+            ["a/50", "a/51", "a/52", "a/53", "a/54", "a/55", "a/56", "a/57", "a/58", "a/59", "a/5a", "a/5b", "a/5/"]
+                .map(str::to_owned)
+                .into_iter()
+                .collect::<std::collections::BTreeSet<_>>()
+                .into_iter()
+                .collect::<Vec<_>>()
+        );
         assert_eq!(rest("a/5\0"), Vec::<String>::new());
     }
 
@@ -254,7 +263,9 @@ mod tests {
 
     #[test]
     fn neighbours_tell_bytes_from_directories() {
-        for (before, after, proven) in [("a-b", "a/x", true), ("a", "a/x", false), ("a/x", "a0", false), ("p/a.b", "p/a/", true), ("", "/", false)] {
+        for (before, after, proven) in
+            [("a-b", "a/x", true), ("a", "a/x", false), ("a/x", "a0", false), ("p/a.b", "p/a/", true), ("", "/", false)]
+        {
             assert_eq!(Trust::is_proven_by(before, after), proven, "{before} {after}");
             if proven {
                 assert!(before < after && walk(before) > walk(after), "{before} {after}");

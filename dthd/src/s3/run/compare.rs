@@ -14,12 +14,7 @@ use super::{
 };
 use crate::{
     clock,
-    s3::{
-        compare::CompareRules,
-        list::ListPages,
-        provider,
-        sorted::SortSettings,
-    },
+    s3::{compare::CompareRules, list::ListPages, provider, sorted::SortSettings},
     store::{Store, record::Tally},
     transfer::progress::Progress,
 };
@@ -50,10 +45,7 @@ pub async fn compare<S: ListPages, D: ListPages>(
     let account = Account::resume(&store, RUN, None, Tally::default(), &progress);
     let comparable = CompareRules::between(from, to, job.destination.encryption.as_ref());
     let rules = Rules::new(RUN.0, &store, &account, job, comparable, clock::now())?;
-    let ends = (
-        End { bucket: source, order: from.lists_in_byte_order },
-        End { bucket: destination, order: to.lists_in_byte_order },
-    );
+    let ends = (End { bucket: source, order: from.lists_in_byte_order }, End { bucket: destination, order: to.lists_in_byte_order });
     let (queue, mut missing) = mpsc::channel(QUEUE);
     let sort = SortSettings::new(state.join("sort"));
     let feed = Feed::new(RUN, &store, ends, (&job.source.prefix, rules), sort, queue, Box::new(slots));

@@ -13,6 +13,7 @@ use crate::{
         client::Bucket,
         compare::CompareRules,
         copy::Copier,
+        hedge::Hedge,
         provider::{self, ByteOrder},
         sorted::SortSettings,
     },
@@ -50,7 +51,8 @@ impl Ends {
         let open = async |end: &StoreSpec, side: Side, requester_pays: bool| {
             let profile = provider::find(&end.provider).map_err(|e| format!("{} provider: {e}", side.word()))?;
             let credential = resources.credential(end.credential.as_deref()).await.map_err(|e| format!("{}: {e}", side.word()))?;
-            let bucket = Bucket::open(end, side, &credential, requester_pays, RetryPolicy::default(), Arc::clone(&counters)).await;
+            let (retry, windows) = (RetryPolicy::default(), Some(&resources.windows));
+            let bucket = Bucket::open(end, side, &credential, requester_pays, retry, Arc::clone(&counters), windows).await;
             Ok::<_, String>((bucket.map_err(|e| format!("{}: {e}", side.word()))?, profile))
         };
         let (source, source_profile) = open(&job.source.store, Side::Source, job.source.requester_pays).await?;
@@ -66,9 +68,10 @@ impl Ends {
             target: job.destination.clone(),
             options: job.options.clone(),
             journal: Arc::new(Uploads::of(store, uid)),
-            budget: resources.budget.clone(),
-            bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth),
+            budget: resources.budget.lane(),
+            bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth.clone()),
             parts: resources.config().limits.parts as usize,
+            hedge: Hedge::default(),
         });
         Ok(Self {
             source_order: order(source_profile, &places[0]),

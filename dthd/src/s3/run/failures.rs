@@ -117,4 +117,3 @@ impl Failures {
         Some(Task { open: Open::new(block, key, source.size), entry: source, destination_key, reason, ask_first: false })
     }
 }
-

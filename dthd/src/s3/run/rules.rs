@@ -50,7 +50,16 @@ impl Rules {
         let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;
         let filter = Filter::new(&job.options, since).map_err(|problems| problems.join("; "))?;
         let prefixes = (job.source.prefix.len(), map.destination_prefix(&job.source.prefix).len());
-        Ok(Self { uid, store: store.clone(), account: Arc::clone(account), map, filter, compare: job.options.compare, comparable, prefixes })
+        Ok(Self {
+            uid,
+            store: store.clone(),
+            account: Arc::clone(account),
+            map,
+            filter,
+            compare: job.options.compare,
+            comparable,
+            prefixes,
+        })
     }
 
     /// Why the object must be copied; `None`: it need not be, and is finished in the block. `records`: what an earlier pass of the

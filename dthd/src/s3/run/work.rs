@@ -10,13 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    RunInput,
-    account::Account,
-    ends::Ends,
-    feed::Task,
-    rules::failed,
-};
+use super::{RunInput, account::Account, ends::Ends, feed::Task, rules::failed};
 use crate::{
     s3::{
         client::Bucket,
@@ -155,5 +149,20 @@ impl Inner {
     async fn is_there(&self, task: &Task) -> bool {
         // not there, or not to be told: the copy itself will say what is wrong
         self.destination.head(&task.destination_key, None).await.is_ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Arc<Inner>, Task) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_thousand_objects_that_wait_take_little_memory() {
+        let each = size_of_future(|work: Arc<Inner>, task: Task| async move { work.object(task).await });
+        assert!(each <= 16 * 1024, "{each} bytes each: 1,024 of them would take more than 16 MiB");
     }
 }

@@ -16,6 +16,7 @@ use crate::{
         handle::not_found,
         view::{Row, phases, run_view},
     },
+    transfer::bandwidth::plan,
 };
 
 /// Objects in flight that a detail names.
@@ -44,6 +45,7 @@ impl Supervisor {
         let (in_flight, in_flight_count) = active.map(|a| a.progress.in_flight(IN_FLIGHT)).unwrap_or_default();
         let mut failures = task.failures();
         failures.truncate(GROUPS);
+        let config = self.resources.config();
         let phases: Vec<Phase> = view.run.as_ref().map(|run| phases(run, view.live.as_ref())).unwrap_or_default();
         Some(TaskDetail {
             spec: task.record.spec.clone(),
@@ -51,10 +53,11 @@ impl Supervisor {
             in_flight,
             in_flight_count,
             memory: (self.resources.budget.used(), self.resources.budget.limit()),
+            bandwidth: task.record.spec.limits.bandwidth.as_ref().map(|limit| plan::at(limit, clock::now(), &config.limits.zone())),
             sizes: SIZE_CLASSES.iter().zip(tally.sizes).map(|((name, _), count)| ((*name).to_owned(), count)).collect(),
             largest: tally.largest,
-            skipped: tally.skipped,
-            verified: tally.verified,
+            skipped: tally.skipped.to_map(),
+            verified: tally.verified.to_map(),
             failures,
             best_rate: active.map_or_else(|| task.run.as_ref().map_or(0, |r| r.best_rate), super::Active::best_rate),
             view,
@@ -64,7 +67,6 @@ impl Supervisor {
     fn summary(&self) -> (Summary, Vec<dth_proto::view::Problem>) {
         let rows: Vec<(&Task, TaskView)> = self.tasks.values().map(|t| (t, t.row())).collect();
         let conditions = self.conditions.borrow().clone();
-        let config = self.resources.config();
         let now = clock::now();
         let facts = Facts {
             now,
@@ -96,7 +98,7 @@ impl Supervisor {
                 summary.eta_s = summary.eta_s.max(live.eta_s);
             }
         }
-        summary.cap = config.limits.bandwidth.map(|rate| rate.0);
+        summary.cap = self.resources.bandwidth.now().rate.map(|rate| rate.0);
         (summary, problems)
     }
 }

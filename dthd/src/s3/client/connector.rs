@@ -9,7 +9,7 @@ use aws_smithy_http_client::{
 };
 use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
-use super::OpenError;
+use crate::http::TlsError;
 
 /// S3 closes connections that were idle for about 20 s; a request sent into that moment is lost.
 const IDLE: Duration = Duration::from_secs(12);
@@ -18,17 +18,14 @@ const IDLE: Duration = Duration::from_secs(12);
 ///
 /// # Errors
 /// When `AWS_CA_BUNDLE` names a file that cannot be read.
-pub(super) fn client() -> Result<SharedHttpClient, OpenError> {
+pub(super) fn client() -> Result<SharedHttpClient, TlsError> {
     let mut trust = TrustStore::default();
     if let Some(path) = std::env::var_os("AWS_CA_BUNDLE").filter(|p| !p.is_empty()) {
-        let pem = std::fs::read(&path)
-            .map_err(|e| OpenError::CaBundle { path: std::path::Path::new(&path).display().to_string(), why: e.to_string() })?;
+        let pem = std::fs::read(&path).map_err(|e| TlsError { path: path.into(), why: e.to_string() })?;
         trust = trust.with_pem_certificate(pem);
     }
-    let tls = TlsContext::builder()
-        .with_trust_store(trust)
-        .build()
-        .map_err(|e| OpenError::CaBundle { path: "certificates".to_owned(), why: e.to_string() })?;
+    let tls =
+        TlsContext::builder().with_trust_store(trust).build().map_err(|e| TlsError { path: "certificates".into(), why: e.to_string() })?;
     Ok(Builder::new().build_with_connector_fn(move |settings, components| {
         let mut connector = Connector::builder()
             .tls_provider(Provider::Rustls(CryptoMode::AwsLc))

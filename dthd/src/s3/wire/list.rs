@@ -1,0 +1,94 @@
+//! One page of a listing, as the store's XML.
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Method};
+
+use super::{
+    encode,
+    refusal::{Refusal, is_error},
+    request::{Call, Hash},
+    send::{Failure, Wire, read},
+};
+
+/// A page of a thousand keys of 1024 bytes, each percent-encoded, is 4 MB.
+const PAGE: usize = 64 * 1024 * 1024;
+
+/// What to list.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::s3) struct Listing<'a> {
+    /// Keys begin with this.
+    pub(in crate::s3) prefix: &'a str,
+    /// And come after this.
+    pub(in crate::s3) start_after: Option<&'a str>,
+    /// Where the page before ended: `NextContinuationToken`, or `NextMarker` of version 1.
+    pub(in crate::s3) token: Option<&'a str>,
+    /// At most so many keys; S3's own limit is 1000.
+    pub(in crate::s3) limit: Option<u32>,
+    /// Of ListObjects: 1 or 2.
+    pub(in crate::s3) version: u8,
+    /// Asks for keys in percent-encoding: XML has no way to write some characters.
+    pub(in crate::s3) url_encoding: bool,
+}
+
+impl Listing<'_> {
+    fn query(&self) -> String {
+        let limit = self.limit.map(|limit| limit.to_string());
+        let encoding = self.url_encoding.then_some("url");
+        let prefix = Some(self.prefix).filter(|prefix| !prefix.is_empty());
+        let start = self.start_after.filter(|_| self.token.is_none());
+        let parameters: [(&str, Option<&str>); 6] = if self.version == 1 {
+            let marker = self.token.or(start);
+            [("encoding-type", encoding), ("marker", marker), ("max-keys", limit.as_deref()), ("prefix", prefix), ("", None), ("", None)]
+        } else {
+            [
+                ("continuation-token", self.token),
+                ("encoding-type", encoding),
+                ("list-type", Some("2")),
+                ("max-keys", limit.as_deref()),
+                ("prefix", prefix),
+                ("start-after", start),
+            ]
+        };
+        let given: Vec<(&str, &str)> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        encode::query(&given)
+    }
+}
+
+impl Wire {
+    /// # Errors
+    /// [`Failure`]; a store that answers 200 and then an error has refused.
+    pub(in crate::s3) async fn list(&self, what: Listing<'_>) -> Result<Bytes, Failure> {
+        let payer = (HeaderName::from_static("x-amz-request-payer"), HeaderValue::from_static("requester"));
+        let headers = if self.requester_pays { vec![payer] } else { Vec::new() };
+        let call = Call { method: Method::GET, key: None, query: what.query(), headers, plain: Vec::new(), body: None, hash: Hash::Empty };
+        let (head, body) = self.send(&call).await?.into_parts();
+        let status = head.status.as_u16();
+        let body = read(body, PAGE).await.map_err(|why| Failure::Unreadable { status, why })?;
+        if is_error(&body) {
+            return Err(Failure::Refused(Refusal::of(status, &head.headers, &body)));
+        }
+        Ok(body)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_versions_of_the_question() {
+        let all = Listing { prefix: "a b/", start_after: Some("a b/ü"), token: None, limit: Some(7), version: 2, url_encoding: true };
+        for (listing, query) in [
+            (all, "encoding-type=url&list-type=2&max-keys=7&prefix=a%20b%2F&start-after=a%20b%2F%C3%BC"),
+            (
+                Listing { token: Some("t=/+"), ..all },
+                "continuation-token=t%3D%2F%2B&encoding-type=url&list-type=2&max-keys=7&prefix=a%20b%2F",
+            ),
+            (Listing { version: 1, ..all }, "encoding-type=url&marker=a%20b%2F%C3%BC&max-keys=7&prefix=a%20b%2F"),
+            (Listing { version: 1, token: Some("t"), ..all }, "encoding-type=url&marker=t&max-keys=7&prefix=a%20b%2F"),
+            (Listing { prefix: "", start_after: None, token: None, limit: None, version: 1, url_encoding: false }, ""),
+        ] {
+            assert_eq!(listing.query(), query);
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The three requests that a transfer consists of (a page of a listing, GET, PUT), as bytes on a connection.
+//!
+//! Everything else goes through the SDK; per request this costs a tenth of it.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`address`] | where a bucket is; regions and redirects |
+//! | [`request`], [`encode`], [`sign`] | a request, its parts in canonical form, Signature Version 4 |
+//! | [`send`] | sending it, until it is at the right place at the right time |
+//! | [`refusal`], [`answer`] | a store's errors; an object's headers |
+//! | [`get`], [`put`], [`list`] | the requests themselves |
+
+mod address;
+mod answer;
+mod encode;
+mod get;
+mod list;
+mod put;
+mod refusal;
+mod request;
+mod send;
+mod sign;
+
+pub(super) use self::{
+    address::Site,
+    get::{Found, Pinned},
+    list::Listing,
+    put::{Digests, Part},
+    refusal::{Refusal, retry_after},
+    send::{Failure, Wire},
+};

@@ -1,0 +1,137 @@
+//! The words that records are made of, as numbers: they come with every object, and are always the same few.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Why an object was copied or left out, and how it was verified. The place of a word is on disk: words are only ever added, at the end.
+pub(crate) const WORDS: [&str; 25] = [
+    // why it was copied
+    "missing",
+    "size",
+    "etag",
+    "newer",
+    "always",
+    // how it was verified
+    "content-md5",
+    "checksum-crc64nvme",
+    "checksum-crc32c",
+    "checksum-crc32",
+    "md5-in-flight",
+    "crc-in-flight",
+    "multipart-etag",
+    "crc64nvme-combined",
+    "crc32c-combined",
+    "crc32-combined",
+    "whole-md5",
+    "part-md5",
+    // why it was left out
+    "vanished",
+    "excluded",
+    "not-included",
+    "too-small",
+    "too-large",
+    "too-old",
+    "too-new",
+    "archived",
+];
+
+/// The number of a word; `None`: it is none of [`WORDS`].
+pub(crate) fn number(word: &str) -> Option<u8> {
+    let at = WORDS.iter().position(|known| *known == word)?;
+    u8::try_from(at).ok()
+}
+
+/// How often each word came. Counting costs no allocation; as JSON it is a map.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct WordCounts {
+    known: [u64; WORDS.len()],
+    /// Words of another version.
+    other: BTreeMap<String, u64>,
+}
+
+impl WordCounts {
+    /// A word that came once.
+    #[must_use]
+    pub fn once(word: &str) -> Self {
+        let mut counts = Self::default();
+        counts.count(word, 1);
+        counts
+    }
+
+    /// Adds `times` of a word.
+    pub fn count(&mut self, word: &str, times: u64) {
+        match number(word) {
+            Some(number) => self.known[usize::from(number)] += times,
+            None => *self.other.entry(word.to_owned()).or_default() += times,
+        }
+    }
+
+    /// Adds all of `more`.
+    pub fn add(&mut self, more: &Self) {
+        for (mine, theirs) in self.known.iter_mut().zip(more.known) {
+            *mine += theirs;
+        }
+        for (word, times) in &more.other {
+            self.count(word, *times);
+        }
+    }
+
+    /// How often a word came.
+    #[must_use]
+    pub fn of(&self, word: &str) -> u64 {
+        match number(word) {
+            Some(number) => self.known[usize::from(number)],
+            None => self.other.get(word).copied().unwrap_or(0),
+        }
+    }
+
+    /// What came at least once.
+    #[must_use]
+    pub fn to_map(&self) -> BTreeMap<String, u64> {
+        let known = WORDS.iter().zip(self.known).filter(|(_, times)| *times > 0).map(|(word, times)| ((*word).to_owned(), times));
+        known.chain(self.other.clone()).collect()
+    }
+}
+
+impl Serialize for WordCounts {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_map().serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WordCounts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut counts = Self::default();
+        for (word, times) in BTreeMap::<String, u64>::deserialize(deserializer)? {
+            counts.count(&word, times);
+        }
+        Ok(counts)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_keep_their_numbers() {
+        for (number, word) in [(0, "missing"), (5, "content-md5"), (16, "part-md5"), (17, "vanished"), (24, "archived")] {
+            assert_eq!((WORDS[number], super::number(word)), (word, u8::try_from(number).ok()));
+        }
+        let distinct: std::collections::BTreeSet<_> = WORDS.iter().collect();
+        assert_eq!(distinct.len(), WORDS.len());
+        assert_eq!(super::number("of another version"), None);
+    }
+
+    #[test]
+    fn counts_are_a_map_outside() {
+        let mut counts = WordCounts::once("etag");
+        counts.count("of another version", 2);
+        counts.add(&counts.clone());
+        assert_eq!((counts.of("etag"), counts.of("of another version"), counts.of("size")), (2, 4, 0));
+        let text = serde_json::to_string(&counts).expect("plain data");
+        assert_eq!(text, r#"{"etag":2,"of another version":4}"#);
+        assert_eq!(serde_json::from_str::<WordCounts>(&text).expect("as written"), counts);
+    }
+}
