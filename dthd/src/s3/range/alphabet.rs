@@ -1,23 +1,29 @@
 //! The characters that keys are made of, as far as seen.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Characters beyond ASCII that are remembered; cuts need a few, evenly spread, not all of a script.
 const MOST_OTHERS: usize = 256;
 /// Places in a key that are told apart.
 const MOST_PLACES: usize = 64;
-/// Different digits in one place after which all digits are expected there.
+/// Contexts that are remembered.
+const MOST_CONTEXTS: usize = 4096;
+/// Different digits in one context after which all digits are expected there, if they are not only small ones, as in months.
 const ENOUGH: u32 = 3;
 
 const DIGITS: u128 = 0x3ff << b'0';
+const LARGE_DIGITS: u128 = 0x1f << b'5';
 const LOWER_HEX: u128 = 0x3f << b'a';
 const UPPER_HEX: u128 = 0x3f << b'A';
 
-/// The characters of keys, in all and place by place.
+/// Where a character stands: how many are before it, and the last of them.
+pub type Context = (usize, Option<char>);
+
+/// The characters of keys, in all and by context.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Alphabet {
     all: Letters,
-    places: Vec<Letters>,
+    contexts: BTreeMap<Context, Letters>,
 }
 
 /// A set of characters.
@@ -78,17 +84,20 @@ impl Letters {
         ascii.chain(self.others.iter().copied()).filter(inside).collect()
     }
 
-    /// With the digits that are to be expected where so many were seen.
+    /// With the digits that are to be expected where so many were seen, else with the one behind the greatest.
     fn expected(&self) -> Self {
         let mut expected = self.clone();
+        let seen = |digits: u128| (self.ascii & digits).count_ones();
         for hex in [LOWER_HEX, UPPER_HEX] {
-            let digits = DIGITS | hex;
-            if self.ascii & hex != 0 && self.ascii & !digits == 0 && (self.ascii & digits).count_ones() >= ENOUGH {
-                expected.ascii |= digits;
+            if seen(hex) > 0 && self.ascii & !(DIGITS | hex) == 0 && seen(DIGITS | hex) >= ENOUGH {
+                expected.ascii |= DIGITS | hex;
             }
         }
-        if (self.ascii & DIGITS).count_ones() >= ENOUGH {
+        if seen(DIGITS) >= ENOUGH && seen(LARGE_DIGITS) > 0 {
             expected.ascii |= DIGITS;
+        } else if seen(DIGITS) > 1 {
+            let digits = self.ascii & DIGITS;
+            expected.ascii |= (digits | digits << 1) & DIGITS;
         }
         expected
     }
@@ -97,23 +106,29 @@ impl Letters {
 impl Alphabet {
     /// Adds the characters of a key, or of the part of it behind what all keys begin with.
     pub fn see(&mut self, text: &str) {
+        let mut before = None;
         for (place, c) in text.chars().enumerate() {
             self.all.add(c);
-            if place == self.places.len() && place < MOST_PLACES {
-                self.places.push(Letters::default());
+            if place < MOST_PLACES {
+                self.context((place, before), |letters| letters.add(c));
             }
-            if let Some(letters) = self.places.get_mut(place) {
-                letters.add(c);
-            }
+            before = Some(c);
         }
     }
 
     /// Adds what another has seen.
     pub fn merge(&mut self, other: &Self) {
         self.all.merge(&other.all);
-        self.places.resize_with(self.places.len().max(other.places.len()), Letters::default);
-        for (mine, theirs) in self.places.iter_mut().zip(&other.places) {
-            mine.merge(theirs);
+        for (context, theirs) in &other.contexts {
+            self.context(*context, |mine| mine.merge(theirs));
+        }
+    }
+
+    fn context(&mut self, context: Context, change: impl FnOnce(&mut Letters)) {
+        if self.contexts.len() < MOST_CONTEXTS {
+            change(self.contexts.entry(context).or_default());
+        } else if let Some(letters) = self.contexts.get_mut(&context) {
+            change(letters);
         }
     }
 
@@ -128,10 +143,10 @@ impl Alphabet {
         all.between(low, high)
     }
 
-    /// The same for one place, counted in characters: what was seen there, and the other digits if there were several.
+    /// The same for one context: what was seen there, and other digits if there were several.
     #[must_use]
-    pub fn at(&self, place: usize, low: Option<char>, high: Option<char>) -> Vec<char> {
-        self.places.get(place).map(|letters| letters.expected().between(low, high)).unwrap_or_default()
+    pub fn at(&self, context: Context, low: Option<char>, high: Option<char>) -> Vec<char> {
+        self.contexts.get(&context).map(|letters| letters.expected().between(low, high)).unwrap_or_default()
     }
 
     /// Whether letters, if there are any, are those of hexadecimal numbers.
@@ -177,13 +192,14 @@ mod tests {
     }
 
     #[test]
-    fn several_digits_in_a_place_stand_for_all() {
-        let at = |keys: &[&str]| text(&seen(keys).at(1, None, None));
-        assert_eq!(at(&["-1", "-2"]), "12", "years begin with few");
+    fn several_digits_in_a_context_stand_for_all_or_for_the_next() {
+        let at = |keys: &[&str]| text(&seen(keys).at((1, Some('-')), None, None));
+        assert_eq!(at(&["-1"]), "1", "one tells nothing");
+        assert_eq!(at(&["-0", "-1", "-2"]), "0123", "as in months");
         assert_eq!(at(&["-1", "-2", "-5"]), "0123456789");
         assert_eq!(at(&["-1", "-2", "-c"]), "0123456789abcdef");
         assert_eq!(at(&["-1", "-C", "-D"]), "0123456789ABCDEF");
-        assert_eq!(at(&["-1", "-2", "-x"]), "12x");
+        assert_eq!(at(&["-1", "+2", "-x", "-x9"]), "1x");
         assert_eq!(at(&["-"]), "");
         assert!(seen(&["0-f", "A"]).is_hexadecimal() && !seen(&["g"]).is_hexadecimal() && !seen(&["G"]).is_hexadecimal());
     }
@@ -192,7 +208,9 @@ mod tests {
     fn scripts_do_not_fill_memory() {
         let script: Vec<String> = ('\u{4e00}'..'\u{9000}').map(String::from).collect();
         let alphabet = seen(&script.iter().map(String::as_str).collect::<Vec<_>>());
-        assert_eq!((alphabet.anywhere(None, None).len(), alphabet.at(0, None, None).len()), (MOST_OTHERS, MOST_OTHERS));
-        assert_eq!(seen(&[&"a".repeat(1_000)]).places.len(), MOST_PLACES);
+        assert_eq!((alphabet.anywhere(None, None).len(), alphabet.at((0, None), None, None).len()), (MOST_OTHERS, MOST_OTHERS));
+        assert_eq!(seen(&[&"a".repeat(1_000)]).contexts.len(), MOST_PLACES);
+        let pairs: Vec<String> = script.iter().take(MOST_CONTEXTS + 100).map(|c| format!("{c}x")).collect();
+        assert_eq!(seen(&pairs.iter().map(String::as_str).collect::<Vec<_>>()).contexts.len(), MOST_CONTEXTS);
     }
 }

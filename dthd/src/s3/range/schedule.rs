@@ -29,11 +29,6 @@ struct Running {
     keys: u64,
 }
 
-impl std::fmt::Debug for Scheduler {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "keys {} lost {}", self.keys, self.lost)
-    }
-}
 /// See the module.
 #[derive(Default)]
 pub struct Scheduler {
@@ -81,7 +76,9 @@ impl Scheduler {
         let lost = self.lost + (self.running.len() + self.waiting.len() + asked) as u64 * self.page / 2;
         // a bucket that is hard to cut costs more rather than being read one page after the other
         let share = if self.running.len() < FEW { self.keys / 2 } else { self.keys / LOST_OF };
-        if free == 0 || lost > share + LOST * self.page {
+        let affordable = (share + LOST * self.page).saturating_sub(lost) * 2 / self.page.max(1);
+        let free = free.min(usize::try_from(affordable).unwrap_or(usize::MAX));
+        if free == 0 {
             return None;
         }
         let able = self.running.values().filter(|range| range.width.is_some()).count();
@@ -106,11 +103,6 @@ impl Scheduler {
             let page = self.page.max(1);
             self.lost += range.keys.div_ceil(page).max(1) * page - range.keys;
         }
-    }
-
-    #[cfg(test)]
-    pub fn waiting(&self) -> usize {
-        self.waiting.len()
     }
 
     /// Ranges being listed.
@@ -201,25 +193,29 @@ mod tests {
     #[test]
     fn splitting_pauses_when_ranges_turn_out_empty() {
         let mut scheduler = Scheduler::default();
-        let pieces = pieces(80);
+        let pieces = pieces(200);
+        let (first, mut empty) = (pieces[0].span, pieces[1..].iter().map(|piece| piece.span));
         scheduler.add(pieces.clone());
-        for _ in 0..30 {
-            scheduler.start(100);
-            scheduler.waits(pieces[0].span, 1_000, width("5"));
+        for _ in 0..50 {
+            scheduler.start(200);
+            scheduler.waits(first, 1_000, width("5"));
         }
-        while scheduler.start(100).is_some() {}
-        for piece in &pieces[1..68] {
-            scheduler.ended(piece.span, 0);
-        }
-        scheduler.waits(pieces[0].span, 0, width("5"));
-        assert_eq!(scheduler.ask(100, 1), Some((pieces[0].span, 88)), "67 empty pages for 30 full ones");
-        scheduler.split(pieces[0].span, Vec::new());
-        scheduler.ended(pieces[68].span, 0);
-        scheduler.waits(pieces[0].span, 0, width("5"));
-        assert_eq!(scheduler.ask(100, 1), None);
-        for _ in 0..100 {
-            scheduler.waits(pieces[0].span, 1_000, width("5"));
-        }
-        assert!(scheduler.ask(100, 1).is_some());
+        while scheduler.start(200).is_some() {}
+        let asked = |scheduler: &mut Scheduler| {
+            let asked = scheduler.ask(1_000, 1);
+            scheduler.split(first, Vec::new());
+            scheduler.waits(first, 0, width("5"));
+            asked.map(|(_, count)| count)
+        };
+        assert_eq!(asked(&mut scheduler), None, "half a page each of 200 is more than 64 and 5 of 50");
+        empty.by_ref().take(130).for_each(|span| scheduler.ended(span, 1_000));
+        assert_eq!(asked(&mut scheduler), Some(94), "64 and 18 of 180, less 35 for 70 that run, at half a page each");
+        empty.by_ref().take(50).for_each(|span| scheduler.ended(span, 0));
+        assert_eq!(asked(&mut scheduler), Some(44), "50 are lost, and 20 run");
+        empty.by_ref().take(4).for_each(|span| scheduler.ended(span, 0));
+        assert_eq!(asked(&mut scheduler), Some(40));
+        empty.for_each(|span| scheduler.ended(span, 0));
+        assert_eq!(scheduler.running(), 1);
+        assert_eq!(asked(&mut scheduler), Some(169), "one alone may lose half of all");
     }
 }

@@ -63,7 +63,7 @@ pub struct Width {
 struct Level {
     /// Length of what they have in common with the last key read.
     at: usize,
-    /// Seen in this place of other keys.
+    /// Seen in this place of other keys behind the same character.
     known: Vec<char>,
     /// Seen elsewhere, of the same kind as the character read here.
     near: Vec<char>,
@@ -117,12 +117,14 @@ impl Rest<'_> {
         let first = self.after[self.prefix.len()..top].chars().count();
         let mut levels = Vec::new();
         let places = self.after[top..].char_indices().map(|(at, c)| (top + at, Some(c))).chain([(self.after.len(), None)]);
+        let mut before = self.after[self.prefix.len()..top].chars().next_back();
         for (place, (at, low)) in (first..).zip(places) {
             if at >= self.scale && !levels.is_empty() || levels.len() == MOST_LEVELS {
                 break;
             }
             let end = self.until.filter(|_| at == top).and_then(|until| until[at..].chars().next());
-            levels.extend(self.level((at, place), low, end, alphabet, trust));
+            let known = alphabet.at((place, std::mem::replace(&mut before, low)), low, end);
+            levels.extend(self.level(at, low, end, known, alphabet, trust));
             if trust == Trust::Unknown && low.is_some_and(|c| c <= '/') {
                 break;
             }
@@ -130,16 +132,23 @@ impl Rest<'_> {
         levels
     }
 
-    fn level(&self, (at, place): (usize, usize), low: Option<char>, end: Option<char>, alphabet: &Alphabet, trust: Trust) -> Option<Level> {
+    fn level(
+        &self,
+        at: usize,
+        low: Option<char>,
+        end: Option<char>,
+        mut known: Vec<char>,
+        alphabet: &Alphabet,
+        trust: Trust,
+    ) -> Option<Level> {
         // what separates words has no siblings worth a request
         let is_mark = low.is_some_and(|low| Kind::of(low) == Kind::Mark);
-        let mut known = if is_mark { Vec::new() } else { alphabet.at(place, low, end) };
-        known.retain(|c| Kind::of(*c) != Kind::Mark);
+        known.retain(|c| !is_mark && Kind::of(*c) != Kind::Mark);
         let mut others = alphabet.anywhere(low, end);
         // the branch that the end lies in, if more than the end itself
         let branch =
             end.filter(|end| low.is_none_or(|low| low < *end) && self.until.is_some_and(|until| until.len() > at + end.len_utf8()));
-        known.extend(branch);
+        others.extend(branch);
         // behind the greatest: characters not seen yet
         if at == self.prefix.len() && self.until.is_none() {
             others.extend(others.last().copied().or(low).and_then(following));
@@ -202,7 +211,7 @@ mod tests {
     #[test]
     fn numbers_find_their_scale_at_once() {
         let rest = rest("n/", "n/00000000", "n/00000999", None);
-        let cuts = rest.cuts(&seen(&["n/00000999"]), Trust::Bytes, 16);
+        let cuts = rest.cuts(&seen_below("n/", &["n/00000999"]), Trust::Bytes, 16);
         for wanted in ["n/00001", "n/0001", "n/001", "n/01"] {
             assert!(cuts.iter().any(|cut| cut.starts_with(&wanted[..wanted.len() - 1]) && cut.len() == wanted.len()), "{wanted} {cuts:?}");
         }
@@ -247,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_store_of_unknown_order_is_cut_only_where_directories_agree() {
-        let alphabet = seen(&["a-b/c.d", "x", "5"]);
+        let alphabet = seen_below("p/", &["p/a-b/c.d", "p/x", "p/5"]);
         let cuts = rest("p/", "p/a5/b", "p/a5/c", None).cuts(&alphabet, Trust::Unknown, 99);
         assert!(!cuts.is_empty() && cuts.iter().all(|cut| cut["p/".len()..].chars().all(|c| c > '/')), "{cuts:?}");
     }

@@ -33,7 +33,7 @@ use crate::{
 /// Objects to copy that are gathered before they are entered and handed over.
 const GATHERED: usize = 64;
 /// Of so many keys one is looked at for its characters.
-const LOOKED_AT: u64 = 16;
+const LOOKED_AT: u64 = 64;
 
 /// What the ranges of one pass share.
 pub(super) struct Shared<S, D> {
