@@ -53,7 +53,7 @@ impl Facts {
         }
     }
 
-    /// What is computed where nothing can be passed on: a CRC is some thirty times cheaper than an MD5.
+    /// What is computed where nothing can be passed on: a CRC is some fifty times cheaper than an MD5.
     fn computed(&self) -> Guard {
         if self.takes_checksums { Guard::Crc(Crc::Crc64Nvme) } else { Guard::Md5 }
     }
