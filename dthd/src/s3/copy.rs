@@ -200,7 +200,7 @@ impl<J: Journal> Copier<J> {
                             tracing::debug!(key = ?entry.key, "read again");
                             break;
                         }
-                        Judgement::ReadAgain | Judgement::SourceIsWrong => return Err(source_is_wrong(now, received)),
+                        Judgement::ReadAgain => return Err(source_is_wrong(now, received)),
                     }
                 }
                 sends += 1;
