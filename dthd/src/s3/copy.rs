@@ -123,17 +123,16 @@ impl<J: Journal> Copier<J> {
     /// # Errors
     /// See [`CopyError`].
     pub async fn copy(&self, request: CopyRequest<'_>) -> Result<Copied, CopyError> {
-        let mut entry = request.entry.clone();
-        if entry.etag.as_str().is_empty() {
-            // Some listings have no ETags; without one a copy could not be pinned.
-            entry = self.current(entry).await?;
-        }
+        // Some listings have no ETags; without one a copy could not be pinned.
+        let unknown = request.entry.etag.as_str().is_empty();
+        let mut newer = if unknown { Some(self.current(request.entry).await?) } else { None };
         let mut generations = 0;
         loop {
+            let entry = newer.as_ref().unwrap_or(request.entry);
             let result = if entry.size <= SINGLE {
-                self.single(&entry, request.destination_key, request.progress).await.map_err(CopyError::from)
+                self.single(entry, request.destination_key, request.progress).await.map_err(CopyError::from)
             } else {
-                self.multipart(&entry, request).await
+                self.multipart(entry, request).await
             };
             let error = match result {
                 Err(CopyError::Failed(error)) if error.class == FailureClass::Changed && error.side == Side::Source => error,
@@ -144,12 +143,12 @@ impl<J: Journal> Copier<J> {
                 return Err(error.into());
             }
             tracing::debug!(key = ?entry.key, code = %error.code, "source object changed under the copy");
-            entry = self.current(entry).await?;
+            newer = Some(self.current(entry).await?);
         }
     }
 
     /// The object as it is now.
-    async fn current(&self, entry: Entry) -> Result<Entry, CopyError> {
+    async fn current(&self, entry: &Entry) -> Result<Entry, CopyError> {
         let info = match self.source.head(&entry.key, None).await {
             Ok(info) => info,
             Err(error) if is_gone(&error) => return Err(CopyError::Vanished),
@@ -159,8 +158,7 @@ impl<J: Journal> Copier<J> {
             let message = "the store gives no ETag for the object, so that its bytes cannot be pinned to one generation";
             return Err(TransferError::new(FailureClass::Permanent, Side::Source, "HeadObject", "NoETag", message).into());
         }
-        let class = info.class.unwrap_or_default();
-        Ok(Entry { size: info.size, etag: info.etag, modified: info.modified, class, ..entry })
+        Ok(info.entry(entry.key.clone()))
     }
 
     /// What the destination object gets besides its bytes. Asks for tags only if there are any.
@@ -202,7 +200,7 @@ impl<J: Journal> Copier<J> {
                             tracing::debug!(key = ?entry.key, "read again");
                             break;
                         }
-                        Judgement::ReadAgain | Judgement::SourceIsWrong => return Err(source_is_wrong(now, received)),
+                        Judgement::ReadAgain => return Err(source_is_wrong(now, received)),
                     }
                 }
                 sends += 1;

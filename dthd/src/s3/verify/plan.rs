@@ -53,7 +53,7 @@ impl Facts {
         }
     }
 
-    /// What is computed where nothing can be passed on: a CRC is some thirty times cheaper than an MD5.
+    /// What is computed where nothing can be passed on: a CRC is some fifty times cheaper than an MD5.
     fn computed(&self) -> Guard {
         if self.takes_checksums { Guard::Crc(Crc::Crc64Nvme) } else { Guard::Md5 }
     }
@@ -90,12 +90,10 @@ pub enum Guard {
 pub enum Judgement {
     /// They are what the source announced: they were damaged on their way to the destination.
     SendAgain,
-    /// They are not: they were damaged on their way here, or the source is wrong. Another read tells.
+    /// They are not: they were damaged on their way here, or, when other reads bring nothing better, the source is wrong.
     ReadAgain,
     /// The source's ETag only looks like an MD5; another plan helps.
     Otherwise(SinglePlan),
-    /// Two reads gave the same bytes, and they are not what the source announced.
-    SourceIsWrong,
 }
 
 impl SinglePlan {
@@ -129,9 +127,11 @@ impl SinglePlan {
         };
         match self {
             _ if right => Judgement::SendAgain,
-            _ if before != Some(received) => Judgement::ReadAgain,
-            Self::PassMd5(_) if !facts.md5_is_certain => Judgement::Otherwise(Self::of(&Facts { md5: None, ..*facts })),
-            _ => Judgement::SourceIsWrong,
+            // the same bytes twice
+            Self::PassMd5(_) if !facts.md5_is_certain && before == Some(received) => {
+                Judgement::Otherwise(Self::of(&Facts { md5: None, ..*facts }))
+            }
+            _ => Judgement::ReadAgain,
         }
     }
 
@@ -322,9 +322,9 @@ mod tests {
             (of(true, true), right, Some(wrong(1)), Judgement::SendAgain),
             (of(true, true), wrong(1), None, Judgement::ReadAgain),
             (of(true, true), wrong(1), Some(wrong(2)), Judgement::ReadAgain),
-            (of(true, true), wrong(1), Some(wrong(1)), Judgement::SourceIsWrong),
+            (of(true, true), wrong(1), Some(wrong(1)), Judgement::ReadAgain),
             (of(false, true), wrong(1), Some(wrong(1)), otherwise),
-            (of(false, false), wrong(1), Some(wrong(1)), Judgement::SourceIsWrong),
+            (of(false, false), wrong(1), Some(wrong(1)), Judgement::ReadAgain),
             (of(false, false), wrong(1), None, Judgement::ReadAgain),
             (of(false, false), right, None, Judgement::SendAgain),
         ] {
