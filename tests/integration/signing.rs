@@ -58,7 +58,9 @@ async fn another_host_gets_nothing_that_was_signed_for_this_one() {
     let (source, destination) = filled(Server::builder).await;
     let stranger = Server::start().await.unwrap();
     stranger.store().put("from", "trap", Object::new("trap"));
-    let elsewhere = Answer::error(307, "TemporaryRedirect").header("location", &format!("{}/from?list-type=2", stranger.endpoint()));
+    // a name that has nothing in common with the address the source is known by
+    let location = format!("http://localhost:{}/from?list-type=2", stranger.address().port());
+    let elsewhere = Answer::error(307, "TemporaryRedirect").header("location", &location);
     source.faults().add(Fault::new(Action::Answer(elsewhere)).on(LIST));
     let daemon = daemon("").await;
     let task = signed("elsewhere", &source, &destination);

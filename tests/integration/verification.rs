@@ -1,5 +1,7 @@
 //! How copies are verified: by what the source has stored where it has, and never past a wrong byte, whoever is at fault.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use dth_proto::{failure::Side, view::RunOutcome};
 use dth_tests::{
@@ -41,6 +43,13 @@ impl Scene {
     }
 }
 
+/// Bytes that begin elsewhere for each key; making them anew for every object would take longer than copying them.
+fn bytes(key: &str, len: usize) -> Bytes {
+    static ALL: LazyLock<Bytes> = LazyLock::new(|| noise("verification", 23 * MIB));
+    let start = key.bytes().fold(len, |sum, byte| (sum * 31 + usize::from(byte)) % MIB);
+    ALL.slice(start..start + len)
+}
+
 /// An object of parts with these sizes, as a multipart upload makes it.
 fn cut(bytes: &Bytes, sizes: &[usize]) -> Object {
     let mut all = Md5::new();
@@ -61,25 +70,25 @@ fn stored(object: Object, algorithm: Algorithm) -> Object {
 
 /// One object of each kind that is verified in a way of its own.
 fn objects() -> Vec<(&'static str, Object)> {
-    let small = |key: &str| Object::multipart(noise(key, 3_000), 5 << 20);
-    let large = |key: &str| Object::multipart(noise(key, 20 * MIB + 5), 8 << 20);
+    let small = |key: &str| Object::multipart(bytes(key, 3_000), 5 << 20);
+    let large = |key: &str| Object::multipart(bytes(key, 17 * MIB + 5), 8 << 20);
     vec![
-        ("small/md5", Object::new(noise("small/md5", 3_000))),
+        ("small/md5", Object::new(bytes("small/md5", 3_000))),
         ("small/crc64", stored(small("small/crc64"), Algorithm::Crc64Nvme)),
         ("small/crc32c", stored(small("small/crc32c"), Algorithm::Crc32c)),
         ("small/nothing", small("small/nothing")),
-        ("large/md5", Object::new(noise("large/md5", 17 * MIB))),
+        ("large/md5", Object::new(bytes("large/md5", 17 * MIB))),
         ("large/etag", large("large/etag")),
         ("large/crc64", stored(large("large/crc64"), Algorithm::Crc64Nvme)),
         ("large/crc32", stored(large("large/crc32"), Algorithm::Crc32)),
         // three parts, as eight MiB each would make, but they are not
-        ("large/uneven", cut(&noise("large/uneven", 22 * MIB), &[8 * MIB, 6 * MIB, 8 * MIB])),
+        ("large/uneven", cut(&bytes("large/uneven", 22 * MIB), &[8 * MIB, 6 * MIB, 8 * MIB])),
     ]
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_method_follows_from_what_both_stores_know() {
-    let methods = |checksums: [&'static str; 9]| objects().into_iter().map(|(key, _)| key).zip(checksums).collect::<Vec<_>>();
+    let objects = objects();
     for (provider, expected) in [
         (
             "aws",
@@ -111,8 +120,8 @@ async fn the_method_follows_from_what_both_stores_know() {
         ),
     ] {
         let scene = Scene::new().await;
-        for (key, object) in objects() {
-            scene.put(key, object);
+        for (key, object) in &objects {
+            scene.put(key, object.clone());
         }
         let task = scene.task(provider);
         task.start(&scene.daemon).await;
@@ -121,7 +130,8 @@ async fn the_method_follows_from_what_both_stores_know() {
         identical(&scene.source, "from", &scene.destination, "to");
         let items = task.items(&scene.daemon).await;
         let mut found: Vec<(String, String)> = items.into_iter().map(|item| (item.key, item.verified.unwrap())).collect();
-        let mut wanted: Vec<(String, String)> = methods(expected).into_iter().map(|(k, w)| (k.to_owned(), w.to_owned())).collect();
+        let keys = objects.iter().map(|(key, _)| (*key).to_owned());
+        let mut wanted: Vec<(String, String)> = keys.zip(expected.map(str::to_owned)).collect();
         found.sort();
         wanted.sort();
         assert_eq!(found, wanted, "{provider}");
@@ -180,15 +190,15 @@ async fn a_byte_that_turns_on_the_way_is_noticed_and_sent_again() {
 async fn a_checksum_that_the_source_has_stored_wrongly_fails_the_object() {
     for provider in ["aws", "minio", "other"] {
         let scene = Scene::new().await;
-        let other = Object::new(noise("other", 100));
+        let other = Object::new(bytes("other", 100));
         let wrong = |object: Object| Object { checksums: stored(other.clone(), Algorithm::Crc64Nvme).checksums, ..object };
-        scene.put("small", wrong(Object::multipart(noise("small", 5_000), 5 << 20)));
+        scene.put("small", wrong(Object::multipart(bytes("small", 5_000), 5 << 20)));
         // by nothing else can these be verified: no MD5, and no parts that could be repeated
         let sizes = [[6 * MIB, 7 * MIB, 7 * MIB].as_slice(), &[2 * MIB; 10]];
         for (key, sizes) in ["large/a", "large/b"].into_iter().zip(sizes) {
-            scene.put(key, wrong(cut(&noise(key, 20 * MIB), sizes)));
+            scene.put(key, wrong(cut(&bytes(key, 20 * MIB), sizes)));
         }
-        scene.put("right", stored(Object::multipart(noise("right", 5_000), 5 << 20), Algorithm::Crc64Nvme));
+        scene.put("right", stored(Object::multipart(bytes("right", 5_000), 5 << 20), Algorithm::Crc64Nvme));
         let task = scene.task(provider);
         task.start(&scene.daemon).await;
         let (code, run) = task.wait(&scene.daemon).await;
@@ -232,7 +242,7 @@ async fn a_destination_that_keeps_other_bytes_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_etag_that_only_looks_like_an_md5_is_found_out() {
     let scene = Scene::new().await;
-    let odd = |len: usize| Object { etag: "0123456789abcdef0123456789abcdef".to_owned(), ..Object::new(noise("odd", len)) };
+    let odd = |len: usize| Object { etag: "0123456789abcdef0123456789abcdef".to_owned(), ..Object::new(bytes("odd", len)) };
     scene.put("nothing", odd(4_000));
     scene.put("stored", stored(odd(5_000), Algorithm::Crc64Nvme));
     let task = scene.task("aws").with("source.provider", "other");
@@ -250,7 +260,7 @@ async fn an_etag_that_only_looks_like_an_md5_is_found_out() {
 
 #[test]
 fn cut_objects_have_the_etag_that_an_upload_gives() {
-    let bytes = noise("cut", 12 * MIB);
+    let bytes = bytes("cut", 12 * MIB);
     let uploaded = Object::multipart(bytes.clone(), 5 << 20);
     assert_eq!(cut(&bytes, &[5 * MIB, 5 * MIB, 2 * MIB]).etag, uploaded.etag);
     assert_eq!(Data::from(bytes).len(), uploaded.data.len());

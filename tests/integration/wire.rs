@@ -123,7 +123,7 @@ fn words() -> Vec<Case> {
     use End::{Items, Right, Run};
     let [list, get, put, part] = [Operation::ListObjectsV2, Operation::GetObject, Operation::PutObject, Operation::UploadPart];
     let fault = |action: Action| Fault::new(action);
-    let redirects: &[&str] = &["PermanentRedirect", "TemporaryRedirect"];
+    let redirects: &[&str] = &["PermanentRedirect", "TemporaryRedirect", "TooManyRedirects"];
     vec![
         case("list-301", Source, Small, [says(to_itself(301, "PermanentRedirect")).on(LIST)], Run(list, redirects)),
         case("list-307", Destination, Small, [says(to_itself(307, "TemporaryRedirect")).on(LIST)], Run(list, redirects)),

@@ -1,52 +1,38 @@
 //! Copies one object by parts, so that a restart continues it and nothing is left behind.
 
+mod part;
+
 use std::{
     collections::BTreeMap,
-    pin::pin,
-    sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    sync::atomic::{AtomicBool, AtomicUsize},
     time::Duration,
 };
 
 use dth_proto::failure::{FailureClass, Side};
-use futures::{StreamExt, TryStreamExt, stream};
 use tokio_util::sync::CancellationToken;
 
+use self::part::{Job, Sent, combined, expected, usable};
 use super::{
     client::{Put, UploadedPart},
-    copy::{Copied, Copier, CopyError, CopyRequest, SENDS, is_digest, mismatch},
+    copy::{Copied, Copier, CopyError, CopyRequest, is_digest, mismatch},
     journal::{Journal, Upload},
     layout::{Layout, Part, PartLimits, layout, parts, uniform},
     metadata::ObjectInfo,
     object::{ETag, Entry},
-    payload::Payload,
     verify::{
-        self, Md5Sum, StoredChecksum, multipart_etag,
+        self, StoredChecksum,
         plan::{Guard, MultipartPlan, Witness},
         wrongly_assembled,
     },
-    whole::{Received, WholeMd5},
+    whole::WholeMd5,
 };
-use crate::{
-    clock,
-    transfer::{TransferError, budget::Held, progress::ItemProgress},
-};
+use crate::{clock, transfer::TransferError};
 
 /// Clocks of stores count in seconds.
 const SLACK: Duration = Duration::from_secs(2);
 
 /// How often an upload that is lost, or holds wrong bytes, is begun again.
 const RESTARTS: u32 = 2;
-
-/// A part the destination has, and what is known about its bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Sent {
-    size: u64,
-    etag: ETag,
-    /// Computed here, or what the destination says by an ETag that is known to be one.
-    md5: Option<Md5Sum>,
-    /// Likewise.
-    checksum: Option<StoredChecksum>,
-}
 
 /// How an object is cut.
 #[derive(Clone, Copy, Debug)]
@@ -64,19 +50,6 @@ struct Begun {
     sent: BTreeMap<u32, Sent>,
 }
 
-/// What all parts of a copy share.
-struct Job<'a> {
-    entry: &'a Entry,
-    key: &'a str,
-    id: &'a str,
-    plan: MultipartPlan,
-    progress: &'a ItemProgress,
-    /// Parts that the destination does not have.
-    left: AtomicUsize,
-    /// The destination's ETags do not tell what arrived, or told that it was wrong: every part goes with its MD5.
-    hash: AtomicBool,
-}
-
 /// The upload is not there any more.
 fn is_no_upload(error: &TransferError) -> bool {
     error.side == Side::Destination && matches!(error.code.as_str(), "NoSuchUpload" | "NotFound")
@@ -86,37 +59,6 @@ fn is_no_upload(error: &TransferError) -> bool {
 fn is_wrong(error: &TransferError) -> bool {
     // a part that was sent twice may have the other ETag
     is_digest(error) || error.code == "InvalidPart"
-}
-
-/// Which of the parts a store has can stay: those with the number and size the layout gives them. The last one listed wins.
-/// `etags_are_md5`: those of the store's parts.
-fn usable(listed: Vec<UploadedPart>, size: u64, part_size: u64, etags_are_md5: bool) -> BTreeMap<u32, Sent> {
-    let count = size.div_ceil(part_size.max(1));
-    listed
-        .into_iter()
-        .filter(|p| {
-            let start = u64::from(p.number).saturating_sub(1) * part_size;
-            p.number > 0 && u64::from(p.number) <= count && p.size == part_size.min(size - start)
-        })
-        .map(|p| {
-            let md5 = Md5Sum::from_etag(&p.etag).filter(|_| etags_are_md5);
-            (p.number, Sent { size: p.size, md5, etag: p.etag, checksum: p.checksum })
-        })
-        .collect()
-}
-
-/// The checksum of all parts together, when each has one of this kind.
-fn combined(plan: &MultipartPlan, sent: &BTreeMap<u32, Sent>) -> Option<StoredChecksum> {
-    let crc = plan.computed().1?;
-    let parts: Option<Vec<(u64, u64)>> =
-        sent.values().map(|p| p.checksum.filter(|stored| stored.crc == crc).map(|stored| (stored.value, p.size))).collect();
-    Some(StoredChecksum { crc, value: crc.combine(parts?) })
-}
-
-/// The ETag that the parts give, when the MD5 of each is known.
-fn expected(sent: &BTreeMap<u32, Sent>) -> Option<ETag> {
-    let md5s: Option<Vec<Md5Sum>> = sent.values().map(|p| p.md5).collect();
-    md5s.map(|md5s| multipart_etag(&md5s))
 }
 
 impl<J: Journal> Copier<J> {
@@ -346,123 +288,6 @@ impl<J: Journal> Copier<J> {
         }
     }
 
-    /// Sends parts side by side until all are sent or `stop` says so. In order, where their bytes are hashed as a whole.
-    async fn send(
-        &self,
-        job: &Job<'_>,
-        missing: Vec<Part>,
-        stop: &CancellationToken,
-        whole: Option<&WholeMd5>,
-        sent: &mut BTreeMap<u32, Sent>,
-    ) -> Result<(), TransferError> {
-        let parallel = self.parts.max(1);
-        let sending = stream::iter(missing).take_until(stop.cancelled()).map(|part| self.part(job, part));
-        let mut sending = pin!(match whole {
-            Some(_) => sending.buffered(parallel).left_stream(),
-            None => sending.buffer_unordered(parallel).right_stream(),
-        });
-        while let Some((number, part, received)) = sending.try_next().await? {
-            sent.insert(number, part);
-            if let Some(whole) = whole {
-                whole.add(received);
-            }
-        }
-        Ok(())
-    }
-
-    /// Reads and sends one part. Its bytes are held from the budget from before the first is read until the last is accepted.
-    async fn part(&self, job: &Job<'_>, part: Part) -> Result<(u32, Sent, Received), TransferError> {
-        let (bytes, held) = self.read(job, part).await?;
-        let sent = self.upload(job, part, &bytes).await?;
-        job.left.fetch_sub(1, Relaxed);
-        job.progress.add(part.len);
-        Ok((part.number, sent, Received { bytes, held }))
-    }
-
-    /// Reads one part; a read that is slow at the end of the object is raced by another one, with memory and bandwidth of its own.
-    async fn read(&self, job: &Job<'_>, part: Part) -> Result<(Payload, Held), TransferError> {
-        let held = self.budget.take(part.len).await;
-        self.bandwidth.take(part.len).await;
-        let first = AtomicBool::new(true);
-        let read = || {
-            let first = first.swap(false, Relaxed);
-            async move {
-                let mut more = None;
-                if !first {
-                    more = Some(self.budget.take(part.len).await);
-                    self.bandwidth.take(part.len).await;
-                }
-                let got = self.source.get_range(&job.entry.key, &job.entry.etag, part.range()).await?;
-                Ok::<_, TransferError>((got.body, more))
-            }
-        };
-        let (bytes, more) = self.hedge.race(|| job.left.load(Relaxed) < self.parts.max(1), read).await?;
-        Ok((bytes, more.unwrap_or(held)))
-    }
-
-    /// Sends one part, with what makes the destination refuse other bytes.
-    async fn upload(&self, job: &Job<'_>, part: Part, bytes: &Payload) -> Result<Sent, TransferError> {
-        let (md5, crc) = job.plan.computed();
-        let mut sums = verify::sums(bytes, md5 || job.hash.load(Relaxed), crc).await;
-        let checksum = crc.zip(sums.crc).map(|(crc, value)| StoredChecksum { crc, value });
-        let guard = checksum.filter(|_| job.plan.crc().is_some());
-        let mut sends = 0;
-        loop {
-            sends += 1;
-            let put = self.destination.upload_part(job.key, job.id, part.number, bytes, sums.md5.as_ref(), guard.as_ref()).await;
-            let error = match put {
-                Ok(put) => {
-                    let told = Md5Sum::from_etag(&put.etag).filter(|_| !put.opaque_etag);
-                    match verify::accepted(&put, sums.md5, guard) {
-                        Ok(()) if job.plan.guard == Guard::Etag && sums.md5.or(told).is_none() => {
-                            job.hash.store(true, Relaxed);
-                            sums = verify::sums(bytes, true, crc).await;
-                            continue;
-                        }
-                        Ok(()) => return Ok(Sent { size: part.len, md5: sums.md5.or(told), etag: put.etag, checksum }),
-                        Err(message) => mismatch(Side::Destination, "UploadPart", message),
-                    }
-                }
-                Err(error) if is_digest(&error) => error,
-                Err(error) => return Err(error),
-            };
-            if sends >= SENDS {
-                return Err(error);
-            }
-        }
-    }
-
-    /// Reads all parts again after the destination's ETags did not give the source's, and sends again those that are not there as
-    /// they are read now.
-    async fn look_again(
-        &self,
-        job: &Job<'_>,
-        part_size: u64,
-        stop: &CancellationToken,
-        sent: &mut BTreeMap<u32, Sent>,
-    ) -> Result<(), CopyError> {
-        tracing::debug!(key = ?job.entry.key, "the parts do not give the ETag of the source: they are read again");
-        job.hash.store(true, Relaxed);
-        let known: BTreeMap<u32, Option<Md5Sum>> = sent.iter().map(|(number, part)| (*number, part.md5)).collect();
-        let look = |part: Part| {
-            let there = known.get(&part.number).copied().flatten();
-            async move {
-                let (bytes, _held) = self.read(job, part).await?;
-                let now = verify::sums(&bytes, true, None).await.md5;
-                let wrong = if now == there { None } else { Some(self.upload(job, part, &bytes).await?) };
-                Ok::<_, TransferError>((part.number, wrong))
-            }
-        };
-        let all = stream::iter(parts(job.entry.size, part_size)).take_until(stop.cancelled());
-        let mut looking = pin!(all.map(look).buffer_unordered(self.parts.max(1)));
-        let mut seen = 0;
-        while let Some((number, again)) = looking.try_next().await? {
-            seen += 1;
-            sent.extend(again.map(|again| (number, again)));
-        }
-        if seen < sent.len() { Err(CopyError::Stopped) } else { Ok(()) }
-    }
-
     /// Makes the object of its parts. After a lost answer the object may be there already.
     async fn complete(
         &self,
@@ -555,30 +380,10 @@ mod tests {
     use dth_proto::time::Timestamp;
 
     use super::*;
-    use crate::s3::metadata::Metadata;
-
-    const MIB: u64 = 1 << 20;
-
-    fn listed(number: u32, size: u64, etag: &str) -> UploadedPart {
-        UploadedPart { number, size, etag: ETag::new(etag), checksum: None }
-    }
-
-    #[test]
-    fn parts_that_can_stay() {
-        let md5 = "5d41402abc4b2a76b9719d911017c592";
-        let all = vec![
-            listed(1, 8 * MIB, md5),
-            listed(2, 7 * MIB, md5),
-            listed(3, 4 * MIB, "opaque"),
-            listed(4, 8 * MIB, md5),
-            listed(0, 8 * MIB, md5),
-        ];
-        let kept = usable(all.clone(), 20 * MIB, 8 * MIB, true);
-        assert_eq!(kept.keys().copied().collect::<Vec<_>>(), [1, 3], "2 has the wrong size, 4 and 0 are no parts of the object");
-        assert_eq!(kept[&1].md5.map(|m| m.hex()).as_deref(), Some(md5));
-        assert_eq!(kept[&3].md5, None);
-        assert_eq!(usable(all, 20 * MIB, 8 * MIB, false)[&1].md5, None, "with KMS an ETag only looks like an MD5");
-    }
+    use crate::s3::{
+        metadata::Metadata,
+        verify::{Md5Sum, multipart_etag},
+    };
 
     #[test]
     fn completions_without_an_answer() {

@@ -1,32 +1,13 @@
-//! Whether the parts that were received make the object that the source's ETag describes.
+//! What is asked about an object as a whole while its parts are sent: its MD5, and how the source is cut.
 
-use dth_proto::failure::{FailureClass, Side};
+use dth_proto::failure::FailureClass;
 use futures::{StreamExt, TryStreamExt, stream};
 use md5::{Digest, Md5};
 use tokio::{sync::mpsc, task};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{
-    copy::{Copier, mismatch},
-    journal::Journal,
-    layout::parts,
-    metadata::ObjectInfo,
-    object::{ETag, Entry},
-    payload::Payload,
-    verify::{Md5Sum, multipart_etags_are_md5},
-};
+use super::{copy::Copier, journal::Journal, layout::parts, object::Entry, payload::Payload, verify::Md5Sum};
 use crate::transfer::{TransferError, budget::Held};
-
-/// What the source's ETag can tell about an object that is copied in parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Witness {
-    /// It is the MD5 of all bytes.
-    Bytes(Md5Sum),
-    /// It is made of the MD5s of parts, and ours are cut like the first of them.
-    Parts,
-    /// Nothing.
-    None,
-}
 
 /// The bytes of one part, with the memory they hold.
 pub(super) struct Received {
@@ -48,7 +29,9 @@ impl WholeMd5 {
             let mut md5 = Md5::new();
             while let Some(part) = received.recv().await {
                 let add = move |mut md5: Md5| {
-                    part.bytes.pieces().iter().for_each(|piece| md5.update(piece));
+                    for piece in part.bytes.pieces() {
+                        md5.update(piece);
+                    }
                     drop(part.held);
                     md5
                 };
@@ -67,56 +50,17 @@ impl WholeMd5 {
         let _ = self.parts.send(part);
     }
 
-    async fn sum(self) -> Option<Md5Sum> {
+    /// The MD5; `None` when the runtime is going down.
+    pub(super) async fn sum(self) -> Option<Md5Sum> {
         drop(self.parts);
         self.sum.await.ok()
     }
 }
 
 impl<J: Journal> Copier<J> {
-    /// `from_the_start`: no part was sent by an earlier process, so that all bytes pass here.
-    pub(super) fn witness(&self, entry: &Entry, info: &ObjectInfo, part_size: u64, from_the_start: bool) -> Witness {
-        let md5 = Md5Sum::from_etag(&entry.etag).filter(|_| self.source_etags_are_md5());
-        match (md5, entry.etag.parts()) {
-            _ if info.opaque_etag => Witness::None,
-            // a checksum that the source has stored is compared as well, and cheaper
-            (Some(md5), _) if from_the_start && info.checksum.is_none() => Witness::Bytes(md5),
-            (_, Some(count)) if multipart_etags_are_md5(self.source.provider()) && entry.size.div_ceil(part_size) == u64::from(count) => {
-                Witness::Parts
-            }
-            _ => Witness::None,
-        }
-    }
-
-    /// Hears the witness, before the parts become an object; answers with the method's name when it has spoken for them. `expected` is
-    /// the ETag that our parts give.
-    pub(super) async fn vouched(
-        &self,
-        entry: &Entry,
-        part_size: u64,
-        witness: Witness,
-        whole: Option<WholeMd5>,
-        expected: Option<&ETag>,
-    ) -> Result<Option<&'static str>, TransferError> {
-        let wrong = |what: &str| {
-            let message = format!("the bytes received have the {what}, the ETag of the object says {}", entry.etag);
-            Err(mismatch(Side::Source, "GetObject", message))
-        };
-        match (witness, whole, expected) {
-            (Witness::Bytes(announced), Some(whole), _) => match whole.sum().await {
-                Some(sum) if sum == announced => Ok(Some("whole-md5")),
-                Some(sum) => wrong(&format!("MD5 {}", sum.hex())),
-                None => Ok(None),
-            },
-            (Witness::Parts, _, Some(expected)) if *expected == entry.etag => Ok(Some("multipart-etag")),
-            (Witness::Parts, _, Some(expected)) if self.is_cut_like_this(entry, part_size).await? => wrong(&format!("ETag {expected}")),
-            _ => Ok(None),
-        }
-    }
-
     /// Whether all parts of the source have the sizes of ours: only then the ETags must agree. Asked for every part, but only when
     /// they do not.
-    async fn is_cut_like_this(&self, entry: &Entry, part_size: u64) -> Result<bool, TransferError> {
+    pub(super) async fn is_cut_like_this(&self, entry: &Entry, part_size: u64) -> Result<bool, TransferError> {
         let ask = |part: super::layout::Part| async move {
             match self.source.head_part(&entry.key, part.number).await {
                 Ok(info) => Ok(info.size == part.len),
@@ -131,6 +75,8 @@ impl<J: Journal> Copier<J> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::transfer::budget::Budget;
 
@@ -139,7 +85,7 @@ mod tests {
         let budget = Budget::new(1 << 20);
         let whole = WholeMd5::begin();
         for part in ["hel", "", "lo"] {
-            whole.add(Received { bytes: bytes::Bytes::from(part).into(), held: budget.take(part.len() as u64).await });
+            whole.add(Received { bytes: Bytes::from(part).into(), held: budget.take(part.len() as u64).await });
         }
         assert_eq!(whole.sum().await, Some(Md5Sum::of(b"hello")));
         assert_eq!(budget.used(), 0);

@@ -1,6 +1,6 @@
 //! The words that records are made of, as numbers: they come with every object, and are always the same few.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Index};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -42,7 +42,7 @@ pub(crate) fn number(word: &str) -> Option<u8> {
     u8::try_from(at).ok()
 }
 
-/// How often each word came. Counting costs no allocation; as JSON it is a map.
+/// How often each word came (`counts["etag"]`). Counting costs no allocation; as JSON it is a map.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WordCounts {
     known: [u64; WORDS.len()],
@@ -77,20 +77,21 @@ impl WordCounts {
         }
     }
 
-    /// How often a word came.
-    #[must_use]
-    pub fn of(&self, word: &str) -> u64 {
-        match number(word) {
-            Some(number) => self.known[usize::from(number)],
-            None => self.other.get(word).copied().unwrap_or(0),
-        }
-    }
-
     /// What came at least once.
     #[must_use]
     pub fn to_map(&self) -> BTreeMap<String, u64> {
         let known = WORDS.iter().zip(self.known).filter(|(_, times)| *times > 0).map(|(word, times)| ((*word).to_owned(), times));
         known.chain(self.other.clone()).collect()
+    }
+}
+
+impl Index<&str> for WordCounts {
+    type Output = u64;
+    fn index(&self, word: &str) -> &u64 {
+        match number(word) {
+            Some(number) => &self.known[usize::from(number)],
+            None => self.other.get(word).unwrap_or(&0),
+        }
     }
 }
 
@@ -129,7 +130,7 @@ mod tests {
         let mut counts = WordCounts::once("etag");
         counts.count("of another version", 2);
         counts.add(&counts.clone());
-        assert_eq!((counts.of("etag"), counts.of("of another version"), counts.of("size")), (2, 4, 0));
+        assert_eq!((counts["etag"], counts["of another version"], counts["size"]), (2, 4, 0));
         let text = serde_json::to_string(&counts).expect("plain data");
         assert_eq!(text, r#"{"etag":2,"of another version":4}"#);
         assert_eq!(serde_json::from_str::<WordCounts>(&text).expect("as written"), counts);

@@ -368,7 +368,7 @@ mod tests {
         }
         let counters = progress.counters();
         assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (4, 0, 32, 7));
-        assert_eq!(progress.tally().skipped.of("excluded"), 1);
+        assert_eq!(progress.tally().skipped["excluded"], 1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ async fn bucket(server: &Fake, credential: &Credential) -> Bucket {
         ..Store::default()
     };
     let counters = Arc::new(RequestCounters::default());
-    Bucket::open(&store, Side::Source, credential, false, RetryPolicy::never(), counters).await.expect("a bucket")
+    Bucket::open(&store, Side::Source, credential, false, RetryPolicy::never(), counters, None).await.expect("a bucket")
 }
 
 async fn anonymous(script: impl Fn(usize, &Heard) -> Vec<Step> + Send + Sync + 'static) -> (Fake, Bucket) {

@@ -115,10 +115,7 @@ impl Rules {
         block.finished(key, size, |tally| {
             tally.counters.skipped += 1;
             tally.counters.bytes_done += size;
-            match tally.skipped.get_mut(rule) {
-                Some(count) => *count += 1,
-                None => drop(tally.skipped.insert(rule.to_owned(), 1)),
-            }
+            tally.skipped.count(rule, 1);
         });
     }
 

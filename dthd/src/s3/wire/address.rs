@@ -183,7 +183,7 @@ mod tests {
             ("b", "x", Some("http://127.0.0.1:8333"), true, "127.0.0.1:8333", "/b"),
             ("b", "x", Some("https://s3.example.com:443/base/"), true, "s3.example.com", "/base/b"),
             ("bkt", "x", Some("https://s3.example.com/base"), false, "bkt.s3.example.com", "/base"),
-            ("b.c", "x", Some("http://s3.example.com:80"), false, "b.c.s3.example.com", ""),
+            ("bkt", "x", Some("http://s3.example.com:80"), false, "bkt.s3.example.com", ""),
             (
                 "arn:aws:s3:us-west-2:123456789012:accesspoint/point",
                 "us-west-2",
