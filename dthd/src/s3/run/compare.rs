@@ -63,6 +63,7 @@ pub async fn compare<S: ListPages, D: ListPages>(
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
+    use dth_proto::spec::{S3Destination, S3Options, S3Source};
     use proptest::prelude::*;
     use tokio::time::{Instant, sleep};
 
@@ -79,7 +80,8 @@ mod tests {
     };
 
     fn job(provider: &str, prefix: &str) -> S3Job {
-        let mut job = S3Job::default();
+        let (source, destination) = (S3Source::default(), S3Destination::default());
+        let mut job = S3Job { source, destination, options: S3Options::default() };
         for end in [&mut job.source.store, &mut job.destination.store] {
             provider.clone_into(&mut end.provider);
         }
