@@ -49,7 +49,7 @@ use crate::{
     clock,
     event::EventLog,
     store::{RunKind, RunRecord, Store, record::Tally},
-    transfer::{Stop, progress::Progress, resources::Resources},
+    transfer::{Stop, progress::Progress, resources::Resources, window::Kind},
 };
 
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
@@ -229,7 +229,7 @@ fn feed(
             let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
             let (left, right) = (ends.source.clone(), ends.destination.clone());
             // a page of each end is asked for at a time; the end that takes fewer decides
-            let slots = Box::new(move || left.pages_at_a_time().min(right.pages_at_a_time()));
+            let slots = Box::new(move || left.at_a_time(Kind::List).min(right.at_a_time(Kind::List)));
             let sort = ends.sort.clone();
             let (run, prefix) = ((input.uid, input.record.run), job.source.prefix.as_str());
             let feed = Feed::new(run, &input.store, (source, destination), (prefix, rules), sort, queue, slots);

@@ -288,7 +288,7 @@ mod tests {
         assert_eq!(schema_1("null").remaining, None);
         let run = schema_1(r#""a\n\u0000\"/é""#);
         assert_eq!(run.remaining, Some(vec![Remaining { after: Some("a\n\0\"/é".to_owned()), until: None }]));
-        assert_eq!((run.run, run.worked, run.tally.verified["content-md5"]), (3, Duration::from_secs(5), 2));
+        assert_eq!((run.run, run.worked, run.tally.verified.to_map()["content-md5"]), (3, Duration::from_secs(5), 2));
     }
 
     #[test]

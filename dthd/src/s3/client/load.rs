@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-use dth_proto::failure::FailureClass;
-use tokio::time::Instant;
-
 use crate::transfer::{
     TransferError,
     window::{Answer, Kind, Pass, Verdict, Window, Windows},
@@ -20,7 +17,6 @@ pub(super) struct Load {
 /// A request that may be sent.
 pub(super) struct Turn {
     pass: Pass,
-    began: Instant,
     first: Option<Duration>,
     listing: bool,
 }
@@ -34,36 +30,34 @@ impl Load {
     }
 
     pub(super) async fn turn(&self, operation: &str) -> Turn {
-        let (window, listing) = match operation {
-            "ListObjectsV2" => (&self.list, true),
-            "GetObject" | "HeadObject" | "GetObjectTagging" | "ListParts" | "ListMultipartUploads" => (&self.read, false),
-            _ => (&self.write, false),
-        };
-        let pass = window.enter().await;
-        Turn { pass, began: Instant::now(), first: None, listing }
+        let kind = Kind::of(operation);
+        Turn { pass: self.window(kind).enter().await, first: None, listing: kind == Kind::List }
     }
 
-    pub(super) fn pages_at_a_time(&self) -> usize {
-        self.list.limit()
+    pub(super) fn limit(&self, kind: Kind) -> usize {
+        self.window(kind).limit()
+    }
+
+    fn window(&self, kind: Kind) -> &Window {
+        match kind {
+            Kind::List => &self.list,
+            Kind::Read => &self.read,
+            Kind::Write => &self.write,
+        }
     }
 }
 
 impl Turn {
     /// The head of the answer is there.
     pub(super) fn began_to_answer(&mut self) {
-        self.first = Some(self.began.elapsed());
+        self.first = Some(self.pass.elapsed());
     }
 
     /// It is over; `bytes` of object data were moved.
     pub(super) fn answered(self, bytes: u64, error: Option<&TransferError>) {
-        let verdict = match error {
-            None => Verdict::Good,
-            Some(error) if error.class == FailureClass::Throttled => Verdict::Throttled,
-            Some(error) if matches!(error.code.as_str(), "RequestTimeout" | "ConnectTimeout") => Verdict::TimedOut,
-            Some(_) => Verdict::Other,
-        };
-        let latency = self.first.unwrap_or_else(|| self.began.elapsed());
+        let latency = self.first.unwrap_or_else(|| self.pass.elapsed());
         // every page of a listing is as large as the others
-        self.pass.done(Answer { latency, bytes: if self.listing { 0 } else { bytes }, verdict });
+        let bytes = if self.listing { 0 } else { bytes };
+        self.pass.done(Answer { latency, bytes, verdict: Verdict::of(error) });
     }
 }

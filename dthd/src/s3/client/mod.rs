@@ -48,7 +48,12 @@ use crate::{
         provider::{self, Profile, UnknownProvider, UnsignedPayload},
         wire::{Site, Wire},
     },
-    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy, window::Windows},
+    transfer::{
+        TransferError,
+        progress::RequestCounters,
+        retry::RetryPolicy,
+        window::{Kind, Windows},
+    },
 };
 
 /// Until a connection stands.
@@ -334,10 +339,10 @@ impl Bucket {
         }
     }
 
-    /// How many pages of listings may be asked for at a time; without windows, one.
+    /// How many requests of a kind the endpoint takes at a time, as far as is known by now; without windows, one.
     #[must_use]
-    pub fn pages_at_a_time(&self) -> usize {
-        self.inner.load.as_ref().map_or(1, Load::pages_at_a_time)
+    pub fn at_a_time(&self, kind: Kind) -> usize {
+        self.inner.load.as_ref().map_or(1, |load| load.limit(kind))
     }
 }
 

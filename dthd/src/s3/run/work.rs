@@ -19,7 +19,7 @@ use crate::{
         journal::JournalError,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
-    transfer::{TransferError, progress::Progress, retry::RetryPolicy},
+    transfer::{TransferError, progress::Progress, retry::RetryPolicy, window::Kind},
 };
 
 /// How often an object is begun again when its requests failed in a way that may pass.
@@ -62,10 +62,10 @@ impl Work {
         }))
     }
 
-    /// Copies what comes through the queue, at most `limit` objects at once, until the queue is closed and empty, or it is told to
+    /// Copies what comes through the queue, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
     /// stop: then no request is begun that need not be, what is in flight has a moment to finish, and the rest is left. When this
     /// returns, nothing is in flight.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, limit: usize) {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, most: usize) {
         let mut flying = JoinSet::new();
         let mut open = true;
         while open || !flying.is_empty() {
@@ -73,7 +73,7 @@ impl Work {
                 biased;
                 () = self.0.stop.cancelled() => break,
                 Some(_) = flying.join_next() => {}
-                task = queue.recv(), if open && flying.len() < limit => match task {
+                task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
                     Some(task) => {
                         let work = Arc::clone(&self.0);
                         flying.spawn(async move { work.object(task).await });
@@ -96,6 +96,11 @@ fn unjournaled(error: &JournalError) -> ItemOutcome {
 }
 
 impl Inner {
+    /// Objects enough that both ends have all the requests they take, with as many ready to follow: more would only wait.
+    fn wanted(&self) -> usize {
+        2 * (self.copier.source.at_a_time(Kind::Read) + self.copier.destination.at_a_time(Kind::Write))
+    }
+
     async fn object(&self, task: Task) {
         if task.ask_first && self.is_there(&task).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
