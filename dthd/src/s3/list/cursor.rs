@@ -122,6 +122,8 @@ impl<S: ListPages> PageCursor<S> {
         match answer.page.last() {
             _ if !token.is_empty() => Ok(Place::Token(token.clone())),
             Some(last) if self.order.is_some() => Ok(Place::After(Some(last.key.to_owned()))),
+            // an empty page that is said not to be the last: once more from the same place, and a second one is a circle
+            None if self.order.is_some() => Ok(Place::After(self.last.clone())),
             _ => {
                 let message = "the store says there is more but not where: no token, and no last key in byte order to go on from";
                 Err(self.senseless("ListNoToken", message.to_owned()))
