@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{engine, keys::Keys, lister::Synthetic};
 
-/// Ranges that are listed at the same time.
-const SLOTS: usize = 64;
+/// Ranges that are listed at the same time: as many as the daemon begins with, and stays at where no time passes between pages.
+const SLOTS: usize = 16;
 
 /// What is compared.
 #[derive(Args, Clone, Debug)]

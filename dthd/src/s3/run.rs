@@ -54,7 +54,7 @@ use crate::{
 
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
 /// each.
-const QUEUE: usize = 20_000;
+const QUEUE: usize = 10_000;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
