@@ -68,8 +68,8 @@ const SLAB: usize = 1 << 20;
 /// A body of known length while it arrives.
 ///
 /// What the connection hands out are slices of its read buffers, which are as large as the largest read and seldom full: a part made
-/// of them would hold twice its size (measured: 163 MB for 64 MiB in flight), and every read would need a new, cold buffer. One copy
-/// out of a buffer that is still in the cache costs less than that.
+/// of them holds memory that nobody counts, and every read needs a new, cold buffer. One copy out of a buffer that is still in the
+/// cache costs little beside that.
 #[derive(Debug)]
 pub(super) struct Arriving {
     payload: Payload,

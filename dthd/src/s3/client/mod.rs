@@ -169,10 +169,10 @@ impl Bucket {
             dual_stack: shared.use_dual_stack().unwrap_or(false),
             fips: shared.use_fips().unwrap_or(false),
         };
-        let config = config.region(region).force_path_style(path_style).build();
         let wire = Wire::open(http::Client::new()?, credential.clone(), site, requester_pays)
             .await
             .map_err(|why| OpenError::Address { bucket: store.bucket.clone(), why })?;
+        let config = config.region(region).force_path_style(path_style).time_source(wire.skew()).build();
         let load = windows.map(|windows| Load::at(windows, &place, (!path_style).then_some(&store.bucket)));
         let inner = Inner {
             sdk: RwLock::new(Client::from_conf(config)),

@@ -80,10 +80,10 @@ impl ScanError {
     #[must_use]
     pub fn class(&self) -> FailureClass {
         match self {
-            Self::NotXml { .. } | Self::Truncated { .. } | Self::NoKey | Self::NoSize { .. } | Self::Store { .. } => {
-                FailureClass::Transient
-            }
-            Self::OtherDocument { .. } | Self::NotUtf8 { .. } | Self::BadValue { .. } | Self::Page(_) => FailureClass::Permanent,
+            // a proxy in between may say anything for a while
+            Self::NotXml { .. } | Self::OtherDocument { .. } => FailureClass::Transient,
+            Self::Truncated { .. } | Self::NoKey | Self::NoSize { .. } | Self::Store { .. } => FailureClass::Transient,
+            Self::NotUtf8 { .. } | Self::BadValue { .. } | Self::Page(_) => FailureClass::Permanent,
         }
     }
 
@@ -92,7 +92,7 @@ impl ScanError {
     pub fn code(&self) -> &str {
         match self {
             Self::Store { code, .. } => code,
-            Self::NotXml { .. } | Self::OtherDocument { .. } => "ListNotXml",
+            Self::NotXml { .. } | Self::OtherDocument { .. } => "UnexpectedAnswer",
             Self::Truncated { .. } | Self::NoKey | Self::NoSize { .. } => "IncompletePage",
             Self::NotUtf8 { .. } => "InvalidKey",
             Self::BadValue { .. } | Self::Page(_) => "InvalidPage",

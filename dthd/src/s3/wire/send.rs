@@ -1,11 +1,15 @@
 //! Sending a request to where the bucket really is, at the time the store takes it to be, and telling good answers from refusals.
 
-use std::sync::{
-    Arc, PoisonError, RwLock,
-    atomic::{AtomicI64, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicI64, Ordering::Relaxed},
+    },
+    time::SystemTime,
 };
 
 use aws_credential_types::{Credentials, provider::error::CredentialsError};
+use aws_smithy_async::time::TimeSource;
 use bytes::{Bytes, BytesMut};
 use dth_proto::time::Timestamp;
 use http::{Response, header};
@@ -76,9 +80,24 @@ pub(in crate::s3) struct Wire {
     credential: Credential,
     place: RwLock<Arc<Place>>,
     keys: Keys,
-    /// What the store's clock is ahead of ours, in milliseconds.
-    skew: AtomicI64,
+    skew: Skew,
     pub(super) requester_pays: bool,
+}
+
+/// The store's clock, by its distance from ours in milliseconds. Clones are one clock.
+#[derive(Clone, Debug, Default)]
+pub(in crate::s3) struct Skew(Arc<AtomicI64>);
+
+impl Skew {
+    fn now(&self) -> Timestamp {
+        Timestamp(clock::now().0.saturating_add_signed(self.0.load(Relaxed)))
+    }
+}
+
+impl TimeSource for Skew {
+    fn now(&self) -> SystemTime {
+        Self::now(self).to_system()
+    }
 }
 
 struct Place {
@@ -94,7 +113,7 @@ impl Wire {
     pub(in crate::s3) async fn open(http: Client, credential: Credential, site: Site, requester_pays: bool) -> Result<Self, String> {
         let address = site.address().await?;
         let place = RwLock::new(Arc::new(Place { site, address }));
-        Ok(Self { http, credential, place, keys: Keys::default(), skew: AtomicI64::new(0), requester_pays })
+        Ok(Self { http, credential, place, keys: Keys::default(), skew: Skew::default(), requester_pays })
     }
 
     fn place(&self) -> Arc<Place> {
@@ -161,16 +180,20 @@ impl Wire {
         self.http.send(make).await
     }
 
+    /// The clock that requests to this store are signed with.
+    pub(in crate::s3) fn skew(&self) -> Skew {
+        self.skew.clone()
+    }
+
     fn now(&self) -> Timestamp {
-        let now = clock::now();
-        Timestamp(now.0.saturating_add_signed(self.skew.load(Relaxed)))
+        self.skew.now()
     }
 
     fn set_clock(&self, theirs: Timestamp) {
         let ours = clock::now();
         let signed = |time: Timestamp| i64::try_from(time.0).unwrap_or(i64::MAX);
         let skew = signed(theirs) - signed(ours);
-        self.skew.store(skew, Relaxed);
+        self.skew.0.store(skew, Relaxed);
         tracing::warn!(bucket = ?self.place().site.bucket, seconds = skew / 1000, "the store's clock is ahead of this machine's by this much (behind, if negative); requests are signed with its time");
     }
 

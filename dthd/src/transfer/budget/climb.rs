@@ -7,13 +7,15 @@
 use std::time::Duration;
 
 /// Where the soft limit begins, in bytes.
-pub(super) const START: u64 = 64 << 20;
+pub(super) const START: u64 = 32 << 20;
 /// A first step multiplies the limit by this...
-const STEP: f64 = 1.25;
+const STEP: f64 = 1.5;
 /// ... one after a step that paid by this...
-const STRIDE: f64 = 1.5;
-/// ... and both have to multiply goodput by this.
-const GAIN: f64 = 1.08;
+const STRIDE: f64 = 2.0;
+/// ... and goodput has to gain this share of what the limit gained: where the way is long it gains nearly all.
+const SHARE: f64 = 0.5;
+/// Goodput that still rises by more than this from one measurement to the next would make any step look as if it paid.
+const STEADY: f64 = 1.08;
 /// Goodput is measured over at least this...
 const SPAN: Duration = Duration::from_millis(500);
 /// ... and so many bodies: fewer would show how large they are, not how fast.
@@ -27,14 +29,21 @@ const IDLE: Duration = Duration::from_secs(10);
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    /// Goodput at the limit is being measured.
-    Measuring,
-    /// The limit has been raised from `from`, where goodput was this; what is given back now was taken before.
-    Settling { from: u64, goodput: f64 },
+    /// Goodput at the limit is being measured; what it was before, if that is known.
+    Measuring { before: Option<f64> },
+    /// The limit has been raised; what is given back now was taken before.
+    Settling(Step),
     /// Goodput at the higher limit is being measured.
-    Trying { from: u64, goodput: f64 },
+    Trying(Step),
     /// The last step did not pay.
     Resting { until: Duration },
+}
+
+/// From where the limit was raised, and what goodput must be for it to stay there.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    from: u64,
+    paid: f64,
 }
 
 /// See the module. Times are spans since any fixed point.
@@ -57,7 +66,7 @@ impl Climb {
         Self {
             limit: START.min(most),
             most,
-            state: State::Measuring,
+            state: State::Measuring { before: None },
             rest: WAIT,
             since: Duration::ZERO,
             bytes: 0,
@@ -90,25 +99,25 @@ impl Climb {
 
     fn decide(&mut self, now: Duration, goodput: f64, pressed: bool) {
         self.state = match self.state {
-            State::Measuring if pressed => self.step(STEP, goodput),
-            State::Settling { from, goodput } => State::Trying { from, goodput },
-            State::Trying { from, goodput: before } if goodput < before * GAIN => {
-                self.limit = from;
+            State::Measuring { before: Some(before) } if pressed && goodput <= before * STEADY => self.step(STEP, goodput),
+            State::Settling(step) => State::Trying(step),
+            State::Trying(step) if goodput < step.paid => {
+                self.limit = step.from;
                 let until = now + self.rest;
                 self.rest = (self.rest * 2).min(LONGEST_WAIT);
                 State::Resting { until }
             }
-            State::Trying { .. } => {
+            State::Trying(_) => {
                 self.rest = WAIT;
-                if pressed { self.step(STRIDE, goodput) } else { State::Measuring }
+                if pressed { self.step(STRIDE, goodput) } else { State::Measuring { before: Some(goodput) } }
             }
             State::Resting { until } if now < until => State::Resting { until },
-            State::Measuring | State::Resting { .. } => State::Measuring,
+            State::Measuring { .. } | State::Resting { .. } => State::Measuring { before: Some(goodput) },
         };
         if now.saturating_sub(self.last_wanted) >= IDLE && self.limit > START.min(self.most) {
             self.limit = ((self.limit as f64 / STEP) as u64).max(START.min(self.most));
             self.last_wanted = now;
-            self.state = State::Measuring;
+            self.state = State::Measuring { before: None };
         }
     }
 
@@ -116,10 +125,11 @@ impl Climb {
     fn step(&mut self, factor: f64, goodput: f64) -> State {
         let from = self.limit;
         if from >= self.most {
-            return State::Measuring;
+            return State::Measuring { before: Some(goodput) };
         }
         self.limit = ((from as f64 * factor) as u64).min(self.most);
-        State::Settling { from, goodput }
+        let gained = self.limit as f64 / from as f64 - 1.0;
+        State::Settling(Step { from, paid: goodput * (1.0 + gained * SHARE) })
     }
 }
 
@@ -151,7 +161,7 @@ mod tests {
         for _ in 0..600 {
             let limit = travel(&mut climb, now, 0.1, 0.002, 1.5e9, true);
             now += 0.1;
-            assert!(limit <= START * 5 / 4, "{} MiB after {now} s", limit / MIB);
+            assert!(limit <= START * 3 / 2, "{} MiB after {now} s", limit / MIB);
         }
         assert_eq!(climb.limit, START, "a step that does not pay is taken back");
     }
@@ -166,6 +176,17 @@ mod tests {
         assert_eq!(travel(&mut climb, 0.0, 60.0, 1.0, 1e12, true), MOST, "no more than the memory");
         let mut climb = Climb::new(16 * MIB);
         assert_eq!((climb.limit, travel(&mut climb, 0.0, 30.0, 1.0, 1e12, true)), (16 * MIB, 16 * MIB));
+    }
+
+    #[test]
+    fn a_beginning_that_gets_faster_by_itself_is_no_reason() {
+        let mut climb = Climb::new(MOST);
+        let mut now = 0.0;
+        for step in 1..=20 {
+            travel(&mut climb, now, 0.5, 0.002, 1e8 * 1.2_f64.powi(step), true);
+            now += 0.5;
+            assert_eq!(climb.limit, START, "after {now} s");
+        }
     }
 
     #[test]

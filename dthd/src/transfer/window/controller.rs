@@ -269,7 +269,7 @@ impl Controller {
         }
         let base = self.base.map_or(median, |base| base.min(median));
         self.base = Some(base);
-        if median <= base.mul_f64(1.5) + SLACK {
+        if median <= base.mul_f64(self.tolerance()) + SLACK {
             self.uneven = 0;
             self.flat = self.limit;
             if self.round.full {
@@ -292,6 +292,11 @@ impl Controller {
             self.probed = Some(now);
             self.limit = self.limit.min(START);
         }
+    }
+
+    /// How far the median may rise and still count as flat. A wide window that is only a little too wide costs hundreds of connections.
+    fn tolerance(&self) -> f64 {
+        if self.limit < WIDE { 1.5 } else { 1.25 }
     }
 
     fn grow(&mut self, now: Duration) {
