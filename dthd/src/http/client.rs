@@ -17,9 +17,9 @@ use super::{
 
 /// S3 closes connections that were idle for about 20 s; a request sent into that moment is lost.
 const IDLE: Duration = Duration::from_secs(12);
-/// Most bytes read at once, per connection. Larger buffers save system calls, but what lies in them unread, and what was read and
-/// is still in use, is memory that nobody counts.
-const READ: usize = 128 * 1024;
+/// Most bytes read at once, per connection. What was read holds its whole buffer as long as it is in use, and reads bring about this
+/// much: larger buffers save few system calls, and held twice the memory of the bodies in them (measured with 128 KiB).
+const READ: usize = 64 * 1024;
 /// Environment variables that name a proxy (curl's, as the AWS SDKs read them).
 const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
 

@@ -123,16 +123,17 @@ impl<J: Journal> Copier<J> {
     /// # Errors
     /// See [`CopyError`].
     pub async fn copy(&self, request: CopyRequest<'_>) -> Result<Copied, CopyError> {
+        // Boxed here and below is what is seldom done and would make every future large: a thousand of them wait at a time.
         // Some listings have no ETags; without one a copy could not be pinned.
         let unknown = request.entry.etag.as_str().is_empty();
-        let mut newer = if unknown { Some(self.current(request.entry).await?) } else { None };
+        let mut newer = if unknown { Some(Box::pin(self.current(request.entry)).await?) } else { None };
         let mut generations = 0;
         loop {
             let entry = newer.as_ref().unwrap_or(request.entry);
             let result = if entry.size <= SINGLE {
                 self.single(entry, request.destination_key, request.progress).await.map_err(CopyError::from)
             } else {
-                self.multipart(entry, request).await
+                Box::pin(self.multipart(entry, request)).await
             };
             let error = match result {
                 Err(CopyError::Failed(error)) if error.class == FailureClass::Changed && error.side == Side::Source => error,
@@ -143,7 +144,7 @@ impl<J: Journal> Copier<J> {
                 return Err(error.into());
             }
             tracing::debug!(key = ?entry.key, code = %error.code, "source object changed under the copy");
-            newer = Some(self.current(entry).await?);
+            newer = Some(Box::pin(self.current(entry)).await?);
         }
     }
 
@@ -163,7 +164,7 @@ impl<J: Journal> Copier<J> {
 
     /// What the destination object gets besides its bytes. Asks for tags only if there are any.
     pub(super) async fn creation(&self, key: &str, info: &ObjectInfo) -> Result<Creation, TransferError> {
-        let tags = if self.options.tags && info.tags > 0 { self.source.tags(key).await? } else { Vec::new() };
+        let tags = if self.options.tags && info.tags > 0 { Box::pin(self.source.tags(key)).await? } else { Vec::new() };
         Ok(Creation::of(info, &tags, &self.target, &self.options))
     }
 
@@ -206,7 +207,7 @@ impl<J: Journal> Copier<J> {
                 sends += 1;
                 match self.write(key, &got, &creation, now).await {
                     Ok(put) => {
-                        self.kept(key, entry.size).await?;
+                        Box::pin(self.kept(key, entry.size)).await?;
                         progress.add(entry.size);
                         return Ok(Copied {
                             size: entry.size,

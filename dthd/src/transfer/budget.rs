@@ -205,7 +205,7 @@ mod tests {
     async fn more_is_used_where_it_pays() {
         // each part takes 200 ms, however many there are
         let budget = Budget::new(512 * MIB);
-        assert_eq!(budget.soft_limit(), 64 * MIB);
+        assert_eq!(budget.soft_limit(), climb::START);
         let parts = (0..1_000).map(|_| {
             let budget = budget.clone();
             async move {

@@ -13,7 +13,7 @@ use crate::{
     s3::{
         metadata::{Metadata, ObjectInfo},
         object::ETag,
-        payload::{Arriving, Payload},
+        payload::Payload,
         verify::{Crc, StoredChecksum},
         wire::{Found, Pinned},
     },
@@ -160,27 +160,28 @@ impl Bucket {
         Ok(())
     }
 
-    /// The body: exactly `size` bytes.
+    /// The body in the pieces in which it arrives; exactly `size` bytes.
     async fn collect(&self, mut body: Incoming, size: u64) -> Result<Payload, TransferError> {
         let truncated = |message: String| self.error(FailureClass::Transient, GET, "TruncatedBody", message);
-        let mut arriving = Arriving::new(size);
+        let mut bytes = Payload::default();
         // a body of an announced length is at its end with its last byte; of another, more could come
         while !body.is_end_stream() {
             let piece = match tokio::time::timeout(QUIET, body.frame()).await {
                 Ok(Some(Ok(frame))) => frame.into_data().ok(),
                 Ok(Some(Err(error))) => {
-                    return Err(truncated(format!("the body ended after {} of {size} bytes: {}", arriving.len(), in_words(&error))));
+                    return Err(truncated(format!("the body ended after {} of {size} bytes: {}", bytes.len(), in_words(&error))));
                 }
                 Ok(None) => break,
                 Err(_) => return Err(self.silent()),
             };
             let Some(piece) = piece else { continue };
-            if !arriving.add(&piece) {
+            if bytes.len() + piece.len() as u64 > size {
                 return Err(truncated(format!("expected {size} bytes, got more")));
             }
             self.inner.counters.received.fetch_add(piece.len() as u64, Relaxed);
+            bytes.push(piece);
         }
-        arriving.finish().map_err(|got| truncated(format!("got {got} of {size} bytes")))
+        if bytes.len() == size { Ok(bytes) } else { Err(truncated(format!("got {} of {size} bytes", bytes.len()))) }
     }
 
     fn silent(&self) -> TransferError {

@@ -4,7 +4,7 @@
 //! decision is never judged by what was sent before it. A round ends in one of these:
 //!
 //! - **grow**, when all of the window was used and the median time to the first byte is flat. Without a known brim the window doubles
-//!   (slow start; a wide one grows by half); below the brim it closes a quarter of the distance, beyond it it feels its way (CUBIC's shape, RFC 9438).
+//!   (slow start; a wide one grows by a quarter); below the brim it closes a quarter of the distance, beyond it it feels its way (CUBIC's shape, RFC 9438).
 //! - **hold**, when the median has left the flat range; the step that led there is taken back.
 //! - **shrink** by a tenth, when the median shows a queue.
 //! - **cut** to 0.7 (CUBIC's factor), when the store asks for less load, or does not answer. Two cuts after which the share of
@@ -42,7 +42,7 @@ const PATIENCE: u32 = 8;
 const BETWEEN_PROBES: Duration = Duration::from_secs(10);
 /// For so long after a cut the window stays a little below the brim.
 const PLATEAU: Duration = Duration::from_secs(1);
-/// A window this wide grows by half where smaller ones double: what it takes too much costs connections.
+/// A window this wide grows by a quarter where smaller ones double: what it takes too much costs connections.
 const WIDE: usize = 256;
 /// What any median may vary by.
 const SLACK: Duration = Duration::from_millis(1);
@@ -303,12 +303,12 @@ impl Controller {
         let plateau = self.plateau.filter(|until| now < *until).is_some();
         let by = match self.brim {
             None if self.limit < WIDE => self.limit,
-            None => self.limit / 2,
+            None => self.limit / 4,
             Some(brim) if plateau && self.limit >= brim * 7 / 8 => 0,
             Some(brim) if self.limit < brim => ((brim - self.limit) / 4).clamp(1, self.limit),
             Some(_) => {
                 let by = self.step;
-                self.step = (self.step * 2).min((self.limit / 8).max(1));
+                self.step = (self.step * 2).min((self.limit / 16).max(1));
                 by
             }
         };
