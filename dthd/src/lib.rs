@@ -23,9 +23,9 @@
 //!
 //! # The life of an object
 //!
-//! [`task`] starts a run; `s3::list` reads both buckets page by page over the same range; `s3::join` pairs them in key
+//! [`task`] starts a run; `s3::range` cuts the keys, `s3::list` reads both buckets page by page over the same range; `s3::join` pairs them in key
 //! order; `s3::filter` and `s3::compare` decide; what must be copied goes through a bounded queue to workers, which take
-//! memory from the byte budget, read with `If-Match`, verify, write, and report; `transfer::run` counts, records, and
+//! memory from the byte budget, read with `If-Match`, verify, write, and report; `s3::run` counts, records, and
 //! moves the checkpoint forward over what is finished.
 
 pub mod api;

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::{engine, keys::Keys, lister::Synthetic};
 
 /// Ranges that are listed at the same time: as many as the daemon begins with, and stays at where no time passes between pages.
-const SLOTS: usize = 16;
+const SLOTS: usize = 8;
 
 /// What is compared.
 #[derive(Args, Clone, Debug)]

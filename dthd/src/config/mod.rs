@@ -91,7 +91,7 @@ impl Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { memory: ByteSize(512 << 20), bandwidth: None, timezone: None, runs: 16, objects: 1024, parts: 64 }
+        Self { memory: ByteSize(512 << 20), bandwidth: None, timezone: None, runs: 16, objects: 768, parts: 64 }
     }
 }
 

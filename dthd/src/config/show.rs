@@ -132,7 +132,7 @@ mod tests {
         assert_eq!(words("state"), "/s flag --state");
         assert_eq!(words("limits.parts"), "3 environment DTHD_LIMITS_PARTS");
         assert_eq!(words("limits.runs"), format!("2 file {}", file.display()));
-        assert_eq!(words("limits.objects"), "1024 built-in");
+        assert_eq!(words("limits.objects"), "768 built-in");
         assert_eq!(words("cloudwatch.interval"), format!("1m file {}", file.display()));
         assert_eq!(words("credentials.cn"), format!("file /k file {}", file.display()));
     }

@@ -139,7 +139,8 @@ pub(super) struct Controller {
 
 impl Controller {
     pub(super) fn new(most: usize) -> Self {
-        let limit = START.min(most);
+        // where little can be gained, little is begun with: pages of listings are the largest answers there are
+        let limit = (most / 8).clamp(LEAST.min(most), START.min(most));
         Self {
             limit,
             most,
