@@ -239,7 +239,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_grows_while_the_latency_is_flat_and_shrinks_when_refused() {
         let window = Window::new(64);
-        assert_eq!((window.limit(), window.in_use()), (controller::START, 0));
+        assert_eq!((window.limit(), window.in_use()), (8, 0));
         for _ in 0..3 {
             let passes: Vec<Pass> = futures::future::join_all((0..window.limit()).map(|_| window.enter())).await;
             assert!(window.enter().now_or_never().is_none(), "it is full");

@@ -18,8 +18,8 @@ use std::time::Duration;
 
 use super::{Answer, Verdict};
 
-/// Where every window begins.
-pub(super) const START: usize = 16;
+/// Where windows begin, unless an eighth of the largest is less.
+const START: usize = 16;
 /// No window is ever smaller.
 pub(super) const LEAST: usize = 4;
 /// Answers with larger bodies say more about the link than about the store.
