@@ -161,7 +161,8 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     let (mut fed, mut worked_off) = (false, false);
     let end = loop {
         if worked_off && let Some(end) = listed.take() {
-            break end;
+            // the last worker may have said so and ended at once: what it left is not finished
+            break unordered.try_recv().map_or(end, PassEnd::Unordered);
         }
         tokio::select! {
             _ = checkpoint.tick() => {
