@@ -3,7 +3,7 @@
 //! | file | holds |
 //! |---|---|
 //! | [`client`] | requests over pooled connections; what died between two requests is sent again at once |
-//! | [`connect`], [`resolve`] | from a name to a connection: all of its addresses in turn, proxies from the environment, TLS |
+//! | `connect`, `resolve` | from a name to a connection: all of its addresses in turn, proxies from the environment, TLS |
 //! | [`tls`] | the certificates that are trusted |
 //! | [`body`] | a request's body in pieces |
 

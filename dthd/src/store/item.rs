@@ -3,7 +3,7 @@
 //! Layout, version 2: version byte, outcome byte, varint size, 6 bytes time (ms, little-endian), varint tries, then per outcome: words as
 //! one byte (see [`super::words`]; 255: as text), ETags in their shortest form, texts as varint length + UTF-8. Version 1 had everything as
 //! numbers of fixed length and texts as u16 length + UTF-8; it is read for good. The source key is part of the database key, so that records of
-//! a run come in key order; many of them share one value of the database (see [`super::block`]).
+//! a run come in key order; many of them share one value of the database (see `block`).
 
 mod code;
 

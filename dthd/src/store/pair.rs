@@ -1,6 +1,6 @@
 //! ETags of copies whose ETags cannot be compared (multipart with another layout, KMS): what the source had when it was copied,
 //! and what the destination answered. As long as both listings still show these, the copy is good. Many of them share one value of the
-//! database (see [`super::block`]); those from before stand alone.
+//! database (see `block`); those from before stand alone.
 
 use super::{Store, StoreError, block, named_key, writer::Blocks};
 use crate::s3::{compare::Recorded, object::ETag};

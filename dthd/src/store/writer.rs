@@ -4,7 +4,7 @@
 //! records over and go on; who needs them durable waits for the next flush, which is shared by all who wait.
 //!
 //! Records of objects come by the ten thousand per second. They are gathered for a moment, put in order, and written as blocks
-//! ([`super::block`]), so that neighbours cost one write. In the order of the log they come before everything that was handed over with them:
+//! (`block`), so that neighbours cost one write. In the order of the log they come before everything that was handed over with them:
 //! a checkpoint is never on disk without the records it speaks of.
 
 use std::{
