@@ -83,6 +83,23 @@ async fn a_panic_gives_the_terminal_back_and_is_readable() {
     assert!(text.contains("the frame broke\nin two lines"), "the report is not a staircase:\n{text}");
 }
 
+/// A resize and a key that arrive in one wake-up must both be heard: what the terminal's reader drops is lost until the next key.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_pressed_while_the_terminal_is_resized_is_heard() {
+    let world = World::start().await;
+    let mut screen = world.dashboard(&[], USUAL);
+    screen.shows("rtt").await;
+    for round in 0..100 {
+        let size = if round % 2 == 0 { (90, 30) } else { (100, 32) };
+        screen.resize(size);
+        screen.press(":");
+        screen.until(&format!("the palette, round {round}"), |text| text.contains("─ commands ─")).await;
+        screen.resize(USUAL);
+        screen.press(key::ESC);
+        screen.until(&format!("no palette, round {round}"), |text| !text.contains("─ commands ─")).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn any_size_of_the_terminal_is_survived() {
     let world = World::start().await;

@@ -1,7 +1,7 @@
 //! The bytes of object data that may be in memory at once.
 //!
 //! The hard limit is what the configuration grants. What is handed out is bounded by a soft limit, which begins far below it and
-//! climbs only while more in flight moves more per second (see [`climb`]); so the number of parts that are on their way follows from
+//! climbs only while more in flight moves more per second (see `climb`); so the number of parts that are on their way follows from
 //! the link.
 
 mod climb;

@@ -1,7 +1,7 @@
 //! How many requests may be in flight at one endpoint: as many as it answers without making them wait.
 //!
 //! One window for each (endpoint, [`Kind`]), shared by all runs that talk to it; [`Window::lane`]s take turns, so that a task with a
-//! thousand waiting requests does not keep another from its first. The rules are in [`controller`]; this is the shell around it.
+//! thousand waiting requests does not keep another from its first. The rules are in `controller`; this is the shell around it.
 
 mod controller;
 #[cfg(test)]
