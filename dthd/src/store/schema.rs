@@ -7,6 +7,7 @@ use std::{
     fs, io,
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
+    time::{Duration, Instant},
 };
 
 use serde::{Deserialize, Serialize};
@@ -26,6 +27,10 @@ pub(crate) const FILE: &str = "SCHEMA";
 /// The database's directory.
 pub(crate) const DATABASE: &str = "db";
 const IDENTITY: &str = "identity";
+/// How long the lock on the database's file may outlive its last user.
+const RELEASE: Duration = Duration::from_secs(5);
+/// How often it is tried: sled does not tell when it lets go.
+const AGAIN: Duration = Duration::from_millis(10);
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct SchemaFile {
@@ -97,11 +102,28 @@ fn written_by() -> String {
     format!("dthd {}", env!("CARGO_PKG_VERSION"))
 }
 
+/// Waits for the lock on the database's file. sled's own threads hold it for a moment after the last handle is gone; another process cannot:
+/// the directory is ours.
+fn when_released(open: impl Fn() -> sled::Result<sled::Db>) -> sled::Result<sled::Db> {
+    let deadline = Instant::now() + RELEASE;
+    loop {
+        match open() {
+            Err(sled::Error::Io(error)) if is_locked(&error) && Instant::now() < deadline => std::thread::park_timeout(AGAIN),
+            result => return result,
+        }
+    }
+}
+
+/// sled tells it in words alone.
+fn is_locked(error: &io::Error) -> bool {
+    error.to_string().contains("could not acquire lock")
+}
+
 /// sled panics on some kinds of damage; here they are errors like the others.
 fn open_database(path: &Path) -> Result<(sled::Db, Trees), String> {
     let config = sled::Config::new().path(path).mode(sled::Mode::HighThroughput).cache_capacity(64 << 20).flush_every_ms(Some(500));
     let opened = catch_unwind(AssertUnwindSafe(|| {
-        let db = config.open()?;
+        let db = when_released(|| config.open())?;
         let trees = Trees::open(&db)?;
         Ok::<_, sled::Error>((db, trees))
     }));
@@ -146,6 +168,14 @@ mod tests {
         drop(Store::open(dir.path()).expect("read as it is"));
         let now = SchemaFile::read(dir.path()).expect("readable").expect("there");
         assert_eq!((now.schema, now.written_by, now.identity), (SCHEMA, written_by(), ours.identity));
+    }
+
+    #[test]
+    fn a_lock_that_is_held_is_known_by_its_words() {
+        let dir = dir();
+        let _held = sled::open(dir.path()).expect("new");
+        let error = sled::open(dir.path()).expect_err("locked");
+        assert!(matches!(&error, sled::Error::Io(error) if is_locked(error)), "{error}");
     }
 
     #[test]
