@@ -1,13 +1,17 @@
 //! What a user asks for: the definition of a task, on the wire and as a TOML file.
 
 mod file;
+pub mod image;
 mod rules;
 
 use std::{collections::BTreeMap, fmt};
 
 use serde::{Deserialize, Serialize};
 
-pub use self::rules::SpecProblem;
+pub use self::{
+    image::{CreateRepository, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings},
+    rules::SpecProblem,
+};
 use crate::{
     bandwidth::BandwidthPlan,
     document::BadDocument,
@@ -44,6 +48,8 @@ pub struct TaskSpec {
 pub enum Job {
     /// Objects between S3 stores.
     S3(S3Job),
+    /// Images between container registries.
+    Image(ImageJob),
 }
 
 /// Objects from one bucket to another.
@@ -256,15 +262,25 @@ impl TaskSpec {
         rules::problems(self)
     }
 
-    /// `s3`.
+    /// `s3` or `image`.
     #[must_use]
     pub fn engine(&self) -> &'static str {
         match &self.job {
             Job::S3(_) => "s3",
+            Job::Image(_) => "image",
         }
     }
 
-    /// Source and destination as URLs: `s3://bucket/prefix`.
+    /// What its items are called when there are several: `objects` or `images`.
+    #[must_use]
+    pub fn items(&self) -> &'static str {
+        match &self.job {
+            Job::S3(_) => "objects",
+            Job::Image(_) => "images",
+        }
+    }
+
+    /// Source and destination as URLs: `s3://bucket/prefix`, `docker://host/prefix`, `ecr://account.region/prefix`.
     #[must_use]
     pub fn ends(&self) -> (String, String) {
         match &self.job {
@@ -272,6 +288,34 @@ impl TaskSpec {
                 format!("s3://{}/{}", job.source.store.bucket, job.source.prefix),
                 format!("s3://{}/{}", job.destination.store.bucket, job.destination.prefix),
             ),
+            Job::Image(job) => {
+                let only = match job.source.images.as_slice() {
+                    [one] => one.as_str(),
+                    _ => "",
+                };
+                (
+                    format!("{}{only}", job.source.registry.url()),
+                    format!("{}{}", job.destination.registry.url(), job.destination.prefix),
+                )
+            }
+        }
+    }
+
+    /// Where source and destination are, short.
+    #[must_use]
+    pub fn places(&self) -> (String, String) {
+        match &self.job {
+            Job::S3(job) => (job.source.store.place(), job.destination.store.place()),
+            Job::Image(job) => (job.source.registry.place(), job.destination.registry.place()),
+        }
+    }
+
+    /// Credentials that source and destination name.
+    #[must_use]
+    pub fn credentials(&self) -> (Option<&str>, Option<&str>) {
+        match &self.job {
+            Job::S3(job) => (job.source.store.credential.as_deref(), job.destination.store.credential.as_deref()),
+            Job::Image(job) => (job.source.registry.credential.as_deref(), job.destination.registry.credential.as_deref()),
         }
     }
 }

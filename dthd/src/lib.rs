@@ -13,6 +13,7 @@
 //! | [`transfer`] | what all engines share: run, accounting, retries, limits, progress, rates |
 //! | [`s3`] | the S3 engine: listing, comparing, copying, verifying |
 //! | [`http`] | one HTTP/1.1 client for everything that moves bytes |
+//! | [`image`] | the image engine: registries, ECR, selection, graph, copy, verification |
 //! | [`credential`] | named ways to sign in |
 //! | [`store`] | typed trees over sled |
 //! | [`event`] | what happened, for the log and for clients |
@@ -38,6 +39,7 @@ pub mod daemon;
 pub mod disk;
 pub mod event;
 pub mod http;
+pub mod image;
 pub mod lock;
 pub mod logging;
 pub mod metrics;

@@ -38,7 +38,7 @@ pub struct Compared {
 /// # Errors
 /// When the comparison fails.
 pub async fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let Job::S3(job) = engine::task("http://127.0.0.1:1")?.job;
+    let Job::S3(job) = engine::task("http://127.0.0.1:1")?.job else { anyhow::bail!("not an S3 task") };
     let source = Arc::new(Synthetic { keys: arguments.keys, modified: 1_767_323_045_000 });
     let destination = Arc::new(Synthetic { keys: arguments.keys, modified: 1_770_177_906_000 });
     let begin = Instant::now();

@@ -118,7 +118,7 @@ mod tests {
         for route in ROUTES {
             let spec = spec(&route, "http://127.0.0.1:1", "http://127.0.0.1:2").unwrap();
             assert!(spec.problems().is_empty(), "{:?}", spec.problems());
-            let Job::S3(job) = &spec.job;
+            let Job::S3(job) = &spec.job else { panic!("an S3 task") };
             let key = format!("{}x//y", route.source_prefix);
             assert_eq!(job.destination.key_for(&key), route.destination_key(&key));
         }

@@ -1,6 +1,8 @@
 //! A task as a TOML file: every key by name, every problem with its line.
 
-use super::{Compare, Encryption, Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec, Trigger};
+mod image;
+
+use super::{Compare, Encryption, ImageJob, Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec, Trigger};
 use crate::{
     bandwidth::BandwidthPlan,
     document::{BadDocument, Document, DocumentProblem, Table},
@@ -46,6 +48,13 @@ fn line_of(text: &str, field: &str) -> usize {
     0
 }
 
+/// What a task moves; decides which keys its tables have.
+#[derive(Clone, Copy)]
+enum Engine {
+    S3,
+    Image,
+}
+
 fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     let name = if t.has("name") {
         t.parsed::<TaskName>("name")
@@ -55,17 +64,29 @@ fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     };
     let description = t.text("description").unwrap_or_default();
     let labels = t.text_map("labels").unwrap_or_default();
-    t.choice("engine", &[("s3", ())]).or_else(|| (!t.has("engine")).then(|| t.problem(None, "engine is missing: engine = \"s3\"")));
-    let source = t.required_table("source", source);
-    let destination = t.required_table("destination", destination);
-    let options = t.table("options", options).unwrap_or_default();
+    let engine = t.choice("engine", &[("s3", Engine::S3), ("image", Engine::Image)]);
+    if !t.has("engine") {
+        t.problem(None, "engine is missing: engine = \"s3\" for objects, \"image\" for container images");
+    }
+    let job = match engine.unwrap_or(Engine::S3) {
+        Engine::S3 => {
+            let (source, destination) = (t.required_table("source", source), t.required_table("destination", destination));
+            let options = t.table("options", options).unwrap_or_default();
+            source.zip(destination).map(|(source, destination)| Job::S3(S3Job { source, destination, options }))
+        }
+        Engine::Image => {
+            let (source, destination) = (t.required_table("source", image::source), t.required_table("destination", image::destination));
+            let options = t.table("options", image::options).unwrap_or_default();
+            source.zip(destination).map(|(source, destination)| Job::Image(ImageJob { source, destination, options }))
+        }
+    };
     let limits = t.table("limits", |l| TaskLimits { bandwidth: BandwidthPlan::read(l, "bandwidth") }).unwrap_or_default();
     let trigger = t.table("trigger", trigger).flatten();
     Some(TaskSpec {
         name: name?,
         description,
         labels,
-        job: Job::S3(S3Job { source: source?, destination: destination?, options }),
+        job: job?,
         limits,
         trigger,
     })
@@ -93,14 +114,17 @@ fn destination(t: &mut Table<'_, '_>) -> S3Destination {
         strip_prefix: t.text("strip_prefix").unwrap_or_default(),
         storage_class: t.text("storage_class"),
         acl: t.text("acl"),
-        encryption: t
-            .table("encryption", |e| {
-                let kind = e.required("type", "AES256 or aws:kms");
-                let key = e.text("key");
-                kind.map(|kind| Encryption { kind, key })
-            })
-            .flatten(),
+        encryption: encryption(t, "AES256 or aws:kms"),
     }
+}
+
+fn encryption(t: &mut Table<'_, '_>, kinds: &str) -> Option<Encryption> {
+    t.table("encryption", |e| {
+        let kind = e.required("type", kinds);
+        let key = e.text("key");
+        kind.map(|kind| Encryption { kind, key })
+    })
+    .flatten()
 }
 
 fn options(t: &mut Table<'_, '_>) -> S3Options {

@@ -1,5 +1,7 @@
 //! The rules a definition must keep, whoever wrote it: a file, the wizard, or another client.
 
+mod image;
+
 use std::fmt;
 
 use super::{Job, S3Destination, S3Job, S3Source, Store, TaskSpec, Trigger};
@@ -29,6 +31,7 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
     let mut add = |field, message: String| found.push(SpecProblem { field, message });
     match &spec.job {
         Job::S3(job) => s3(job, &mut add),
+        Job::Image(job) => image::problems(job, &mut add),
     }
     match &spec.trigger {
         Some(Trigger::Every { every }) if every.0.as_secs() < SHORTEST_EVERY_S => {

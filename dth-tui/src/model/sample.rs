@@ -379,9 +379,10 @@ pub(crate) fn hostile() -> Model {
         });
         d.memory = (u64::MAX, 0);
         d.skipped = BTreeMap::from([(NASTY.to_owned(), u64::MAX)]);
-        let Job::S3(job) = &mut d.spec.job;
-        nasty(&mut job.source.store.bucket);
-        nasty(&mut job.source.prefix);
+        if let Job::S3(job) = &mut d.spec.job {
+            nasty(&mut job.source.store.bucket);
+            nasty(&mut job.source.prefix);
+        }
     }
     let wild = vec![Some(u64::MAX), None, Some(0), Some(1)];
     m.chart.have = Some((

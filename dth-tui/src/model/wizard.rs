@@ -343,7 +343,7 @@ mod tests {
         }
         let spec = wizard.spec().expect("a good form");
         assert_eq!(TaskSpec::from_toml("x.toml", &spec.to_toml()), Ok(spec.clone()));
-        let Job::S3(job) = &spec.job;
+        let Job::S3(job) = &spec.job else { panic!("an S3 task") };
         assert_eq!((job.source.store.credential.as_deref(), job.source.store.path_style), (Some("cn-reader"), Some(true)));
         assert_eq!(job.options.include, ["*.jpg", "**.png"]);
         wizard.guard = Input::new("b");

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dth_proto::{
     bandwidth::BandwidthNow,
-    spec::{Compare, Job},
+    spec::{Compare, ImageJob, Job, S3Job},
     units,
     view::{InFlight, Phase, TaskDetail, TaskView},
 };
@@ -72,9 +72,8 @@ fn state(view: &TaskView, width: usize, model: &Model, theme: &Theme) -> Line<'s
 
 fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, model: &Model, theme: &Theme) -> Vec<Line<'static>> {
     let credential = |source: bool| {
-        let Job::S3(job) = &detail?.spec.job;
-        let store = if source { &job.source.store } else { &job.destination.store };
-        store.credential.clone()
+        let (from, to) = detail?.spec.credentials();
+        if source { from } else { to }.map(str::to_owned)
     };
     let end = |label: &str, url: &str, place: &str, credential: Option<String>| {
         let side = credential.map_or_else(|| place.to_owned(), |c| format!("{place}  {c}"));
@@ -94,7 +93,19 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
 
 /// The definition's options in words.
 pub(super) fn options(detail: &TaskDetail, model: &Model) -> String {
-    let Job::S3(job) = &detail.spec.job;
+    let mut parts = match &detail.spec.job {
+        Job::S3(job) => objects(job),
+        Job::Image(job) => images(job),
+    };
+    if let Some(now) = &detail.bandwidth {
+        parts.push(limit(now, model));
+    }
+    parts.push(detail.view.trigger.clone());
+    parts.join(", ")
+}
+
+/// The options of an S3 job.
+fn objects(job: &S3Job) -> Vec<String> {
     let mut parts = vec![in_words(job.options.compare).to_owned()];
     match (job.options.metadata, job.options.tags) {
         (true, true) => parts.push("keep metadata and tags".to_owned()),
@@ -105,11 +116,20 @@ pub(super) fn options(detail: &TaskDetail, model: &Model) -> String {
     if let Some(class) = &job.destination.storage_class {
         parts.push(format!("class {class}"));
     }
-    if let Some(now) = &detail.bandwidth {
-        parts.push(limit(now, model));
+    parts
+}
+
+/// The options of an image job.
+fn images(job: &ImageJob) -> Vec<String> {
+    let options = &job.options;
+    let mut parts = vec![match options.platforms.as_slice() {
+        [] => "all platforms, digests kept".to_owned(),
+        some => some.join(" "),
+    }];
+    if options.referrers {
+        parts.push("with signatures".to_owned());
     }
-    parts.push(detail.view.trigger.clone());
-    parts.join(", ")
+    parts
 }
 
 /// `limit 200 MB/s until 18:00`.

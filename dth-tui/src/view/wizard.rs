@@ -166,7 +166,7 @@ fn review(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &The
 }
 
 fn in_words(spec: &TaskSpec) -> Vec<(&'static str, String)> {
-    let Job::S3(job) = &spec.job;
+    let Job::S3(job) = &spec.job else { return Vec::new() };
     let (from, to) = spec.ends();
     let end = |url: String, store: &dth_proto::spec::Store| {
         format!("{url}  {} {}  {}", store.provider, store.place(), store.credential.as_deref().unwrap_or("default chain"))

@@ -9,11 +9,11 @@ use std::{
 use dth_proto::{
     check::{CheckReply, CheckState},
     error::{ApiError, ErrorCode},
-    spec::{Job, TaskSpec},
+    spec::TaskSpec,
 };
 use tokio::sync::watch;
 
-use crate::{s3, transfer::resources::Resources};
+use crate::{task::engine, transfer::resources::Resources};
 
 /// Preflights kept for clients to ask for; the oldest is forgotten first.
 const KEPT: usize = 64;
@@ -33,10 +33,9 @@ impl Checks {
     #[must_use]
     pub fn start(&self, spec: TaskSpec, resources: &Arc<Resources>) -> u64 {
         let (steps, seen) = watch::channel(CheckReply { steps: Vec::new(), done: false });
-        let credentials = resources.credentials();
+        let resources = Arc::clone(resources);
         tokio::spawn(async move {
-            let Job::S3(job) = &spec.job;
-            s3::check::check(job, &credentials, |step| {
+            engine::check(&spec, &resources, |step| {
                 steps.send_modify(|reply| match reply.steps.iter_mut().find(|s| s.side == step.side && s.name == step.name) {
                     Some(old) => *old = step,
                     None => reply.steps.push(step),

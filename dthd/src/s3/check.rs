@@ -10,13 +10,17 @@ use dth_proto::{
 
 use super::{
     client::Bucket,
+    filter::Filter,
     list::Answer,
     metadata::{Creation, Metadata},
     object::Entry,
     payload::Payload,
+    provider,
 };
 use crate::{
-    credential::{Credential, Credentials},
+    clock,
+    config::Config,
+    credential::{self, Credential, Credentials},
     transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
 };
 
@@ -48,6 +52,40 @@ pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(
             write(&bucket, job, &mut tell).await;
         }
     }
+}
+
+/// What speaks against a job before anything is tried.
+#[must_use]
+pub fn problems(job: &S3Job, config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    for (end, store) in [("source", &job.source.store), ("destination", &job.destination.store)] {
+        found.extend(store_problems(end, store, config));
+    }
+    if let Err(globs) = Filter::new(&job.options, clock::now()) {
+        found.extend(globs);
+    }
+    if !job.source.prefix.starts_with(&job.destination.strip_prefix) {
+        found.push(format!(
+            "destination.strip_prefix: {:?} must be a beginning of source.prefix {:?}, so that every key has it",
+            job.destination.strip_prefix, job.source.prefix
+        ));
+    }
+    found
+}
+
+fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    match provider::find(&store.provider) {
+        Err(unknown) => found.push(format!("{end}.provider: {unknown}")),
+        Ok(profile) if store.provider != "aws" && store.endpoint.is_none() && profile.endpoint(store.region.as_deref()).is_none() => {
+            found.push(format!("{end}.endpoint: is missing: {} has no endpoint of its own for this region", store.provider));
+        }
+        Ok(_) => {}
+    }
+    if let Err(unknown) = credential::known(store.credential.as_deref(), &config.credentials) {
+        found.push(format!("{end}.credential: {unknown}"));
+    }
+    found
 }
 
 fn step(side: Side, name: &str, state: CheckState, message: String, hint: Option<String>) -> CheckStep {

@@ -10,7 +10,6 @@
 //! by its records and neither copied nor counted twice. The same happens when a store turns out not to list in byte order: the pass
 //! begins again with that side sorted on disk, in one range.
 
-mod account;
 mod compare;
 mod ends;
 mod failures;
@@ -25,8 +24,7 @@ use std::{sync::Arc, time::Duration};
 use dth_proto::{
     event::Level,
     failure::Side,
-    id::TaskName,
-    spec::{Job, S3Job, TaskSpec},
+    spec::S3Job,
     view::RunOutcome,
 };
 use tokio::{
@@ -37,7 +35,6 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    account::Account,
     ends::Ends,
     failures::Failures,
     feed::{End, Feed},
@@ -47,9 +44,13 @@ use self::{
 pub use self::{compare::compare, ends::abort_uploads};
 use crate::{
     clock,
-    event::EventLog,
-    store::{RunKind, RunRecord, Store, record::Tally},
-    transfer::{Stop, progress::Progress, resources::Resources, window::Kind},
+    store::{RunKind, RunRecord},
+    transfer::{
+        Stop,
+        account::Account,
+        run::{RunEnd, RunInput},
+        window::Kind,
+    },
 };
 
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
@@ -57,35 +58,6 @@ use crate::{
 const QUEUE: usize = 10_000;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
-
-/// What a run needs.
-pub struct RunInput {
-    /// The task's uid.
-    pub uid: u64,
-    /// The task's name, for events.
-    pub name: TaskName,
-    /// The run, with its checkpoint.
-    pub record: RunRecord,
-    /// Records go here.
-    pub store: Store,
-    /// Events go here.
-    pub events: EventLog,
-    /// Configuration, memory, bandwidth.
-    pub resources: Arc<Resources>,
-    /// What clients watch.
-    pub progress: Arc<Progress>,
-    /// What the run is told.
-    pub stop: watch::Receiver<Stop>,
-}
-
-/// How a run ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// It is over; the reason when it failed or was cancelled.
-    Finished(RunOutcome, Option<String>),
-    /// It can be continued from its checkpoint.
-    Suspended,
-}
 
 /// How one pass over the listing ended.
 enum PassEnd {
@@ -100,10 +72,9 @@ enum PassEnd {
 }
 
 /// Works until everything is done or `stop` says otherwise; gives back the record with its last checkpoint.
-pub async fn run(mut input: RunInput) -> (RunRecord, RunEnd) {
+pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
     let began = Instant::now();
     let worked = input.record.worked;
-    let Job::S3(job) = input.record.spec.job.clone();
     let (remaining, tally) = (input.record.remaining.as_deref(), input.record.tally.clone());
     let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
     let end = match Ends::open(&input, &job).await {
@@ -276,18 +247,4 @@ async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
         input.events.push(Level::Warn, Some((&input.name, Some(input.record.run))), message);
     }
     finished
-}
-
-/// The job of a definition.
-fn job(spec: &TaskSpec) -> &S3Job {
-    let Job::S3(job) = &spec.job;
-    job
-}
-
-/// Counts of an item with its listing, as the watermark keeps them.
-fn with_listing(size: u64, outcome: &Tally) -> Tally {
-    let mut tally = Tally::default();
-    tally.list(size);
-    tally.add(outcome);
-    tally
 }

@@ -2,15 +2,11 @@
 
 use dth_proto::{
     error::{ApiError, ErrorCode},
-    spec::{Job, Store, TaskSpec},
+    spec::TaskSpec,
 };
 
-use crate::{
-    config::Config,
-    credential,
-    s3::{filter::Filter, provider},
-    schedule::Schedule,
-};
+use super::engine;
+use crate::{config::Config, schedule::Schedule};
 
 /// Refuses a definition that cannot work.
 ///
@@ -28,38 +24,11 @@ pub fn admit(spec: &TaskSpec, config: &Config) -> Result<(), ApiError> {
 
 fn problems(spec: &TaskSpec, config: &Config) -> Vec<String> {
     let mut found: Vec<String> = spec.problems().iter().map(ToString::to_string).collect();
-    let Job::S3(job) = &spec.job;
-    for (end, store) in [("source", &job.source.store), ("destination", &job.destination.store)] {
-        found.extend(store_problems(end, store, config));
-    }
-    if let Err(globs) = Filter::new(&job.options, crate::clock::now()) {
-        found.extend(globs);
-    }
-    if !job.source.prefix.starts_with(&job.destination.strip_prefix) {
-        found.push(format!(
-            "destination.strip_prefix: {:?} must be a beginning of source.prefix {:?}, so that every key has it",
-            job.destination.strip_prefix, job.source.prefix
-        ));
-    }
+    found.extend(engine::problems(spec, config));
     if let Some(trigger) = &spec.trigger
         && let Err(error) = Schedule::new(trigger)
     {
         found.push(error.to_string());
-    }
-    found
-}
-
-fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
-    let mut found = Vec::new();
-    match provider::find(&store.provider) {
-        Err(unknown) => found.push(format!("{end}.provider: {unknown}")),
-        Ok(profile) if store.provider != "aws" && store.endpoint.is_none() && profile.endpoint(store.region.as_deref()).is_none() => {
-            found.push(format!("{end}.endpoint: is missing: {} has no endpoint of its own for this region", store.provider));
-        }
-        Ok(_) => {}
-    }
-    if let Err(unknown) = credential::known(store.credential.as_deref(), &config.credentials) {
-        found.push(format!("{end}.credential: {unknown}"));
     }
     found
 }

@@ -6,6 +6,7 @@
 //! | [`supervisor`] | the owner: commands, triggers, slots, runs |
 //! | [`handle`] | how everyone else talks to the owner |
 //! | [`admit`] | whether a definition can be accepted (pure) |
+//! | [`engine`] | which engine does a task's job |
 //! | [`active`] | a run that is going: its progress, rates and history |
 //! | [`view`] | rows and details for clients (pure) |
 //! | [`failure`] | failed items in groups, with hints |
@@ -22,6 +23,7 @@
 
 pub mod active;
 pub mod admit;
+pub mod engine;
 pub mod failure;
 pub mod handle;
 pub mod state;

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     active::Active,
+    engine,
     handle::{Command, Handle, not_found},
     state::Situation,
 };
@@ -29,7 +30,6 @@ use crate::{
     clock,
     event::EventLog,
     metrics::{Amounts, cloudwatch, history::History},
-    s3::run::{self, RunEnd, RunInput},
     schedule::Schedule,
     store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord},
     systemd::Progress as Life,
@@ -37,6 +37,7 @@ use crate::{
         Stop,
         progress::{Progress, TaskTotals},
         resources::Resources,
+        run::{RunEnd, RunInput},
     },
 };
 
@@ -319,7 +320,7 @@ impl Supervisor {
         };
         let (tell, name) = (self.tell_end.clone(), name.clone());
         tokio::spawn(async move {
-            let (record, end) = match AssertUnwindSafe(run::run(input)).catch_unwind().await {
+            let (record, end) = match AssertUnwindSafe(engine::run(input)).catch_unwind().await {
                 Ok(result) => result,
                 // the panic itself is in the log; the task must not look as if it were running
                 Err(_) => (run, RunEnd::Finished(RunOutcome::Failed, Some("a defect in dthd ended the run; see its log".to_owned()))),

@@ -50,7 +50,7 @@ impl Row<'_> {
     pub fn view(self) -> TaskView {
         let spec = &self.task.spec;
         let (from, to) = spec.ends();
-        let Job::S3(job) = &spec.job;
+        let (from_where, to_where) = spec.places();
         TaskView {
             name: spec.name.clone(),
             engine: spec.engine().to_owned(),
@@ -58,8 +58,8 @@ impl Row<'_> {
             word: self.word(),
             from,
             to,
-            from_where: job.source.store.place(),
-            to_where: job.destination.store.place(),
+            from_where,
+            to_where,
             labels: spec.labels.clone(),
             trigger: spec.trigger.as_ref().map_or_else(|| "manual".to_owned(), ToString::to_string),
             next_run: self.next_run,

@@ -2,6 +2,7 @@
 //!
 //! | file | holds |
 //! |---|---|
+//! | [`run`], [`account`] | what a run needs and how it ends; its books |
 //! | [`progress`] | what a run has done so far, and which objects are on their way |
 //! | [`watermark`] | how far it is done without a gap: the checkpoint |
 //! | [`error`], [`retry`] | why a request failed; whether and when to send it again |
@@ -11,6 +12,7 @@
 //! | [`rate`] | how fast, how long still, stalled |
 //! | [`resources`] | what all runs share |
 
+pub mod account;
 pub mod bandwidth;
 pub mod budget;
 pub mod error;
@@ -19,6 +21,7 @@ pub mod progress;
 pub mod rate;
 pub mod resources;
 pub mod retry;
+pub mod run;
 pub mod watermark;
 pub mod window;
 

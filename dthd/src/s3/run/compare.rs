@@ -8,7 +8,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PassEnd, QUEUE,
-    account::Account,
     feed::{End, Feed},
     rules::Rules,
 };
@@ -16,7 +15,7 @@ use crate::{
     clock,
     s3::{compare::CompareRules, list::ListPages, provider, sorted::SortSettings},
     store::{Store, record::Tally},
-    transfer::progress::Progress,
+    transfer::{account::Account, progress::Progress},
 };
 
 /// The only run in a state of its own.

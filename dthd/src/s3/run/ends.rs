@@ -7,7 +7,6 @@ use dth_proto::{
     spec::{S3Job, Store as StoreSpec, TaskSpec},
 };
 
-use super::{RunInput, job};
 use crate::{
     s3::{
         client::Bucket,
@@ -18,7 +17,7 @@ use crate::{
         sorted::SortSettings,
     },
     store::{Store, upload::Uploads},
-    transfer::{progress::RequestCounters, resources::Resources, retry::RetryPolicy},
+    transfer::{progress::RequestCounters, resources::Resources, retry::RetryPolicy, run::RunInput},
 };
 
 /// See the module.
@@ -117,6 +116,6 @@ fn place(bucket: &Bucket) -> String {
 ///
 /// # Errors
 /// When a bucket cannot be opened or an upload not be aborted, in words.
-pub async fn abort_uploads(store: &Store, resources: &Resources, uid: u64, spec: &TaskSpec) -> Result<(), String> {
-    Ends::new(store, resources, uid, job(spec), spec, Arc::default()).await?.abort_uploads().await
+pub async fn abort_uploads(store: &Store, resources: &Resources, uid: u64, spec: &TaskSpec, job: &S3Job) -> Result<(), String> {
+    Ends::new(store, resources, uid, job, spec, Arc::default()).await?.abort_uploads().await
 }

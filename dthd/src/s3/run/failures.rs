@@ -5,10 +5,9 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PassEnd, RunInput,
-    account::Open,
+    PassEnd,
     feed::Task,
-    rules::{Rules, failed, too_long},
+    rules::{Rules, too_long},
 };
 use crate::{
     s3::{client::Bucket, object::Entry},
@@ -16,7 +15,11 @@ use crate::{
         Store,
         item::{ItemOutcome, ItemRecord},
     },
-    transfer::watermark::Block,
+    transfer::{
+        account::{Open, failed},
+        run::RunInput,
+        watermark::Block,
+    },
 };
 
 /// Failed items read from the store at once.

@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     PassEnd,
-    account::Open,
     range::{Event, Range, RangeEnd, RangeError, Shared},
     rules::Rules,
 };
@@ -27,7 +26,7 @@ use crate::{
         sorted::SortSettings,
     },
     store::Store,
-    transfer::watermark::Span,
+    transfer::{account::Open, watermark::Span},
 };
 
 /// An object that must be copied.

@@ -12,7 +12,7 @@ use dth_proto::failure::Side;
 use futures::FutureExt;
 use tokio::sync::mpsc;
 
-use super::{account::Open, feed::Task, records::Records, rules::Rules};
+use super::{feed::Task, records::Records, rules::Rules};
 use crate::{
     s3::{
         compare::CopyReason,
@@ -27,7 +27,10 @@ use crate::{
         stream::{Bound, EntryStream, Range as Keys},
     },
     store::{Store, StoreError},
-    transfer::watermark::{Block, Piece, Span},
+    transfer::{
+        account::Open,
+        watermark::{Block, Piece, Span},
+    },
 };
 
 /// Objects to copy that are gathered before they are entered and handed over.

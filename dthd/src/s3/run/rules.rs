@@ -8,7 +8,7 @@ use dth_proto::{
     time::Timestamp,
 };
 
-use super::{account::Account, records::Records};
+use super::records::Records;
 use crate::{
     s3::{
         compare::{CompareRules, CopyReason, Decision, decide},
@@ -21,7 +21,11 @@ use crate::{
         item::{ItemOutcome, ItemRecord},
         record::Tally,
     },
-    transfer::{TransferError, watermark::Block},
+    transfer::{
+        TransferError,
+        account::{Account, failed},
+        watermark::Block,
+    },
 };
 
 /// The rules of one run. Costs nothing on the heap for an object that is the same at both ends.
@@ -129,16 +133,4 @@ impl Rules {
 /// A key that the destination has no room for as the outcome of an item.
 pub(super) fn too_long(error: &KeyTooLong) -> ItemOutcome {
     failed(&TransferError::new(FailureClass::Permanent, Side::Destination, "PutObject", "KeyTooLong", error.to_string()))
-}
-
-/// A failed request as the outcome of an item.
-pub(super) fn failed(error: &TransferError) -> ItemOutcome {
-    ItemOutcome::Failed {
-        class: error.class,
-        side: error.side,
-        operation: error.operation.to_owned(),
-        code: error.code.clone(),
-        message: error.message.clone(),
-        request_id: error.request_id.clone(),
-    }
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{RunInput, account::Account, ends::Ends, feed::Task, rules::failed};
+use super::{ends::Ends, feed::Task};
 use crate::{
     s3::{
         client::Bucket,
@@ -19,7 +19,14 @@ use crate::{
         journal::JournalError,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
-    transfer::{TransferError, progress::Progress, retry::RetryPolicy, window::Kind},
+    transfer::{
+        TransferError,
+        account::{Account, failed},
+        progress::Progress,
+        retry::RetryPolicy,
+        run::RunInput,
+        window::Kind,
+    },
 };
 
 /// How often an object is begun again when its requests failed in a way that may pass.

@@ -18,6 +18,7 @@ use crate::{
     store::{RunKind, TaskPhase, TaskRecord},
     task::{
         admit::admit,
+        engine,
         handle::{Change, not_found},
         state::{Step, step},
     },
@@ -164,8 +165,8 @@ impl Supervisor {
     fn abort_uploads(&self, uid: u64, spec: TaskSpec) {
         let (store, resources, events) = (self.store.clone(), Arc::clone(&self.resources), self.events.clone());
         tokio::spawn(async move {
-            if let Err(error) = crate::s3::run::abort_uploads(&store, &resources, uid, &spec).await {
-                events.push(Level::Warn, Some((&spec.name, None)), format!("multipart uploads may be left behind: {error}"));
+            if let Err(error) = engine::abandon(&store, &resources, uid, &spec).await {
+                events.push(Level::Warn, Some((&spec.name, None)), error);
             }
         });
     }

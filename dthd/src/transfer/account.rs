@@ -1,11 +1,10 @@
-//! The books of a run: every object that is listed is entered once, and crossed out once with its outcome.
+//! The books of a run: every item that is listed is entered once, and crossed out once with its outcome.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use super::with_listing;
 use crate::{
     clock,
     store::{
@@ -14,23 +13,24 @@ use crate::{
         record::{Remaining, Tally},
     },
     transfer::{
+        TransferError,
         progress::Progress,
         watermark::{Block, Piece, Seq, Span, Watermark},
     },
 };
 
-/// An object that was listed and is not finished.
+/// An item that was listed and is not finished.
 #[derive(Debug)]
-pub(super) struct Open {
+pub struct Open {
     seq: Seq,
     /// Source key.
-    pub(super) key: String,
+    pub key: String,
     /// Bytes as listed.
-    pub(super) size: u64,
+    pub size: u64,
 }
 
 /// See the module.
-pub(super) struct Account {
+pub struct Account {
     uid: u64,
     run: u32,
     store: Store,
@@ -46,14 +46,14 @@ struct Books {
 
 impl Open {
     /// Lists an object in a block that is still to be entered.
-    pub(super) fn new(block: &mut Block, key: &str, size: u64) -> Self {
+    pub fn new(block: &mut Block, key: &str, size: u64) -> Self {
         Self { seq: block.open(key, size), key: key.to_owned(), size }
     }
 }
 
 impl Account {
     /// Continues the run with this uid and number from its checkpoint.
-    pub(super) fn resume(
+    pub fn resume(
         store: &Store,
         (uid, run): (u64, u32),
         remaining: Option<&[Remaining]>,
@@ -73,7 +73,7 @@ impl Account {
     }
 
     /// Begins again at the first key; what has a record is not done again. Nobody may be listing.
-    pub(super) fn restart(&self) {
+    pub fn restart(&self) {
         let mut books = self.books();
         books.mark.restart();
         books.continued = has_records(&self.store, self.uid, self.run);
@@ -94,48 +94,48 @@ impl Account {
     }
 
     /// What is to be listed.
-    pub(super) fn pieces(&self) -> Vec<Piece> {
+    pub fn pieces(&self) -> Vec<Piece> {
         self.books().mark.pieces()
     }
 
     /// Cuts a span behind each of these keys: see [`Watermark::split`].
-    pub(super) fn split(&self, span: Span, cuts: &[String]) -> Vec<Piece> {
+    pub fn split(&self, span: Span, cuts: &[String]) -> Vec<Piece> {
         self.books().mark.split(span, cuts)
     }
 
     /// Everything of a span has been listed.
-    pub(super) fn listed(&self, span: Span) {
+    pub fn listed(&self, span: Span) {
         self.books().mark.listed(span);
     }
 
     /// Spans that are not finished.
-    pub(super) fn spans(&self) -> usize {
+    pub fn spans(&self) -> usize {
         self.books().mark.spans()
     }
 
     /// Whether an earlier pass of this run may have finished objects in what remains.
-    pub(super) fn is_continued(&self) -> bool {
+    pub fn is_continued(&self) -> bool {
         self.books().continued
     }
 
     /// Enters what was listed and decided. Open objects may be worked on from now on, not earlier.
-    pub(super) fn enter(&self, block: &mut Block) {
+    pub fn enter(&self, block: &mut Block) {
         let entered = self.books().mark.enter(block);
         self.progress.decided(&entered.tally, entered.open);
     }
 
     /// The object need not be copied, whatever an earlier pass said of it.
-    pub(super) fn forget(&self, key: &str) {
+    pub fn forget(&self, key: &str) {
         self.store.remove_item(self.uid, self.run, key);
     }
 
     /// Records that the state of an object leaves it out.
-    pub(super) fn note_skipped(&self, key: &str, size: u64, rule: &str) {
+    pub fn note_skipped(&self, key: &str, size: u64, rule: &str) {
         self.put(key, size, 1, ItemOutcome::Skipped { reason: rule.to_owned() });
     }
 
     /// Records that an object is given up.
-    pub(super) fn note_failed(&self, key: &str, size: u64, tries: u32, outcome: ItemOutcome) {
+    pub fn note_failed(&self, key: &str, size: u64, tries: u32, outcome: ItemOutcome) {
         let record = self.put(key, size, tries, outcome);
         if let Some(item) = record.failure(key.to_owned()) {
             self.progress.failed(&item);
@@ -144,7 +144,7 @@ impl Account {
     }
 
     /// A rule leaves it out. `record`: keep a record of it (not for rules that leave out a part of the bucket).
-    pub(super) fn skipped(&self, open: &Open, rule: &str, record: bool) {
+    pub fn skipped(&self, open: &Open, rule: &str, record: bool) {
         if record {
             self.note_skipped(&open.key, open.size, rule);
         }
@@ -152,7 +152,7 @@ impl Account {
     }
 
     /// It was copied and verified; `size` of the generation that was copied.
-    pub(super) fn copied(&self, open: &Open, size: u64, tries: u32, outcome: ItemOutcome) {
+    pub fn copied(&self, open: &Open, size: u64, tries: u32, outcome: ItemOutcome) {
         let ItemOutcome::Copied { verified, .. } = &outcome else { return };
         let mut tally = Tally::copied(size, verified);
         // another generation than the listed one may have another size; what was listed is what is done
@@ -163,7 +163,7 @@ impl Account {
     }
 
     /// It was given up.
-    pub(super) fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
+    pub fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
         self.note_failed(&open.key, open.size, tries, outcome);
         self.close(open, &Tally::failed(open.size));
     }
@@ -181,12 +181,12 @@ impl Account {
     }
 
     /// The listing of the source is complete.
-    pub(super) fn listing_done(&self) {
+    pub fn listing_done(&self) {
         self.progress.listing_done();
     }
 
     /// The record with the present checkpoint.
-    pub(super) fn record(&self, began: &RunRecord, worked: Duration) -> RunRecord {
+    pub fn record(&self, began: &RunRecord, worked: Duration) -> RunRecord {
         let mut record = began.clone();
         {
             let books = self.books();
@@ -210,4 +210,25 @@ impl Account {
 /// If it cannot be told, nothing is looked up and everything is compared again: slower, and as right.
 fn has_records(store: &Store, uid: u64, run: u32) -> bool {
     matches!(store.last_item(uid, run), Ok(Some(_)))
+}
+
+/// Counts of an item with its listing, as the watermark keeps them.
+fn with_listing(size: u64, outcome: &Tally) -> Tally {
+    let mut tally = Tally::default();
+    tally.list(size);
+    tally.add(outcome);
+    tally
+}
+
+/// A failed request as the outcome of an item.
+#[must_use]
+pub fn failed(error: &TransferError) -> ItemOutcome {
+    ItemOutcome::Failed {
+        class: error.class,
+        side: error.side,
+        operation: error.operation.to_owned(),
+        code: error.code.clone(),
+        message: error.message.clone(),
+        request_id: error.request_id.clone(),
+    }
 }

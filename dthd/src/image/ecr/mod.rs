@@ -1,0 +1,1 @@
+//! What only ECR can do, by its own API.

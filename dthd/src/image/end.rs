@@ -1,0 +1,1 @@
+//! What either end of a task can do: any registry, and ECR with its own API.

@@ -1,0 +1,22 @@
+//! The image engine: container images from one registry to another, digest for digest.
+//!
+//! | file | holds |
+//! |---|---|
+//! | [`run`] | one run: list, compare by digest, copy, count, checkpoint |
+//! | [`select`], [`name`], [`platform`] | which images; what their repositories are called at the destination; which platforms |
+//! | [`end`] | what either end of a task can do, ECR or not |
+//! | [`registry`] | a registry by the OCI distribution specification: tokens, redirects, manifests, blobs, uploads |
+//! | [`ecr`] | what only ECR's API can do: lists, repositories, layer parts |
+//! | [`digest`], [`manifest`] | content by its digest; manifests as raw bytes and what they name |
+//! | [`check`] | preflight |
+
+pub mod check;
+pub mod digest;
+pub mod ecr;
+pub mod end;
+pub mod manifest;
+pub mod name;
+pub mod platform;
+pub mod registry;
+pub mod run;
+pub mod select;

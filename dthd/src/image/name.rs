@@ -1,0 +1,1 @@
+//! What repositories are called at the destination.

@@ -1,0 +1,1 @@
+//! Which images of a registry a task means.

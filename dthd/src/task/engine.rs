@@ -1,0 +1,55 @@
+//! Which engine does a task's job; nothing else asks.
+
+use dth_proto::{
+    check::CheckStep,
+    spec::{Job, TaskSpec},
+};
+
+use crate::{
+    config::Config,
+    image, s3,
+    store::{RunRecord, Store},
+    transfer::{
+        resources::Resources,
+        run::{RunEnd, RunInput},
+    },
+};
+
+/// Works until everything is done or the run is told to stop; gives back the record with its last checkpoint.
+pub async fn run(input: RunInput) -> (RunRecord, RunEnd) {
+    match input.record.spec.job.clone() {
+        Job::S3(job) => s3::run::run(input, job).await,
+        Job::Image(job) => image::run::run(input, job).await,
+    }
+}
+
+/// Ends what a run that nobody will continue has begun at the destination.
+///
+/// # Errors
+/// What may be left there, in words.
+pub async fn abandon(store: &Store, resources: &Resources, uid: u64, spec: &TaskSpec) -> Result<(), String> {
+    match &spec.job {
+        Job::S3(job) => s3::run::abort_uploads(store, resources, uid, spec, job)
+            .await
+            .map_err(|error| format!("multipart uploads may be left behind: {error}")),
+        // a registry forgets uploads that nobody goes on with
+        Job::Image(_) => image::run::forget_uploads(store, uid).await,
+    }
+}
+
+/// Tries both ends of a definition; each step that is told replaces the earlier one of the same side and name.
+pub async fn check(spec: &TaskSpec, resources: &Resources, tell: impl FnMut(CheckStep) + Send) {
+    match &spec.job {
+        Job::S3(job) => s3::check::check(job, &resources.credentials(), tell).await,
+        Job::Image(job) => image::check::check(job, resources, tell).await,
+    }
+}
+
+/// What the engine and this daemon's configuration say against a definition.
+#[must_use]
+pub fn problems(spec: &TaskSpec, config: &Config) -> Vec<String> {
+    match &spec.job {
+        Job::S3(job) => s3::check::problems(job, config),
+        Job::Image(job) => image::check::problems(job, config),
+    }
+}
