@@ -293,10 +293,7 @@ impl TaskSpec {
                     [one] => one.as_str(),
                     _ => "",
                 };
-                (
-                    format!("{}{only}", job.source.registry.url()),
-                    format!("{}{}", job.destination.registry.url(), job.destination.prefix),
-                )
+                (format!("{}{only}", job.source.registry.url()), format!("{}{}", job.destination.registry.url(), job.destination.prefix))
             }
         }
     }

@@ -82,14 +82,7 @@ fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     };
     let limits = t.table("limits", |l| TaskLimits { bandwidth: BandwidthPlan::read(l, "bandwidth") }).unwrap_or_default();
     let trigger = t.table("trigger", trigger).flatten();
-    Some(TaskSpec {
-        name: name?,
-        description,
-        labels,
-        job: job?,
-        limits,
-        trigger,
-    })
+    Some(TaskSpec { name: name?, description, labels, job: job?, limits, trigger })
 }
 
 fn store(t: &mut Table<'_, '_>) -> Store {

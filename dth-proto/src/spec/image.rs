@@ -273,6 +273,9 @@ mod tests {
     #[test]
     fn names_are_mapped() {
         let to = ImageDestination { prefix: "mirror/".into(), strip_prefix: "library/".into(), ..ImageDestination::default() };
-        assert_eq!((to.repository_for("library/nginx").as_str(), to.repository_for("team/app").as_str()), ("mirror/nginx", "mirror/team/app"));
+        assert_eq!(
+            (to.repository_for("library/nginx").as_str(), to.repository_for("team/app").as_str()),
+            ("mirror/nginx", "mirror/team/app")
+        );
     }
 }

@@ -21,12 +21,7 @@ mod work;
 
 use std::{sync::Arc, time::Duration};
 
-use dth_proto::{
-    event::Level,
-    failure::Side,
-    spec::S3Job,
-    view::RunOutcome,
-};
+use dth_proto::{event::Level, failure::Side, spec::S3Job, view::RunOutcome};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -34,6 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::{compare::compare, ends::abort_uploads};
 use self::{
     ends::Ends,
     failures::Failures,
@@ -41,7 +37,6 @@ use self::{
     rules::Rules,
     work::Work,
 };
-pub use self::{compare::compare, ends::abort_uploads};
 use crate::{
     clock,
     store::{RunKind, RunRecord},

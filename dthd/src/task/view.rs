@@ -2,7 +2,6 @@
 
 use dth_proto::{
     id::TaskName,
-    spec::Job,
     time::Timestamp,
     view::{Counters, Live, Phase, RunOutcome, RunView, TaskState, TaskView},
 };
@@ -138,7 +137,7 @@ pub fn phases(run: &RunView, live: Option<&Live>) -> Vec<Phase> {
 #[cfg(test)]
 mod tests {
     use dth_proto::{
-        spec::{S3Destination, S3Job, S3Source, TaskLimits, TaskSpec},
+        spec::{Job, S3Destination, S3Job, S3Source, TaskLimits, TaskSpec},
         view::Counters,
     };
 

@@ -144,7 +144,8 @@ bandwidth = "100MB/s"
 
     #[test]
     fn the_other_engines_keys_are_told_apart() {
-        let lines = TaskSpec::from_toml("t.toml", &FULL.replace("registry = \"docker.io\"", "bucket = \"b\"")).expect_err("no bucket").lines();
+        let lines =
+            TaskSpec::from_toml("t.toml", &FULL.replace("registry = \"docker.io\"", "bucket = \"b\"")).expect_err("no bucket").lines();
         assert!(lines.iter().any(|l| l.contains("source.registry is missing")), "{lines:#?}");
         assert!(lines.iter().any(|l| l.contains("source.bucket is not a known key")), "{lines:#?}");
     }

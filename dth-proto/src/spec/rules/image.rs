@@ -7,20 +7,10 @@ use crate::spec::{
 
 pub(super) fn problems(job: &ImageJob, add: &mut impl FnMut(&'static str, String)) {
     let ImageJob { source, destination, options } = job;
-    registry(
-        &source.registry,
-        ["source.registry", "source.region", "source.account", "source.endpoint", "source.registry_endpoint"],
-        add,
-    );
+    registry(&source.registry, ["source.registry", "source.region", "source.account", "source.endpoint", "source.registry_endpoint"], add);
     registry(
         &destination.registry,
-        [
-            "destination.registry",
-            "destination.region",
-            "destination.account",
-            "destination.endpoint",
-            "destination.registry_endpoint",
-        ],
+        ["destination.registry", "destination.region", "destination.account", "destination.endpoint", "destination.registry_endpoint"],
         add,
     );
     for image in &source.images {
@@ -56,7 +46,8 @@ fn registry(registry: &Registry, [field, region, account, endpoint, data]: [&'st
     }
     let host = address.strip_prefix("http://").or_else(|| address.strip_prefix("https://")).unwrap_or(address);
     if host.trim_end_matches('/').contains(['/', ' ', '@', '?', '#']) || host.is_empty() || host.contains("://") {
-        let message = format!("{address:?} is not a registry: write only the host, like ghcr.io or http://127.0.0.1:5000; images go to images");
+        let message =
+            format!("{address:?} is not a registry: write only the host, like ghcr.io or http://127.0.0.1:5000; images go to images");
         add(field, message);
     }
     for (field, url) in [(endpoint, &registry.endpoint), (data, &registry.registry_endpoint)] {
@@ -103,7 +94,8 @@ fn settings(destination: &ImageDestination, source: &ImageSource, add: &mut impl
         add("destination.copy_settings", "works only from ECR to ECR".to_owned());
     }
     if destination.create == CreateRepository::OnPush && (destination.copy_settings || destination.repository != Default::default()) {
-        let message = "cannot be \"on-push\" with settings: the registry's creation templates decide; use \"yes\", or leave the settings out";
+        let message =
+            "cannot be \"on-push\" with settings: the registry's creation templates decide; use \"yes\", or leave the settings out";
         add("destination.create", message.to_owned());
     }
     if let Some(encryption) = &destination.repository.encryption {
