@@ -463,7 +463,10 @@ impl Dth for Service {
     }
 
     async fn check_start(self, _: Context, spec: TaskSpec) -> Result<u64, ApiError> {
-        if spec.engine() == "s3" { Ok(1) } else { Err(ApiError::new(ErrorCode::Invalid, "not an s3 task")) }
+        match spec.problems().first() {
+            None => Ok(1),
+            Some(problem) => Err(ApiError::new(ErrorCode::Invalid, problem.to_string())),
+        }
     }
 
     async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {

@@ -1,5 +1,6 @@
 //! Whole commands against a daemon on a socket, in this process.
 
+mod image;
 mod life;
 mod live;
 mod reading;
@@ -23,6 +24,9 @@ use crate::{
 
 const TASK_FILE: &str = "name = 'photos'\nengine = 's3'\nlabels = { team = 'photos' }\n[source]\nbucket = 'acme-cn'\nprefix = 'raw/'\n\
                          [destination]\nbucket = 'acme-global'\n";
+
+const IMAGE_FILE: &str = "name = 'images'\nengine = 'image'\n[source]\nregistry = 'docker.io'\nimages = ['library/nginx', 'library/redis:7']\n\
+                          [destination]\nregistry = 'ecr'\nregion = 'cn-north-1'\nprefix = 'mirror/'\n[options]\nnewest = 20\n";
 
 /// What a command left behind.
 #[derive(Debug, PartialEq, Eq)]
