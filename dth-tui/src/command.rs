@@ -106,8 +106,20 @@ const WIZARD: Place = Place::Screen(Screen::Wizard);
 const REVIEW: Place = Place::Review;
 const FORM: &[Place] = &[WIZARD, REVIEW];
 const VIEWING: &[Place] = &[OVERVIEW, TRANSFERS, DETAIL, FAILURES, LOG];
-const EVERYWHERE: &[Place] =
-    &[OVERVIEW, TRANSFERS, DETAIL, FAILURES, LOG, WIZARD, REVIEW, Place::Help, Place::Palette, Place::Confirm, Place::Filter, Place::Record];
+const EVERYWHERE: &[Place] = &[
+    OVERVIEW,
+    TRANSFERS,
+    DETAIL,
+    FAILURES,
+    LOG,
+    WIZARD,
+    REVIEW,
+    Place::Help,
+    Place::Palette,
+    Place::Confirm,
+    Place::Filter,
+    Place::Record,
+];
 const LISTS: &[Place] = &[OVERVIEW, TRANSFERS, FAILURES, LOG, Place::Help];
 const ON_TASKS: &[Place] = &[OVERVIEW, TRANSFERS, DETAIL];
 

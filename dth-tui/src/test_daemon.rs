@@ -244,6 +244,7 @@ impl State {
             None => "idle".to_owned(),
         };
         let (from, to) = spec.ends();
+        let (from_where, to_where) = spec.places();
         Ok(TaskView {
             name: name.clone(),
             engine: spec.engine().to_owned(),
@@ -251,8 +252,8 @@ impl State {
             word,
             from,
             to,
-            from_where: "cn-north-1".to_owned(),
-            to_where: "us-east-1".to_owned(),
+            from_where,
+            to_where,
             labels: spec.labels.clone(),
             trigger: "manual".to_owned(),
             next_run: None,

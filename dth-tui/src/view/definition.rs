@@ -32,13 +32,12 @@ pub(super) fn objects(job: &S3Job) -> Vec<String> {
 pub(super) fn repositories(job: &ImageJob) -> String {
     let options = &job.options;
     let mut parts = Vec::new();
-    match (job.source.images.is_empty(), options.repositories.is_empty()) {
+    let globs = options.repositories.join(", ");
+    match (job.source.images.is_empty(), globs.is_empty()) {
         (true, true) => parts.push("all repositories".to_owned()),
-        (true, false) => {}
-        (false, _) => parts.push(job.source.images.join(", ")),
-    }
-    if !options.repositories.is_empty() {
-        parts.push(format!("only {}", options.repositories.join(", ")));
+        (true, false) => parts.push(format!("repositories {globs}")),
+        (false, true) => parts.push(job.source.images.join(", ")),
+        (false, false) => parts.push(format!("{}, only {globs}", job.source.images.join(", "))),
     }
     if !options.exclude_repositories.is_empty() {
         parts.push(format!("not {}", options.exclude_repositories.join(", ")));
@@ -73,7 +72,7 @@ pub(super) fn content(job: &ImageJob) -> Vec<String> {
     let options = &job.options;
     let mut parts = vec![match options.platforms.as_slice() {
         [] => "all platforms, digests kept".to_owned(),
-        some => format!("only {}", some.join(", ")),
+        some => format!("only {} (indexes written anew)", some.join(", ")),
     }];
     parts.push(if options.referrers { "with signatures" } else { "without signatures" }.to_owned());
     if options.foreign_layers {
@@ -144,7 +143,7 @@ mod tests {
         assert_eq!(repositories(&some), "a/b, a/c:1, not **/cache");
         assert_eq!(tags(&some), "tags v*, w*, versions >=1, <2, not *-rc*, newest 20 each, and images without a tag");
         let only = job(&[], ImageOptions { repositories: list(&["team/*"]), newest: Some(1), ..ImageOptions::default() });
-        assert_eq!((repositories(&only).as_str(), tags(&only).as_str()), ("only team/*", "newest 1 each"));
+        assert_eq!((repositories(&only).as_str(), tags(&only).as_str()), ("repositories team/*", "newest 1 each"));
     }
 
     #[test]
@@ -152,7 +151,7 @@ mod tests {
         let mut job = job(&[], ImageOptions { platforms: vec!["linux/amd64".to_owned()], referrers: false, ..ImageOptions::default() });
         job.destination.registry.registry = "ghcr.io".to_owned();
         assert!(creation(&job).is_empty());
-        assert_eq!(content(&job), ["only linux/amd64", "without signatures"]);
+        assert_eq!(content(&job), ["only linux/amd64 (indexes written anew)", "without signatures"]);
         job.destination.registry.registry = "ecr".to_owned();
         job.destination.repository.immutable_tags = Some(true);
         assert_eq!(creation(&job), ["create repositories", "immutable tags"]);

@@ -18,6 +18,8 @@ use crate::{
     widget::{put, row::Row, table},
 };
 
+/// From this width on the hint stands beside the focused field, below it under the fields.
+const HINTED: usize = 80;
 /// Columns of a label with its margin.
 const LABEL: usize = 17;
 
@@ -68,6 +70,7 @@ fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme
     let room = height.saturating_sub(lines.len());
     let fields = wizard.current();
     let first = table::first(wizard.focus, fields.len(), room);
+    let hint = fields.get(wizard.focus).map(|field| field.hint);
     let mut cursor = None;
     for (number, field) in fields.into_iter().enumerate().skip(first).take(room) {
         let focused = number == wizard.focus;
@@ -76,6 +79,13 @@ fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme
             cursor = Some((x, lines.len()));
         }
         lines.push(line);
+    }
+    if width < HINTED
+        && lines.len() < height
+        && let Some(hint) = hint
+    {
+        lines.resize(height - 1, Line::default());
+        lines.push(Row::new(width, theme.glyph.cut).gap(2).text(hint, theme.dim).line());
     }
     cursor
 }
@@ -86,11 +96,11 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
     let row = Row::new(width, theme.glyph.cut).text(margin, theme.title).gap(1).left(field.label, LABEL - 2, label);
     match &field.kind {
         Kind::Text(input) => {
-            let room = if width >= 80 { width - LABEL - 38 } else { width.saturating_sub(LABEL + 3) };
+            let room = if width >= HINTED { width - LABEL - 38 } else { width.saturating_sub(LABEL + 3) };
             let (text, x) = window(input.text(), input.before(), room);
             let style = if focused { theme.field } else { theme.plain };
             let row = row.text("[", theme.dim).left(&text, room, style).text("]", theme.dim);
-            let row = if focused && width >= 80 { row.gap(1).text(field.hint, theme.dim) } else { row };
+            let row = if focused && width >= HINTED { row.gap(1).text(field.hint, theme.dim) } else { row };
             (row.line(), LABEL + 1 + x)
         }
         Kind::Choice(words, at) => {
@@ -104,12 +114,13 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
                 }
             } else {
                 let style = if focused { theme.field } else { theme.plain };
-                row = row
-                    .text("< ", theme.dim)
-                    .text(words.get(*at).map_or("", String::as_str), style)
-                    .text(&format!(" >  {} of {}", at + 1, words.len()), theme.dim);
+                row = row.text("< ", theme.dim).text(words.get(*at).map_or("", String::as_str), style).text(" >", theme.dim);
+                let number = format!("  {} of {}", at + 1, words.len());
+                if number.len() <= row.room() {
+                    row = row.text(&number, theme.dim);
+                }
             }
-            if focused && columns::width(field.hint) < row.room() {
+            if focused && width >= HINTED && columns::width(field.hint) < row.room() {
                 row = row.gap(1).text(field.hint, theme.dim);
             }
             (row.line(), LABEL)

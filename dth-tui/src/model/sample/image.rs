@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 
 use dth_proto::{
     failure::{FailureClass, FailureItem, Side},
-    spec::{
-        ImageDestination, ImageJob, ImageOptions, ImageSource, Job, Registry, TaskLimits, TaskSpec, Trigger,
-    },
+    spec::{ImageDestination, ImageJob, ImageOptions, ImageSource, Job, Registry, TaskLimits, TaskSpec, Trigger},
     view::{Counters, InFlight, TaskDetail, TaskState, TaskView},
 };
 

@@ -1,8 +1,6 @@
 //! The form's fields of an image task.
 
-use dth_proto::spec::{
-    CreateRepository, Encryption, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings,
-};
+use dth_proto::spec::{CreateRepository, Encryption, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings};
 
 use super::{
     Mistake, Wizard,
@@ -10,7 +8,7 @@ use super::{
 };
 
 /// The choice for "no credential named": for ECR the SDK's chain, else what docker's config.json has.
-const USUAL: &str = "the usual";
+const USUAL: &str = "default";
 /// The choice for a setting that is left to ECR, or to the source's repository where settings are copied.
 const UNSET: &str = "not set";
 

@@ -114,19 +114,20 @@ fn images(spec: &TaskSpec, job: &ImageJob) -> Vec<(&'static str, String)> {
         let usual = if registry.is_ecr() { "the SDK's credentials" } else { "as docker signs in" };
         format!("{url}  {}", registry.credential.as_deref().unwrap_or(usual))
     };
-    let mut write = definition::creation(job);
+    let mut names = definition::creation(job);
     if !job.destination.strip_prefix.is_empty() {
-        write.insert(0, format!("names without {}", job.destination.strip_prefix));
+        names.insert(0, format!("names without {}", job.destination.strip_prefix));
     }
     let mut lines = vec![
         ("from", end(from, &job.source.registry)),
         ("images", definition::repositories(job)),
         ("tags", definition::tags(job)),
         ("to", end(to, &job.destination.registry)),
-        ("copy", definition::content(job).join(", ")),
+        ("copy", "new and changed only; nothing is deleted at the destination".to_owned()),
+        ("write", definition::content(job).join(", ")),
     ];
-    if !write.is_empty() {
-        lines.push(("write", write.join(", ")));
+    if !names.is_empty() {
+        lines.push(("repos", names.join(", ")));
     }
     lines
 }
