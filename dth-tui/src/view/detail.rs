@@ -238,21 +238,21 @@ fn in_flight(detail: &TaskDetail, width: usize, room: usize, theme: &Theme) -> V
         units::bytes(detail.memory.0),
         units::bytes(detail.memory.1)
     );
-    let part = match detail.spec.job {
-        Job::S3(_) => "part",
-        Job::Image(_) => "blob",
-    };
     let mut lines = vec![Row::new(width, theme.glyph.cut).gap(1).text(&head, theme.dim).line()];
-    lines.extend(detail.in_flight.iter().take(room - 1).map(|f| item(f, part, width, theme)));
+    lines.extend(detail.in_flight.iter().take(room - 1).map(|f| item(f, &detail.spec.job, width, theme)));
     lines
 }
 
-fn item(of: &InFlight, part: &str, width: usize, theme: &Theme) -> Line<'static> {
+fn item(of: &InFlight, job: &Job, width: usize, theme: &Theme) -> Line<'static> {
     let row = Row::new(width, theme.glyph.cut).gap(2);
-    let parts = of
-        .parts
-        .filter(|_| width >= 60)
-        .map_or(String::new(), |(n, all)| format!("{part} {}/{}", units::grouped(n.into()), units::grouped(all.into())));
+    let parts = match (job, of.parts) {
+        _ if width < 60 => String::new(),
+        // its size is known when its manifests have been read
+        (Job::Image(_), _) if of.size == 0 => "reading".to_owned(),
+        (Job::Image(_), Some((n, all))) => format!("blob {}/{}", units::grouped(n.into()), units::grouped(all.into())),
+        (Job::S3(_), Some((n, all))) => format!("part {}/{}", units::grouped(n.into()), units::grouped(all.into())),
+        (_, None) => String::new(),
+    };
     let tail = 1 + 8 + 1 + if width >= 60 { 18 } else { 0 } + 6;
     let key = row.room().saturating_sub(tail);
     row.left(&of.key, key, theme.plain)

@@ -118,8 +118,9 @@ pub(crate) fn image() -> Model {
         in_flight: vec![
             copying("platform/worker:v2.0.1", 1_200_000_000, 410_000_000, (3, 11)),
             copying("platform/api:v4.12.0", 812_000_000, 640_000_000, (6, 8)),
+            InFlight { key: "platform/ui:v9.3.3".to_owned(), size: 0, done: 0, parts: None },
         ],
-        in_flight_count: 2,
+        in_flight_count: 3,
         memory: (61_000_000, 512_000_000),
         bandwidth: None,
         sizes: [("<1MB", 2), ("1-64MB", 101), ("64MB-5GB", 309), (">5GB", 0)].map(|(class, n)| (class.to_owned(), n)).to_vec(),
