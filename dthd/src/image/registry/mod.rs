@@ -5,10 +5,23 @@
 //! | [`site`] | where a registry is: Docker Hub's several names, schemes, ports |
 //! | [`login`] | how to sign in: nothing, a password, ECR's token |
 //! | `call` | one request, signed in, within its limits, repeated where that helps |
+//! | `answer` | answers: headers, small bodies, bodies that break off |
+//! | [`manifest`] | manifests by tag and digest, read and written |
+//! | [`tag`], `page` | lists of repositories and tags, page by page |
+//! | [`blob`] | blobs as they come, from any byte on |
+//! | [`upload`] | blobs as they go: sessions, chunks, mounts |
+//! | [`referrer`] | what refers to a manifest |
 
+mod answer;
+pub mod blob;
 mod call;
 pub mod login;
+pub mod manifest;
+mod page;
+pub mod referrer;
 pub mod site;
+pub mod tag;
+//pub mod upload;
 
 use std::{
     fmt,
@@ -17,7 +30,15 @@ use std::{
 
 use dth_proto::failure::Side;
 
-pub use self::{call::Call, login::Login, site::Site};
+pub use self::{
+    blob::BlobBody,
+    call::Call,
+    login::Login,
+    manifest::{Found, Stored},
+    referrer::{Referrers, ReferrersBy, fallback_tag},
+    site::Site,
+    //upload::{Mount, Upload},
+};
 use crate::{
     http::{Client, TlsError},
     transfer::{
