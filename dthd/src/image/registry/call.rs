@@ -37,11 +37,6 @@ impl Registry {
     /// # Errors
     /// [`TransferError`] with the registry's code (`MANIFEST_UNKNOWN`), or ours.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Response<Incoming>, TransferError> {
-        self.call_for(call, &[]).await
-    }
-
-    /// As [`Registry::call`]; answers with a status of `accept` are no failures.
-    pub(super) async fn call_for(&self, call: &Call<'_>, accept: &[http::StatusCode]) -> Result<Response<Incoming>, TransferError> {
         let target = if call.target.starts_with('/') { self.inner.site.url(&call.target) } else { call.target.clone() };
         self.count_request();
         let failed = |code: &str, why: String| TransferError::new(FailureClass::Transient, self.side(), call.operation, code, why);
@@ -53,6 +48,6 @@ impl Registry {
             request.body(Pieces::of(std::slice::from_ref(&call.body))).map_err(|e| SendError::Request(e.to_string()))
         };
         let response = self.inner.http.send(make).await.map_err(|e| failed("ConnectionFailed", e.to_string()))?;
-        if response.status().is_success() || accept.contains(&response.status()) { Ok(response) } else { Err(failed("Refused", response.status().to_string())) }
+        if response.status().is_success() { Ok(response) } else { Err(failed("Refused", response.status().to_string())) }
     }
 }

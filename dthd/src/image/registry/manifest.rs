@@ -163,7 +163,6 @@ impl Registry {
         if let Some(digest) = content_digest(&headers).filter(|digest| manifest.clone().by(digest).is_none()) {
             return Err(self.mismatch(PUT, &manifest.digest, digest.as_str()));
         }
-        self.inner.counters.sent.fetch_add(manifest.bytes.len() as u64, Relaxed);
         Ok(Stored { subject_known: headers.contains_key("oci-subject") })
     }
 }

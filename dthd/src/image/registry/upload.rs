@@ -1,8 +1,6 @@
 //! Blobs as they go: sessions, whole bodies, chunks, mounts (OCI distribution specification, "Pushing blobs", "Mounting a blob").
 
 mod location;
-#[cfg(test)]
-mod tests;
 
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -68,7 +66,7 @@ impl Registry {
         };
         let accepted = response.status() == StatusCode::ACCEPTED;
         let headers = self.finish(MOUNT, response).await;
-        if accepted { self.begun(MOUNT, repository, &call.target, &headers).map(Mount::Session) } else { Ok(Mount::Done) }
+        if accepted { self.begun(&call, &headers).map(Mount::Session) } else { Ok(Mount::Done) }
     }
 
     /// Begins an upload.
@@ -78,14 +76,13 @@ impl Registry {
     pub async fn start_upload(&self, repository: &str) -> Result<Upload, TransferError> {
         let call = request(START, Method::POST, repository, target(repository, "blobs/uploads/"));
         let headers = self.finish(START, self.call(&call).await?).await;
-        self.begun(START, repository, &call.target, &headers)
+        self.begun(&call, &headers)
     }
 
-    fn begun(&self, operation: &'static str, repository: &str, asked: &str, headers: &HeaderMap) -> Result<Upload, TransferError> {
-        let given = text(headers, &header::LOCATION).and_then(|location| location::resolve(&self.inner.site, asked, location));
-        let uuid = || text(headers, &HeaderName::from_static("docker-upload-uuid")).filter(|uuid| !uuid.is_empty());
-        let location = given.or_else(|| uuid().map(|uuid| target(repository, &format!("blobs/uploads/{}", encoded(uuid)))));
-        let location = location.ok_or_else(|| self.unreadable(operation, "it says nowhere where to send the blob (Location)"))?;
+    fn begun(&self, call: &Call<'_>, headers: &HeaderMap) -> Result<Upload, TransferError> {
+        let location = location::given(&self.target(call)?, headers)
+            .ok_or_else(|| self.unreadable(call.operation, "it does not say where to send the blob (Location)"))?;
+        let repository = call.repository.unwrap_or_default();
         let chunk_min = number(headers, &HeaderName::from_static("oci-chunk-min-length")).filter(|bytes| *bytes > 0);
         Ok(Upload { repository: repository.to_owned(), location, chunk_min })
     }
@@ -96,11 +93,10 @@ impl Registry {
     /// # Errors
     /// [`TransferError`]: `DIGEST_INVALID` from a registry that got something else.
     pub async fn put_blob(&self, upload: Upload, digest: &Digest, flow: Flow) -> Result<(), TransferError> {
-        let length = flow.length();
         let target = location::with_digest(&upload.location, digest);
         let call = Call { headers: vec![(header::CONTENT_TYPE, OCTETS)], ..request(PUT, Method::PUT, &upload.repository, target) };
         let response = self.call_flow(&call, flow).await?;
-        self.closed(response, digest, length).await
+        self.closed(response, digest).await
     }
 
     /// Sends a whole blob that is in memory; after failures that pass, again in uploads of their own.
@@ -149,7 +145,8 @@ impl Registry {
         let call = Call { headers, ..request(PATCH, Method::PATCH, &repository, upload.location.clone()) };
         let response = self.call_flow(&call, flow_of(&bytes).await).await?;
         let headers = self.finish(PATCH, response).await;
-        self.moved(upload, &headers);
+        let location = location::given(&self.target(&call)?, &headers);
+        upload.location = location.unwrap_or(call.target);
         let next = match text(&headers, &header::RANGE).and_then(location::range_end) {
             // also what registries say that have nothing
             Some(1) if end != 1 => 0,
@@ -159,7 +156,6 @@ impl Registry {
         if next > end {
             return Err(self.unreadable(PATCH, &format!("it has {next} bytes of an upload of which {end} were sent")));
         }
-        self.inner.counters.sent.fetch_add(next.saturating_sub(offset), Relaxed);
         Ok(next)
     }
 
@@ -180,7 +176,8 @@ impl Registry {
         if !known {
             return Ok(None);
         }
-        self.moved(upload, &headers);
+        let location = location::given(&self.target(&call)?, &headers);
+        upload.location = location.unwrap_or(call.target);
         // docker-registry says 0-0 of an upload without a byte, and nobody sends chunks of one
         Ok(Some(text(&headers, &header::RANGE).and_then(location::range_end).filter(|end| *end > 1).unwrap_or(0)))
     }
@@ -193,21 +190,20 @@ impl Registry {
         let target = location::with_digest(&upload.location, digest);
         let call = request(PUT, Method::PUT, &upload.repository, target);
         match self.call(&call).await {
-            Ok(response) => self.closed(response, digest, 0).await,
+            Ok(response) => self.closed(response, digest).await,
             // the answer to an earlier try may be lost, not its effect
             Err(error) if is_unknown(&error) && self.has_blob(&upload.repository, digest).await? => Ok(()),
             Err(error) => Err(error),
         }
     }
 
-    async fn closed(&self, response: http::Response<hyper::body::Incoming>, digest: &Digest, length: u64) -> Result<(), TransferError> {
+    async fn closed(&self, response: http::Response<hyper::body::Incoming>, digest: &Digest) -> Result<(), TransferError> {
         let headers = self.finish(PUT, response).await;
         // a registry may speak of the same content by another algorithm
         let other = content_digest(&headers).filter(|got| got.algorithm() == digest.algorithm() && got != digest);
         if let Some(other) = other {
             return Err(self.mismatch(PUT, digest, other.as_str()));
         }
-        self.inner.counters.sent.fetch_add(length, Relaxed);
         Ok(())
     }
 
@@ -217,14 +213,6 @@ impl Registry {
         match self.call(&call).await {
             Ok(response) => drop(self.finish(CANCEL, response).await),
             Err(error) => tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled"),
-        }
-    }
-
-    /// Each answer may name another place for the next request.
-    fn moved(&self, upload: &mut Upload, headers: &HeaderMap) {
-        let given = text(headers, &header::LOCATION).and_then(|location| location::resolve(&self.inner.site, &upload.location, location));
-        if let Some(location) = given {
-            upload.location = location;
         }
     }
 }
