@@ -1,6 +1,6 @@
 //! The answers of a registry: their headers, their small bodies.
 
-use std::{sync::atomic::Ordering::Relaxed, time::Duration};
+use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::{Bytes, BytesMut};
 use dth_proto::failure::FailureClass;
@@ -8,17 +8,12 @@ use http::{HeaderMap, HeaderName, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use super::{Call, Registry};
+use super::{Call, Registry, send::QUIET};
 use crate::{
     http::client::in_words,
     image::digest::Digest,
     transfer::TransferError,
 };
-
-/// Between two pieces of a body.
-pub(super) const QUIET: Duration = Duration::from_secs(60);
-/// Bodies behind success that nobody wants are read up to here, so that their connection can be used again.
-const RUBBISH: usize = 64 * 1024;
 
 /// An answer that is there as a whole.
 #[derive(Debug)]
@@ -52,7 +47,7 @@ impl Registry {
         while let Some(piece) = self.piece(operation, &mut body, bytes.len() as u64).await? {
             if bytes.len() + piece.len() > most {
                 let message = format!("{} sent more than {most} bytes, which nothing of this kind has", self.host());
-                return Err(TransferError::new(FailureClass::Permanent, self.side(), operation, "SIZE_INVALID", message));
+                return Err(self.error(FailureClass::Permanent, operation, "SIZE_INVALID", message));
             }
             bytes.extend_from_slice(&piece);
         }
@@ -85,20 +80,14 @@ impl Registry {
 
     /// Gives the connection of an answer back, whose body says nothing.
     pub(super) async fn finish(&self, operation: &'static str, response: Response<Incoming>) -> HeaderMap {
-        let (head, mut body) = response.into_parts();
-        let mut got = 0;
-        while let Ok(Some(piece)) = self.piece(operation, &mut body, got as u64).await {
-            got += piece.len();
-            if got > RUBBISH {
-                break;
-            }
-        }
+        let (head, body) = response.into_parts();
+        let _words = self.read_some(operation, body).await;
         head.headers
     }
 
     /// A failure of ours after which the same request may succeed.
     pub(super) fn trouble(&self, operation: &'static str, code: &str, message: impl Into<String>) -> TransferError {
-        TransferError::new(FailureClass::Transient, self.side(), operation, code, message)
+        self.error(FailureClass::Transient, operation, code, message)
     }
 
     /// An answer of success that makes no sense. Asking again may help.

@@ -61,7 +61,7 @@ impl Registry {
         if let Some(range) = &range {
             if range.is_empty() {
                 let message = format!("no bytes of {digest} were asked for");
-                return Err(TransferError::new(FailureClass::Permanent, self.side(), GET, "RANGE_INVALID", message));
+                return Err(self.error(FailureClass::Permanent, GET, "RANGE_INVALID", message));
             }
             let bytes = format!("bytes={}-{}", range.start, range.end - 1);
             call.headers.push((header::RANGE, HeaderValue::from_str(&bytes).expect("digits and a dash")));

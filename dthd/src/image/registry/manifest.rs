@@ -92,7 +92,7 @@ impl Registry {
     pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Manifest, TransferError> {
         self.fetch(repository, reference, &[]).await?.ok_or_else(|| {
             let message = format!("{} has no {}", self.host(), name(repository, reference));
-            TransferError::new(FailureClass::Permanent, self.side(), GET, "MANIFEST_UNKNOWN", message)
+            self.error(FailureClass::Permanent, GET, "MANIFEST_UNKNOWN", message)
         })
     }
 
@@ -141,7 +141,7 @@ impl Registry {
 
     fn bad(&self, operation: &'static str, repository: &str, reference: &str, why: &BadManifest) -> TransferError {
         let message = format!("{} at {}: {why}", name(repository, reference), self.host());
-        TransferError::new(FailureClass::Permanent, self.side(), operation, why.code(), message)
+        self.error(FailureClass::Permanent, operation, why.code(), message)
     }
 
     /// Stores a manifest under a tag or its digest. Everything it names must be there already.
@@ -151,7 +151,7 @@ impl Registry {
     pub async fn put_manifest(&self, repository: &str, reference: &str, manifest: &Manifest) -> Result<Stored, TransferError> {
         let media_type = HeaderValue::from_str(&manifest.media_type).map_err(|_| {
             let message = format!("{}: its media type {:?} cannot be sent", name(repository, reference), manifest.media_type);
-            TransferError::new(FailureClass::Permanent, self.side(), PUT, "MANIFEST_INVALID", message)
+            self.error(FailureClass::Permanent, PUT, "MANIFEST_INVALID", message)
         })?;
         let call = Call {
             headers: vec![(header::CONTENT_TYPE, media_type)],

@@ -73,13 +73,7 @@ impl<'a> Pages<'a> {
     pub(super) fn go_on(&mut self, target: String) -> Result<(), TransferError> {
         if self.seen.contains(&target) || self.seen.len() >= MOST {
             let message = format!("the pages of {} have no end: {:?} leads to {target:?}", self.registry.host(), self.call.target);
-            return Err(TransferError::new(
-                FailureClass::Permanent,
-                self.registry.side(),
-                self.call.operation,
-                "PagesWithoutEnd",
-                message,
-            ));
+            return Err(self.registry.error(FailureClass::Permanent, self.call.operation, "PagesWithoutEnd", message));
         }
         self.next = Some(target);
         Ok(())

@@ -99,7 +99,7 @@ impl Registry {
     fn content(&self, index: &Manifest) -> Result<Content, TransferError> {
         index.read().map_err(|why| {
             let message = format!("the referrers listed by {}: {why}", self.host());
-            TransferError::new(FailureClass::Permanent, self.side(), LIST, why.code(), message)
+            self.error(FailureClass::Permanent, LIST, why.code(), message)
         })
     }
 }

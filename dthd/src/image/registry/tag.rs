@@ -39,7 +39,7 @@ impl Registry {
         })?;
         named.ok_or_else(|| {
             let message = format!("{} does not list its repositories: name them in source.images", self.host());
-            TransferError::new(FailureClass::Permanent, self.side(), REPOSITORIES, "UNSUPPORTED", message)
+            self.error(FailureClass::Permanent, REPOSITORIES, "UNSUPPORTED", message)
         })
     }
 
