@@ -38,7 +38,7 @@ pub(super) fn refusal(status: &str, code: &str) -> Vec<Step> {
 
 /// Method and target of each request.
 pub(super) fn asked(fake: &Fake) -> Vec<String> {
-    fake.heard().iter().map(|heard| line(heard)).collect()
+    fake.heard().iter().map(line).collect()
 }
 
 pub(super) fn line(heard: &Heard) -> String {
@@ -293,6 +293,7 @@ async fn referrers_are_listed_under_a_tag_where_the_registry_lists_none() {
     for refused in [
         answer("404 Not Found", "content-type: text/plain\r\n", "404 page not found"),
         answer("200 OK", "content-type: text/html\r\n", "<html>"),
+        answer("200 OK", "content-type: application/json\r\n", r#"{"status":404}"#),
         refusal("400 Bad Request", "UNSUPPORTED"),
         head("405 Method Not Allowed", "content-length: 0\r\n"),
     ] {

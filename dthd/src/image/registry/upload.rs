@@ -213,7 +213,7 @@ impl Registry {
         match self.call(&call).await {
             Ok(response) => drop(self.finish(CANCEL, response).await),
             Err(error) => {
-                tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled")
+                tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled");
             }
         }
     }
@@ -221,7 +221,7 @@ impl Registry {
 
 /// What registries say of an upload that they do not know, or no longer want.
 fn is_unknown(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
+    matches!(error.code.as_str(), "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "NotFound")
 }
 
 /// All of it at once.
