@@ -152,9 +152,13 @@ impl Registry {
                 let age = sign_in.tokens.forget(scopes, header, &wanted.unwrap_or_default()).await;
                 Remedy::Renew { was_old: age.is_none_or(|age| age > OLD) }
             }
-            (Authorization::Basic(_), _) if refusal.status == StatusCode::UNAUTHORIZED || refusal.is_expired() => match &sign_in.login {
+            (Authorization::Basic(header), _) if refusal.status == StatusCode::UNAUTHORIZED || refusal.is_expired() => match &sign_in.login
+            {
                 Login::Renewed(renew) => {
-                    renew.refused();
+                    // of many requests that are refused at once, the first has it renewed for all
+                    if renew.basic().await.is_ok_and(|current| current.header() == *header) {
+                        renew.refused();
+                    }
                     Remedy::Renew { was_old: refusal.is_expired() }
                 }
                 _ => Remedy::None,
