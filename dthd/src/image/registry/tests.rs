@@ -1,0 +1,1 @@
+//! A registry as the client meets it: challenges, tokens, redirects, limits, broken bodies.
