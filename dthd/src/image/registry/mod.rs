@@ -8,19 +8,34 @@
 //! | `send`, `redirect` | one request on the wire, and where it may be sent on to |
 //! | `authorize`, `challenge`, `token` | what the registry wants to see before it answers, found out once |
 //! | `refusal` | what it says instead |
+//! | `answer` | answers: headers, small bodies, bodies that break off |
+//! | [`manifest`] | manifests by tag and digest, read and written |
+//! | [`tag`], `page` | lists of repositories and tags, page by page |
+//! | [`blob`] | blobs as they come, from any byte on |
+//! | [`upload`] | blobs as they go: sessions, chunks, mounts |
+//! | [`referrer`] | what refers to a manifest |
 
+mod answer;
 mod authorize;
+pub mod blob;
 mod call;
 mod challenge;
 pub mod docker;
 pub mod login;
+pub mod manifest;
+mod page;
+#[cfg(test)]
+mod quirks;
 mod redirect;
+pub mod referrer;
 mod refusal;
 mod send;
 pub mod site;
+pub mod tag;
 #[cfg(test)]
 mod tests;
 mod token;
+pub mod upload;
 
 use std::{
     fmt,
@@ -32,9 +47,13 @@ use tokio::sync::OnceCell;
 
 use self::authorize::SignIn;
 pub use self::{
+    blob::BlobBody,
     call::Call,
     login::{Basic, Login, Renew, Secret, login_for},
+    manifest::{Found, Stored},
+    referrer::{Referrers, ReferrersBy, fallback_tag},
     site::Site,
+    upload::{Mount, Upload},
 };
 use crate::{
     http::{Client, TlsError},
