@@ -64,7 +64,7 @@ impl Bucket {
         // what is computed in fractions may lack the last of them
         if self.tokens >= 1.0 - 1e-6 {
             self.tokens = (self.tokens - 1.0).max(0.0);
-            self.short = self.tokens < 1.0;
+            self.short = false;
             return Ok(());
         }
         self.short = true;
