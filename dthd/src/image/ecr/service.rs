@@ -226,8 +226,8 @@ const OPTIONAL: [&str; 2] = ["BatchCheckLayerAvailability", "GetAccountSetting"]
 
 /// Whether the same request can have another answer: a layer that ECR found damaged stays so, it must be sent anew.
 fn may_repeat(error: &TransferError) -> bool {
-    let is_final = matches!(error.code.as_str(), INVALID_LAYER | UPLOAD_NOT_FOUND);
-    !is_final && !(OPTIONAL.contains(&error.operation) && is_not_offered(error))
+    let without = OPTIONAL.contains(&error.operation) && is_not_offered(error);
+    !(without || matches!(error.code.as_str(), INVALID_LAYER | UPLOAD_NOT_FOUND))
 }
 
 #[cfg(test)]
