@@ -105,6 +105,9 @@ pub struct RepositorySettings {
     /// Tags cannot be moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immutable_tags: Option<bool>,
+    /// Tags (`*` stands for any text) for which `immutable_tags` is the other way round; without it, tags that cannot be moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_exclusions: Vec<String>,
     /// Scan what is pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan_on_push: Option<bool>,

@@ -169,6 +169,24 @@ async fn wrong_passwords_are_tried_once() {
     assert_eq!(paths(&server).iter().filter(|path| path.starts_with("/token")).count(), 1, "accounts are locked after some");
 }
 
+#[tokio::test]
+async fn what_nobody_may_read_hides_nothing_else() {
+    let server = Fake::start(|_, heard| {
+        let host = heard.header("host").expect("a host");
+        match path(heard) {
+            token if token.starts_with("/token") && token.contains("private") => answer("401 Unauthorized", "", UNAUTHORIZED),
+            token if token.starts_with("/token") => answer("200 OK", "", r#"{"token":"t"}"#),
+            _ if heard.header("authorization").is_some() => answer("200 OK", "", "fine"),
+            _ => answer("401 Unauthorized", &format!("www-authenticate: Bearer realm=\"http://{host}/token\"\r\n"), UNAUTHORIZED),
+        }
+    })
+    .await;
+    let registry = at(&server, Login::Anonymous);
+    let error = registry.call(&get("private")).await.expect_err("not for everyone");
+    assert_eq!((error.class, error.operation), (FailureClass::Auth, "GetToken"));
+    registry.call(&get("public")).await.expect("for everyone");
+}
+
 async fn with_basic(refusal: &'static str, good: &'static str) -> Fake {
     Fake::start(move |_, heard| match heard.header("authorization") {
         Some(shown) if shown == good => answer("200 OK", "", "fine"),

@@ -30,7 +30,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 pub struct Upload {
     /// The blob will be in this one.
     pub repository: String,
-    /// Where the next request goes: path and query at the registry, or a whole address elsewhere. Changes with each answer.
+    /// The address of the next request, at the registry or elsewhere. Changes with each answer.
     pub location: String,
     /// Chunks but the last must have so many bytes (`OCI-Chunk-Min-Length`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
