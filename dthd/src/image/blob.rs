@@ -34,7 +34,7 @@ pub(super) struct Blobs {
     /// Where from.
     pub(super) source: Registry,
     /// Where to.
-    pub(super) destination: End,
+    pub(super) destination: Arc<End>,
     /// What is known of the destination, by all tasks.
     pub(super) place: Arc<Place>,
     /// What this run knows of it.
@@ -69,7 +69,8 @@ impl Blobs {
     /// When ECR does not answer.
     pub(super) async fn look(&self, to: &str, blobs: &[&Descriptor]) -> Result<(), TransferError> {
         let Some(ecr) = &self.destination.ecr else { return Ok(()) };
-        let unknown: Vec<Digest> = blobs.iter().map(|blob| blob.digest.clone()).filter(|digest| !self.memory.has_blob(to, digest)).collect();
+        let unknown: Vec<Digest> =
+            blobs.iter().map(|blob| blob.digest.clone()).filter(|digest| !self.memory.has_blob(to, digest)).collect();
         if unknown.is_empty() {
             return Ok(());
         }

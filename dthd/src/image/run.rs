@@ -55,9 +55,10 @@ pub async fn run(mut input: RunInput, job: ImageJob) -> (RunRecord, RunEnd) {
     let (remaining, tally) = (input.record.remaining.as_deref(), input.record.tally.clone());
     let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
     let stop = CancellationToken::new();
+    let mut told = input.stop.clone();
     let opened = tokio::select! {
         opened = Ends::open(&input, &job, &account, &stop) => Some(opened),
-        () = told_to_stop(&mut input.stop) => None,
+        () = told_to_stop(&mut told) => None,
     };
     let end = match opened {
         Some(Ok(ends)) => pass(&mut input, ends, &account, stop).await,

@@ -9,7 +9,7 @@ use dth_proto::failure::{FailureClass, Side};
 
 pub(super) use self::{
     fallback::{entry, merged},
-    read::{Sought, Walk},
+    read::{Sought, Walk, is_gone},
 };
 use super::{
     digest::Digest,

@@ -125,7 +125,9 @@ mod tests {
 
     #[test]
     fn words_keep_their_numbers() {
-        for (number, word) in [(0, "missing"), (5, "content-md5"), (16, "part-md5"), (17, "vanished"), (24, "archived"), (25, "digest"), (30, "attached")] {
+        for (number, word) in
+            [(0, "missing"), (5, "content-md5"), (16, "part-md5"), (17, "vanished"), (24, "archived"), (25, "digest"), (30, "attached")]
+        {
             assert_eq!((WORDS[number], super::number(word)), (word, u8::try_from(number).ok()));
         }
         let distinct: std::collections::BTreeSet<_> = WORDS.iter().collect();

@@ -298,7 +298,8 @@ mod tests {
         assert_eq!(Verdict::of(None), Verdict::Good);
         let kinds = ["ListObjectsV2", "HeadObject", "GetObject", "UploadPart", "DeleteObject"].map(Kind::of);
         assert_eq!(kinds, [Kind::List, Kind::Read, Kind::Read, Kind::Write, Kind::Write]);
-        let kinds = ["ListTags", "ListReferrers", "HeadManifest", "GetBlob", "GetToken", "PutManifest", "MountBlob", "UploadStatus"].map(Kind::of);
+        let kinds =
+            ["ListTags", "ListReferrers", "HeadManifest", "GetBlob", "GetToken", "PutManifest", "MountBlob", "UploadStatus"].map(Kind::of);
         let (list, read, write) = (Kind::List, Kind::Read, Kind::Write);
         assert_eq!(kinds, [list, list, read, read, read, write, write, write]);
     }

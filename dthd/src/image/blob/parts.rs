@@ -2,17 +2,21 @@
 //! last part that arrived. What the parts come to is checked by the destination, before the blob can be seen.
 
 use bytes::{Bytes, BytesMut};
-use dth_proto::failure::FailureClass;
+use dth_proto::failure::{FailureClass, Side};
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, Blobs, Reader, Way, stream::Sent};
 use crate::{
-    image::{digest::Hasher, ecr::LayerUpload, registry::Upload},
+    image::{
+        digest::Hasher,
+        ecr::{LayerError, LayerUpload},
+        registry::Upload,
+    },
     transfer::TransferError,
 };
 
-/// Bytes of a part. ECR: 5 to 10 MiB.
-const PART: u64 = 10 << 20;
+/// Bytes of a chunk.
+const CHUNK: u64 = 16 << 20;
 
 /// An upload under way, as the journal has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -27,6 +31,16 @@ struct Journaled {
 enum Session {
     Layer(LayerUpload),
     Chunks(Upload),
+}
+
+impl Session {
+    /// Bytes of each part but the last.
+    fn part(&self) -> u64 {
+        match self {
+            Self::Layer(upload) => upload.part_size,
+            Self::Chunks(upload) => CHUNK.max(upload.chunk_min.unwrap_or(0)),
+        }
+    }
 }
 
 /// A part that was read, and what the digest is up to its end: `None` when what came before it was read by another process.
@@ -57,20 +71,23 @@ impl Blobs {
         let Journaled { mut session, mut offset } = self.begin(it, way, name).await?;
         sent.add(offset);
         // the one that is sent, and the next one
-        let _held = self.budget.take(2 * PART).await;
+        let size_of_part = session.part();
+        let _held = self.budget.take(2 * size_of_part).await;
         let mut reader = self.reader(it, offset, Some(size));
         let mut hasher = (offset == 0).then(|| it.blob.digest.hasher());
-        let mut part = read(&mut reader, hasher.take()).await?;
+        let mut part = read(&mut reader, hasher.take(), size_of_part).await?;
         while !part.bytes.is_empty() {
             let end = offset + part.bytes.len() as u64;
-            let following = async { if end < size { read(&mut reader, part.hasher.clone()).await.map(Some) } else { Ok(None) } };
+            let following =
+                async { if end < size { read(&mut reader, part.hasher.clone(), size_of_part).await.map(Some) } else { Ok(None) } };
             let (next, following) = tokio::join!(self.send_part(it, &mut session, offset, part.bytes.clone()), following);
             let next = next?;
             if next < end && matches!(session, Session::Chunks(_)) && next <= offset {
                 // such as ECR's registry, behind a name that is not ECR's
                 self.memory.takes_no_chunks();
-                let message = format!("{} drops chunks: it wants byte {next} again after {end} were sent", self.destination.registry.host());
-                return Err(TransferError::new(FailureClass::Transient, dth_proto::failure::Side::Destination, "PatchBlob", "BLOB_UPLOAD_INVALID", message));
+                let message =
+                    format!("{} drops chunks: it wants byte {next} again after {end} were sent", self.destination.registry.host());
+                return Err(TransferError::new(FailureClass::Transient, Side::Destination, "PatchBlob", "BLOB_UPLOAD_INVALID", message));
             }
             sent.add(next.saturating_sub(offset));
             offset = next;
@@ -88,7 +105,7 @@ impl Blobs {
                 // the destination wants to go on elsewhere
                 _ => {
                     reader = self.reader(it, offset, Some(size));
-                    read(&mut reader, None).await?
+                    read(&mut reader, None, size_of_part).await?
                 }
             };
         }
@@ -102,7 +119,7 @@ impl Blobs {
             }
         }
         match (session, &self.destination.ecr) {
-            (Session::Layer(upload), Some(ecr)) => ecr.finish_layer(upload, &it.blob.digest).await,
+            (Session::Layer(upload), Some(ecr)) => ecr.finish_layer(upload, &it.blob.digest).await.map_err(begun_anew),
             (Session::Chunks(upload), _) => self.destination.registry.finish_upload(upload, &it.blob.digest).await,
             (Session::Layer(_), None) => Err(not_ecr()),
         }
@@ -128,7 +145,7 @@ impl Blobs {
 
     async fn send_part(&self, it: Blob<'_>, session: &mut Session, offset: u64, bytes: Bytes) -> Result<u64, TransferError> {
         match (session, &self.destination.ecr) {
-            (Session::Layer(upload), Some(ecr)) => ecr.put_layer_part(upload, offset, bytes).await,
+            (Session::Layer(upload), Some(ecr)) => ecr.put_layer_part(upload, offset, bytes).await.map_err(begun_anew),
             (Session::Chunks(upload), _) => {
                 let error = match self.destination.registry.patch(upload, offset, bytes.clone()).await {
                     Ok(next) => return Ok(next),
@@ -142,27 +159,41 @@ impl Blobs {
                     }
                 };
                 tracing::debug!(digest = %it.blob.digest, code = %error.code, "a chunk broke off");
-                self.destination.registry.upload_offset(upload).await?.ok_or(TransferError { code: "BLOB_UPLOAD_UNKNOWN".to_owned(), ..error })
+                self.destination
+                    .registry
+                    .upload_offset(upload)
+                    .await?
+                    .ok_or(TransferError { code: "BLOB_UPLOAD_UNKNOWN".to_owned(), ..error })
             }
             (Session::Layer(_), None) => Err(not_ecr()),
         }
     }
 }
 
+/// An upload of which ECR has nothing any more is not gone on with.
+fn begun_anew(error: LayerError) -> TransferError {
+    match error {
+        LayerError::Gone(error) if !super::is_wrong(&error) => {
+            TransferError { class: FailureClass::Permanent, code: "UploadNotFoundException".to_owned(), ..error }
+        }
+        LayerError::Gone(error) | LayerError::Failed(error) => error,
+    }
+}
+
 /// The journal is of another time, in which the destination was ECR.
 fn not_ecr() -> TransferError {
     let message = "the upload was begun by ECR's API, and the destination is not ECR any more";
-    TransferError::new(FailureClass::Permanent, dth_proto::failure::Side::Destination, "UploadLayerPart", "UploadNotFoundException", message)
+    TransferError::new(FailureClass::Permanent, Side::Destination, "UploadLayerPart", "UploadNotFoundException", message)
 }
 
 /// The next part; empty at the end.
-async fn read(reader: &mut Reader<'_>, mut hasher: Option<Hasher>) -> Result<Part, TransferError> {
+async fn read(reader: &mut Reader<'_>, mut hasher: Option<Hasher>, most: u64) -> Result<Part, TransferError> {
     let mut bytes = BytesMut::new();
-    while (bytes.len() as u64) < PART {
-        let room = PART - bytes.len() as u64;
+    while (bytes.len() as u64) < most {
+        let room = most - bytes.len() as u64;
         let Some(piece) = reader.next_up_to(room).await? else { break };
         if bytes.is_empty() {
-            bytes.reserve(usize::try_from(PART).unwrap_or(0).min(reader.left()));
+            bytes.reserve(usize::try_from(most).unwrap_or(0).min(reader.left() + piece.len()));
         }
         if let Some(hasher) = &mut hasher {
             hasher.update(&piece);

@@ -49,7 +49,19 @@ impl<'a> Reader<'a> {
         at: u64,
         size: Option<u64>,
     ) -> Self {
-        Self { source, repository, digest, bandwidth, at, end: size, body: None, rest: None, failures: 0, failed_at: at, latency: Duration::ZERO }
+        Self {
+            source,
+            repository,
+            digest,
+            bandwidth,
+            at,
+            end: size,
+            body: None,
+            rest: None,
+            failures: 0,
+            failed_at: at,
+            latency: Duration::ZERO,
+        }
     }
 
     /// Waits for the source to begin; gives the blob's size, where anybody says it.

@@ -78,7 +78,9 @@ impl Blobs {
                 if let Ok(upload) = upload {
                     self.destination.registry.cancel(upload).await;
                 }
-                let unknown = || mismatch(self.source.side(), "GetBlob", format!("{} does not say how large {} is", self.source.host(), it.blob.digest));
+                let unknown = || {
+                    mismatch(self.source.side(), "GetBlob", format!("{} does not say how large {} is", self.source.host(), it.blob.digest))
+                };
                 return Err(opened.err().unwrap_or_else(unknown));
             }
         };

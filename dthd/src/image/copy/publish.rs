@@ -145,7 +145,13 @@ impl Copier {
 
     /// What the source has under the tag, byte for byte, where that says it all; else what the destination has, with the entries. `None`:
     /// the destination's says it all.
-    fn index(&self, graph: &Graph, subject: &Digest, there: Option<&Manifest>, entries: &[Value]) -> Result<Option<Manifest>, TransferError> {
+    fn index(
+        &self,
+        graph: &Graph,
+        subject: &Digest,
+        there: Option<&Manifest>,
+        entries: &[Value],
+    ) -> Result<Option<Manifest>, TransferError> {
         let bad = |why: crate::image::manifest::BadManifest| {
             let message = format!("{}: {why}", fallback_tag(subject));
             TransferError::new(FailureClass::Permanent, Side::Destination, "PutManifest", why.code(), message)
@@ -190,9 +196,11 @@ impl Refusal {
             _ if error.class == FailureClass::Throttled => Self::Load,
             "ImageAlreadyExistsException" => Self::Exists,
             "ImageTagAlreadyExistsException" | "TAG_IMMUTABLE" => Self::Immutable,
-            "MANIFEST_BLOB_UNKNOWN" | "BLOB_UNKNOWN" | "MANIFEST_UNKNOWN" | "LayersNotFoundException" | "ReferencedImagesNotFoundException" => {
-                Self::Missing
-            }
+            "MANIFEST_BLOB_UNKNOWN"
+            | "BLOB_UNKNOWN"
+            | "MANIFEST_UNKNOWN"
+            | "LayersNotFoundException"
+            | "ReferencedImagesNotFoundException" => Self::Missing,
             "NAME_UNKNOWN" | "RepositoryNotFoundException" => Self::Repository,
             _ if error.message.to_ascii_lowercase().contains("immutable") => Self::Immutable,
             _ => Self::Other,
@@ -208,7 +216,12 @@ mod tests {
     fn refusals_are_understood() {
         for (class, code, message, expected) in [
             (FailureClass::Throttled, "TOOMANYREQUESTS", "Rate exceeded", Refusal::Load),
-            (FailureClass::Permanent, "TAG_INVALID", "The image tag 'v1' already exists and cannot be overwritten because the tag is immutable.", Refusal::Immutable),
+            (
+                FailureClass::Permanent,
+                "TAG_INVALID",
+                "The image tag 'v1' already exists and cannot be overwritten because the tag is immutable.",
+                Refusal::Immutable,
+            ),
             (FailureClass::Permanent, "ImageTagAlreadyExistsException", "", Refusal::Immutable),
             (FailureClass::Permanent, "ImageAlreadyExistsException", "", Refusal::Exists),
             (FailureClass::Permanent, "MANIFEST_BLOB_UNKNOWN", "blob unknown to registry", Refusal::Missing),

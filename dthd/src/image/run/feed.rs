@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use dth_proto::failure::FailureClass;
-use futures::{StreamExt, stream};
-use tokio::{sync::mpsc, task::JoinError};
+use futures::{StreamExt, stream::FuturesOrdered};
+use tokio::sync::mpsc;
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
@@ -80,10 +80,16 @@ impl Feed {
             return PassEnd::Failed(collisions.join("; "));
         }
         let pieces = self.account.pieces();
-        let remaining = wanted.into_iter().filter(|wanted| pieces.iter().any(|piece| touches(&piece.part, &wanted.repository)));
-        let mut looking = stream::iter(remaining.map(|wanted| self.look(wanted))).buffered(SIDE_BY_SIDE);
-        let mut blocks: Vec<(Piece, Block)> = pieces.into_iter().map(|piece| (piece.clone(), Block::new(piece.span))).collect();
-        while let Some(looked) = looking.next().await {
+        let mut waiting = wanted.into_iter().filter(|wanted| pieces.iter().any(|piece| touches(&piece.part, &wanted.repository)));
+        let mut looking = FuturesOrdered::new();
+        let mut blocks: Vec<(Piece, Block)> = pieces.iter().map(|piece| (piece.clone(), Block::new(piece.span))).collect();
+        loop {
+            while looking.len() < SIDE_BY_SIDE
+                && let Some(wanted) = waiting.next()
+            {
+                looking.push_back(self.look(wanted));
+            }
+            let Some(looked) = looking.next().await else { break };
             let looked = match looked {
                 Ok(looked) => looked,
                 Err(defect) => return PassEnd::Failed(format!("the comparison ended in a defect: {defect}")),
@@ -104,10 +110,10 @@ impl Feed {
         PassEnd::Complete
     }
 
-    /// On a thread of its own choice, so that comparing goes on while what was found is entered.
-    async fn look(&self, wanted: Wanted) -> Result<Looked, JoinError> {
+    /// Begins to look; goes on while what was found of others is entered.
+    fn look(&self, wanted: Wanted) -> AbortOnDropHandle<Looked> {
         let look = Arc::clone(&self.look);
-        AbortOnDropHandle::new(tokio::spawn(async move { look.at(wanted).await })).await
+        AbortOnDropHandle::new(tokio::spawn(async move { look.at(wanted).await }))
     }
 
     /// Repositories in the order of their images' keys.

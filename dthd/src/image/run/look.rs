@@ -6,7 +6,7 @@ use std::{
 };
 
 use dth_proto::failure::{FailureClass, Side};
-use futures::{StreamExt, stream};
+use futures::{StreamExt, stream::FuturesUnordered};
 
 use crate::{
     image::{
@@ -101,13 +101,13 @@ impl Look {
     }
 
     async fn decided(&self, Wanted { repository, items }: Wanted) -> Result<Looked, TransferError> {
-        let to = self.names.map(&repository).map_err(|why| {
-            TransferError::new(FailureClass::Permanent, Side::Destination, "PutManifest", "NAME_INVALID", why)
-        })?;
+        let to = self
+            .names
+            .map(&repository)
+            .map_err(|why| TransferError::new(FailureClass::Permanent, Side::Destination, "PutManifest", "NAME_INVALID", why))?;
         let lists = items.is_none() && self.selection.wants_tags(&repository);
-        let source = async { if lists { self.list(&repository).await } else { Ok(Some(Vec::new())) } };
         let many = lists || items.as_ref().is_some_and(|items| items.len() > FEW);
-        let (listed, present) = tokio::join!(source, self.present(&to, many));
+        let (listed, present) = tokio::join!(self.list(&repository, lists), self.present(&to, many));
         let Some(listed) = listed? else {
             return self.absent(&repository);
         };
@@ -130,24 +130,26 @@ impl Look {
         };
         let attached = lists.then_some(picked.attached);
         let pair = Arc::new(Pair { from: repository, to, attached, there, continued: self.continued });
-        let decide = |item: Item| {
-            let (pair, present, of_tags) = (&pair, &present, &of_tags);
-            let listed = item.tag.as_ref().is_some_and(|tag| known.contains(tag));
-            async move {
-                let key = item.key();
-                let decision = self.decide(item, pair, present, of_tags, listed).await;
-                (key, decision.unwrap_or_else(|error| Decision::Failed(failed(&error))))
+        let mut waiting = picked.images.into_iter();
+        let mut asking = FuturesUnordered::new();
+        loop {
+            while asking.len() < SIDE_BY_SIDE
+                && let Some(item) = waiting.next()
+            {
+                let listed = item.tag.as_ref().is_some_and(|tag| known.contains(tag));
+                asking.push(self.decide(item, &pair, &present, &of_tags, listed));
             }
-        };
-        let mut decisions = stream::iter(picked.images).map(decide).buffer_unordered(SIDE_BY_SIDE);
-        while let Some((key, decision)) = decisions.next().await {
+            let Some((key, decision)) = asking.next().await else { break };
             looked.insert(key, decision);
         }
         Ok(looked)
     }
 
     /// `None`: there is no such repository.
-    async fn list(&self, repository: &str) -> Result<Option<Vec<Listed>>, TransferError> {
+    async fn list(&self, repository: &str, lists: bool) -> Result<Option<Vec<Listed>>, TransferError> {
+        if !lists {
+            return Ok(Some(Vec::new()));
+        }
         match &self.source.ecr {
             Some(ecr) => ecr.images(repository, self.selection.wants_push_times()).await,
             None => Ok(self.source.registry.tags(repository).await?.map(|tags| tags.into_iter().map(Listed::tagged).collect())),
@@ -189,14 +191,21 @@ impl Look {
         present: &Present,
         of_tags: &HashMap<String, Digest>,
         listed: bool,
+    ) -> (String, Decision) {
+        let key = item.key();
+        let decision = self.compare(item, pair, present, of_tags, listed).await;
+        (key, decision.unwrap_or_else(|error| Decision::Failed(failed(&error))))
+    }
+
+    async fn compare(
+        &self,
+        item: Item,
+        pair: &Arc<Pair>,
+        present: &Present,
+        of_tags: &HashMap<String, Digest>,
+        listed: bool,
     ) -> Result<Decision, TransferError> {
-        let source = async {
-            match &item.digest {
-                Some(digest) => Ok(Some(digest.clone())),
-                None => Ok(self.source.registry.resolve(&pair.from, item.reference()).await?.map(|found| found.digest)),
-            }
-        };
-        let (digest, there) = tokio::join!(source, self.there(&item, pair, present));
+        let (digest, there) = tokio::join!(self.here(&item, &pair.from), self.there(&item, pair, present));
         let Some(digest) = digest? else {
             if listed {
                 return Ok(Decision::Skipped { rule: "gone", record: true });
@@ -217,22 +226,33 @@ impl Look {
         Ok(Decision::Copy { image: Image { pair: Arc::clone(pair), tag: item.tag, digest, there }, reason })
     }
 
+    /// What the source has under the image's name.
+    async fn here(&self, item: &Item, from: &str) -> Result<Option<Digest>, TransferError> {
+        match &item.digest {
+            Some(digest) => Ok(Some(digest.clone())),
+            None => Ok(self.source.registry.resolve(from, item.reference()).await?.map(|found| found.digest)),
+        }
+    }
+
     /// What the destination has under the image's name.
     async fn there(&self, item: &Item, pair: &Pair, present: &Present) -> Result<Option<Digest>, TransferError> {
-        let ask = async |reference: &str| Ok(self.destination.registry.resolve(&pair.to, reference).await?.map(|found| found.digest));
         match (&item.tag, &item.digest) {
             _ if present.missing => Ok(None),
             (Some(tag), _) => match present.tags.get(tag) {
                 Some(Some(digest)) => Ok(Some(digest.clone())),
                 None if !present.unknown => Ok(None),
-                _ => ask(tag).await,
+                _ => self.digest_there(&pair.to, tag).await,
             },
             (None, Some(digest)) => match &present.digests {
                 Some(digests) => Ok(digests.get(digest).cloned()),
-                None => ask(digest.as_str()).await,
+                None => self.digest_there(&pair.to, digest.as_str()).await,
             },
             (None, None) => Ok(None),
         }
+    }
+
+    async fn digest_there(&self, to: &str, reference: &str) -> Result<Option<Digest>, TransferError> {
+        Ok(self.destination.registry.resolve(to, reference).await?.map(|found| found.digest))
     }
 
     /// Where platforms are left out, the digests differ; what became of which was recorded.

@@ -60,8 +60,16 @@ enum Step {
 enum Found {
     /// Nothing that would have to be stored; what refers to it may have to.
     Stored(Digest),
-    Manifest { node: (Manifest, Content), tag: Option<String>, of: Option<Digest> },
-    Referrers { of: Digest, digests: Vec<Digest>, index: Option<Manifest> },
+    Manifest {
+        node: (Manifest, Content),
+        tag: Option<String>,
+        of: Option<Digest>,
+    },
+    Referrers {
+        of: Digest,
+        digests: Vec<Digest>,
+        index: Option<Manifest>,
+    },
     Nothing,
 }
 
