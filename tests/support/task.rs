@@ -36,6 +36,14 @@ impl Task {
         task
     }
 
+    /// All images of one registry into another, anonymously. `from` and `to` are registries as a task file has them.
+    #[must_use]
+    pub fn images(name: &str, from: &str, to: &str) -> Self {
+        let task = Self { name: name.to_owned(), definition: Table::new() };
+        let task = task.with("name", name).with("engine", "image");
+        task.with("source.registry", from).with("destination.registry", to).at_both_ends("credential", "anonymous")
+    }
+
     /// The same with another value: `with("options.compare", "size")`.
     #[must_use]
     pub fn with(mut self, path: &str, value: impl Into<Value>) -> Self {
@@ -60,6 +68,17 @@ impl Task {
             let inner = table.entry(word).or_insert_with(|| Value::Table(Table::new()));
             table = inner.as_table_mut().expect("a test does not use a value as a table");
         }
+    }
+
+    /// The same without a value: `without("source.credential")`.
+    ///
+    /// # Panics
+    /// When there is no such table.
+    #[must_use]
+    pub fn without(mut self, path: &str) -> Self {
+        let (table, key) = path.split_once('.').expect("a key in a table");
+        self.definition[table].as_table_mut().expect("a table").remove(key);
+        self
     }
 
     /// Its name.
