@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`s3`] | an S3 server in this process, with faults on demand |
+//! | [`registry`] | a container registry in this process, ECR with its quirks if need be |
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
 //! | [`task`] | a task between two stores, driven through `dth` |
@@ -26,6 +27,7 @@ pub mod moto;
 pub mod mount;
 pub mod port;
 pub mod process;
+pub mod registry;
 pub mod s3;
 pub mod task;
 pub mod terminal;
