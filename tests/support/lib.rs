@@ -3,6 +3,7 @@
 //! | module | holds |
 //! |---|---|
 //! | [`s3`] | an S3 server in this process, with faults on demand |
+//! | [`registry`] | a container registry in this process, ECR with its quirks if need be |
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
 //! | [`docker_registry`] | a real container registry as a child process |
 //! | [`image`], [`skopeo`] | container images made of bytes; a registry client that is not ours |
@@ -32,6 +33,7 @@ pub mod moto;
 pub mod mount;
 pub mod port;
 pub mod process;
+pub mod registry;
 pub mod s3;
 pub mod skopeo;
 pub mod task;
