@@ -98,6 +98,8 @@ impl DockerRegistry {
                 "delete": {"enabled": true},
                 "maintenance": {"uploadpurging": {"enabled": false}},
             },
+            // layers elsewhere are refused otherwise
+            "validation": {"manifests": {"urls": {"allow": ["^http://127\\.0\\.0\\.1"]}}},
             "http": {"addr": format!("127.0.0.1:{port}"), "secret": "of the tests"},
         });
         if let Some(line) = htpasswd {

@@ -1,7 +1,7 @@
 //! Container images made of bytes, as graphs: manifests of all kinds, the manifests they name, and their blobs.
 
+mod folder;
 mod layer;
-mod layout;
 
 use bytes::Bytes;
 use serde_json::{Value, json};

@@ -55,14 +55,14 @@ impl Skopeo {
         output.stdout.into()
     }
 
-    /// Copies an image into a registry, by way of an OCI layout, digest for digest.
+    /// Copies an image into a registry, by way of a folder, digest for digest.
     ///
     /// # Panics
     /// When skopeo fails; with what it said.
     pub async fn push(&self, image: &Manifest, address: &str, repository: &str, tag: &str) {
-        let folder = tempfile::Builder::new().prefix("layout-").tempdir_in(self.folder.path()).expect("a temporary folder");
-        image.write_layout(folder.path(), tag).expect("a fresh folder can be written");
-        let (from, to) = (format!("oci:{}:{tag}", folder.path().display()), format!("docker://{address}/{repository}:{tag}"));
+        let folder = self.folder();
+        image.write(folder.path()).expect("a fresh folder can be written");
+        let (from, to) = (format!("dir:{}", folder.path().display()), format!("docker://{address}/{repository}:{tag}"));
         Self::output(self.command("copy", &["src", "dest"], &["--quiet", "--all", "--preserve-digests", &from, &to])).await;
     }
 
@@ -74,7 +74,7 @@ impl Skopeo {
         Self::output(self.command("inspect", &[], &["--raw", &format!("docker://{address}/{repository}:{tag}")])).await
     }
 
-    /// Copies an image out of a registry into `to` (`dir:FOLDER`, `oci:FOLDER:TAG`), whole and digest for digest, which reads and
+    /// Copies an image out of a registry into `to` (`dir:FOLDER`), whole and digest for digest, which reads and
     /// checks everything beneath it.
     ///
     /// # Panics
@@ -90,7 +90,7 @@ impl Skopeo {
     /// When it cannot be made.
     #[must_use]
     pub fn folder(&self) -> TempDir {
-        tempfile::Builder::new().prefix("pulled-").tempdir_in(self.folder.path()).expect("a temporary folder")
+        tempfile::Builder::new().prefix("image-").tempdir_in(self.folder.path()).expect("a temporary folder")
     }
 
     /// The file with passwords: JSON as docker's config.json has it.
