@@ -210,7 +210,8 @@ impl DockerRegistry {
     async fn list(&self, target: &str, field: &str) -> Vec<String> {
         let answer = self.send(Method::GET, target, &[], Bytes::new()).await;
         let value: serde_json::Value = serde_json::from_slice(&answer.body).unwrap_or_else(|error| panic!("{target}: {error}: {answer:?}"));
-        let mut names: Vec<String> = value[field].as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
+        let mut names: Vec<String> =
+            value[field].as_array().into_iter().flatten().filter_map(|name| Some(name.as_str()?.to_owned())).collect();
         names.sort_unstable();
         names
     }
@@ -272,7 +273,8 @@ mod tests {
 
     #[test]
     fn lines_of_the_access_log_are_read() {
-        let line = r#"127.0.0.1 - - [22/Nov/2026:21:00:00 +0000] "PUT /v2/a/blobs/uploads/1?_state=x&digest=y HTTP/1.1" 201 0 "" "dthd/0.1.0""#;
+        let line =
+            r#"127.0.0.1 - - [22/Nov/2026:21:00:00 +0000] "PUT /v2/a/blobs/uploads/1?_state=x&digest=y HTTP/1.1" 201 0 "" "dthd/0.1.0""#;
         let request = Request::parse(line).expect("a request");
         let expected = ("PUT", "/v2/a/blobs/uploads/1?_state=x&digest=y", 201);
         assert_eq!((request.method.as_str(), request.target.as_str(), request.status), expected);

@@ -103,7 +103,8 @@ impl Manifest {
     /// A cosign signature of `subject`; it belongs under [`Manifest::signature_tag`].
     #[must_use]
     pub fn signature(subject: &Self) -> Self {
-        let payload = json!({"critical": {"image": {"docker-manifest-digest": subject.digest()}, "type": "cosign container image signature"}});
+        let payload =
+            json!({"critical": {"image": {"docker-manifest-digest": subject.digest()}, "type": "cosign container image signature"}});
         let mut layer = Blob::new("application/vnd.dev.cosign.simplesigning.v1+json", payload.to_string());
         layer.annotations = json!({"dev.cosignproject.cosign/signature": "MEUCIQD5"});
         let layers = vec![layer];

@@ -91,9 +91,8 @@ impl Measured {
     #[must_use]
     pub fn new(case: &Case, rows: Vec<Row>) -> Self {
         let of = |participant, figure| rows.iter().find(|row| row.participant == participant).and_then(|row| row.median(figure));
-        let ratio = |figure: fn(&Figures) -> f64, over, under| {
-            Some(of(over, figure)? / of(under, figure).filter(|under: &f64| *under > 0.0)?)
-        };
+        let ratio =
+            |figure: fn(&Figures) -> f64, over, under| Some(of(over, figure)? / of(under, figure).filter(|under: &f64| *under > 0.0)?);
         let (engine, skopeo) = (Participant::Engine, Participant::Skopeo);
         let times_faster = ratio(|figures| figures.wall_s, skopeo, engine);
         let share_of_cpu = ratio(|figures| figures.cpu_s, engine, skopeo);
@@ -169,7 +168,13 @@ mod tests {
     use crate::image::case::Changes;
 
     fn row(participant: Participant, wall: &[f64], wrong: Option<&str>) -> Row {
-        let run = |wall_s: &f64| Figures { wall_s: *wall_s, cpu_s: *wall_s, peak: 50_000_000, wrong: wrong.map(str::to_owned), ..Figures::default() };
+        let run = |wall_s: &f64| Figures {
+            wall_s: *wall_s,
+            cpu_s: *wall_s,
+            peak: 50_000_000,
+            wrong: wrong.map(str::to_owned),
+            ..Figures::default()
+        };
         Row { participant, name: Some(format!("{participant:?}")), runs: wall.iter().map(run).collect() }
     }
 

@@ -241,11 +241,8 @@ fn not_done(run: &RunView, case: &Case) -> Option<String> {
 
 /// The task: the repository from one registry to the other, with defaults only.
 fn task(from: &str, to: &str) -> anyhow::Result<TaskSpec> {
-    let registry = |address: &str| Registry {
-        registry: format!("http://{address}"),
-        credential: Some("anonymous".to_owned()),
-        ..Registry::default()
-    };
+    let registry =
+        |address: &str| Registry { registry: format!("http://{address}"), credential: Some("anonymous".to_owned()), ..Registry::default() };
     Ok(TaskSpec {
         name: TaskName::new("bench")?,
         description: String::new(),

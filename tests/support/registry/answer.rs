@@ -10,7 +10,8 @@ use super::{
     door::Door,
     ecr::{self, api},
     fault::Action,
-    list, log::Page,
+    list,
+    log::Page,
     manifest,
     operation::Operation,
     read,
@@ -20,7 +21,10 @@ use super::{
     server::Shared,
     upload,
 };
-use crate::s3::{pace::Pace, socket::{End, Switch}};
+use crate::s3::{
+    pace::Pace,
+    socket::{End, Switch},
+};
 
 /// Why there is no reply.
 #[derive(Debug)]

@@ -11,7 +11,10 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) enum Door {
     Open,
-    Basic { user: String, password: String },
+    Basic {
+        user: String,
+        password: String,
+    },
     Bearer(Bearer),
     /// Basic with the user `AWS` and a token of `GetAuthorizationToken` for a password.
     Ecr,
@@ -31,7 +34,9 @@ impl Door {
             Self::Ecr => {
                 let challenge = || {
                     let realm = format!("Basic realm=\"{base}/\",service=\"ecr.amazonaws.com\"");
-                    Refusal { message: "Not Authorized\n".to_owned(), ..Refusal::unauthorized() }.in_words().header("www-authenticate", realm)
+                    Refusal { message: "Not Authorized\n".to_owned(), ..Refusal::unauthorized() }
+                        .in_words()
+                        .header("www-authenticate", realm)
                 };
                 let (user, password) = basic(call).ok_or_else(challenge)?;
                 match tokens.show(&password) {

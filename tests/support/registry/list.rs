@@ -52,8 +52,7 @@ pub(super) fn referrers(shared: &Shared, call: &Call) -> Result<Reply, Refusal> 
         if graph.subject.as_ref() != Some(&call.reference) || wanted.is_some_and(|wanted| graph.artifact_type.as_deref() != Some(wanted)) {
             continue;
         }
-        let mut descriptor: Value =
-            json!({"mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.bytes.len(), "artifactType": graph.artifact_type});
+        let mut descriptor: Value = json!({"mediaType": manifest.media_type, "digest": manifest.digest, "size": manifest.bytes.len(), "artifactType": graph.artifact_type});
         if let Some(annotations) = graph.annotations {
             descriptor["annotations"] = annotations;
         }
@@ -108,9 +107,12 @@ mod tests {
     #[test]
     fn pages_end_where_the_next_begins() {
         let names = || ["a", "b", "c"].map(str::to_owned).to_vec();
-        for (last, most, expected, more) in
-            [(None, 2, vec!["a", "b"], true), (Some("b"), 2, vec!["c"], false), (Some("bb"), 9, vec!["c"], false), (Some("c"), 2, vec![], false)]
-        {
+        for (last, most, expected, more) in [
+            (None, 2, vec!["a", "b"], true),
+            (Some("b"), 2, vec!["c"], false),
+            (Some("bb"), 9, vec!["c"], false),
+            (Some("c"), 2, vec![], false),
+        ] {
             let expected = Names { names: expected.into_iter().map(str::to_owned).collect(), more };
             assert_eq!(page(names(), last, most), expected);
         }

@@ -137,8 +137,12 @@ impl Store {
         }
         let into = state.repositories.entry(repository.to_owned()).or_default();
         for one in image.manifests() {
-            let manifest =
-                Manifest { digest: one.digest().to_owned(), media_type: one.media_type().to_owned(), bytes: one.bytes(), pushed: Timestamp::now() };
+            let manifest = Manifest {
+                digest: one.digest().to_owned(),
+                media_type: one.media_type().to_owned(),
+                bytes: one.bytes(),
+                pushed: Timestamp::now(),
+            };
             into.manifests.insert(manifest.digest.clone(), manifest);
         }
         if let Some(tag) = tag {

@@ -103,7 +103,8 @@ pub(super) fn complete(ask: &Ask<'_>) -> Result<Value, Fault> {
         return Err(Fault::new("LayerAlreadyExistsException", format!("Layer with digest '{digest}' already exists in {name}")));
     }
     let blob = upload.received.into_blob(digest);
-    let blob = blob.ok_or_else(|| Fault::new("InvalidLayerException", format!("The layer digest '{digest}' does not match what was uploaded")))?;
+    let blob =
+        blob.ok_or_else(|| Fault::new("InvalidLayerException", format!("The layer digest '{digest}' does not match what was uploaded")))?;
     state.add(name, blob);
     Ok(json!({"registryId": ask.settings.account, "repositoryName": name, "uploadId": id, "layerDigest": digest}))
 }

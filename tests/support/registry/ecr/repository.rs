@@ -98,7 +98,11 @@ pub(super) fn set_policy(ask: &Ask<'_>) -> Result<Value, Fault> {
 /// `GetLifecyclePolicy`.
 pub(super) fn lifecycle(ask: &Ask<'_>) -> Result<Value, Fault> {
     let found = ask.repository(|repository| Ok(repository.attributes.lifecycle_policy.clone()))?;
-    named(ask, "lifecyclePolicyText", &found.ok_or_else(|| Fault::new("LifecyclePolicyNotFoundException", "Lifecycle policy does not exist"))?)
+    named(
+        ask,
+        "lifecyclePolicyText",
+        &found.ok_or_else(|| Fault::new("LifecyclePolicyNotFoundException", "Lifecycle policy does not exist"))?,
+    )
 }
 
 /// `PutLifecyclePolicy`.
