@@ -169,8 +169,7 @@ fn try_credentials(config: &Config) -> anyhow::Result<()> {
     let credentials = Credentials::new(config.credentials.clone());
     let mut problems = Vec::new();
     for name in config.credentials.keys() {
-        let found = runtime.block_on(async { credentials.resolve(Some(name)).await.map_err(|e| e.to_string())?.probe().await });
-        match found {
+        match runtime.block_on(credentials.probe(name)) {
             Ok(()) => print(&format!("credential {name}: can be had\n"))?,
             Err(why) => problems.push(format!("credential {name}: {why}")),
         }

@@ -14,6 +14,7 @@
 //! | [`s3`] | the S3 engine: listing, comparing, copying, verifying |
 //! | [`http`] | one HTTP/1.1 client for everything that moves bytes |
 //! | [`image`] | the image engine: registries, ECR, selection, graph, copy, verification |
+//! | `aws` | what all clients of AWS services share |
 //! | [`credential`] | named ways to sign in |
 //! | [`store`] | typed trees over sled |
 //! | [`event`] | what happened, for the log and for clients |
@@ -31,6 +32,7 @@
 
 pub mod api;
 pub mod app;
+mod aws;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -1,6 +1,7 @@
 //! An image task: which images, from which registry to which.
 
 pub mod name;
+pub mod platform;
 
 use std::collections::BTreeMap;
 
@@ -22,6 +23,9 @@ pub struct ImageJob {
 
 /// The word in [`Registry::registry`] for Amazon ECR's private registries.
 pub const ECR: &str = "ecr";
+
+/// What Docker's own registry is called: by people, by Docker's configuration, by its web site, and where its API is.
+pub const DOCKER_HUB: [&str; 4] = ["docker.io", "index.docker.io", "registry.hub.docker.com", "registry-1.docker.io"];
 
 /// A registry as either end sees it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -101,6 +105,9 @@ pub struct RepositorySettings {
     /// Tags cannot be moved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub immutable_tags: Option<bool>,
+    /// Tags (`*` stands for any text) for which `immutable_tags` is the other way round; without it, tags that cannot be moved.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tag_exclusions: Vec<String>,
     /// Scan what is pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scan_on_push: Option<bool>,
@@ -204,6 +211,25 @@ impl Registry {
         self.region.as_deref().or_else(|| self.ecr_host().map(|(_, region)| region))
     }
 
+    /// Whether it is Docker Hub, by one of its names; there, repositories without a `/` are in `library/`.
+    #[must_use]
+    pub fn is_docker_hub(&self) -> bool {
+        DOCKER_HUB.contains(&bare(&self.registry))
+    }
+
+    /// Whether both are the same registry, as far as the task says.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        let endpoints = |registry: &Self| (registry.endpoint.clone(), registry.registry_endpoint.clone());
+        match (self.is_ecr(), other.is_ecr()) {
+            (true, true) => {
+                (self.ecr_account(), self.ecr_region()) == (other.ecr_account(), other.ecr_region()) && endpoints(self) == endpoints(other)
+            }
+            (false, false) => bare(&self.registry) == bare(&other.registry) || (self.is_docker_hub() && other.is_docker_hub()),
+            _ => false,
+        }
+    }
+
     /// Where it is, short: the region of an ECR, else the host.
     #[must_use]
     pub fn place(&self) -> String {
@@ -260,6 +286,23 @@ mod tests {
             assert_eq!(registry(address).ecr_host(), expected, "{address}");
         }
         assert!(registry("ecr").is_ecr() && !registry("public.ecr.aws").is_ecr());
+    }
+
+    #[test]
+    fn the_same_registry_has_several_names() {
+        let ecr = |account: &str| Registry { region: Some("us-east-1".into()), account: Some(account.into()), ..registry(ECR) };
+        for (one, other, expected) in [
+            (registry("ghcr.io"), registry("https://ghcr.io/"), true),
+            (registry("ghcr.io"), registry("quay.io"), false),
+            (registry("docker.io"), registry("registry-1.docker.io"), true),
+            (ecr("123456789012"), registry("123456789012.dkr.ecr.us-east-1.amazonaws.com"), true),
+            (ecr("123456789012"), ecr("210987654321"), false),
+            (ecr("123456789012"), Registry { endpoint: Some("http://127.0.0.1:1".into()), ..ecr("123456789012") }, false),
+            (ecr("123456789012"), registry("ghcr.io"), false),
+        ] {
+            assert_eq!((one.is_same(&other), other.is_same(&one)), (expected, expected), "{one:?} {other:?}");
+        }
+        assert!(registry("https://index.docker.io").is_docker_hub() && !registry("ghcr.io").is_docker_hub());
     }
 
     #[test]

@@ -53,9 +53,7 @@ fn root(t: &mut Table<'_, '_>) -> Values {
         values.operators = principals(a, "operators");
         values.viewers = principals(a, "viewers");
     });
-    // also those with mistakes of their own: who names one makes no second mistake
-    let names: Vec<&str> = credentials.iter().map(|(name, _)| name.as_str()).collect();
-    values.cloudwatch = t.table("cloudwatch", |c| cloudwatch(c, &names));
+    values.cloudwatch = t.table("cloudwatch", |c| cloudwatch(c, &credentials));
     let _ = t.table("log", |l| {
         let filter = l.text("filter");
         values.log_filter = checked(l, "filter", "log.filter", filter, &validate::log_filter);
@@ -81,8 +79,15 @@ fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
 }
 
 fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
-    const KINDS: [(&str, &str); 5] =
-        [("default", "default"), ("profile", "profile"), ("file", "file"), ("env", "env"), ("anonymous", "anonymous")];
+    const KINDS: [(&str, &str); 7] = [
+        ("default", "default"),
+        ("profile", "profile"),
+        ("file", "file"),
+        ("env", "env"),
+        ("registry", "registry"),
+        ("docker", "docker"),
+        ("anonymous", "anonymous"),
+    ];
     if let Err(why) = validate::credential_name(name) {
         t.problem(None, format!("credentials.{name} {why}"));
     }
@@ -98,6 +103,14 @@ fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
             t.required("path", "the JSON file with access_key_id and secret_access_key");
             path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::File { path })
         }
+        Some("registry") => {
+            t.required("path", "the JSON file with username and password, or with identity_token");
+            path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::Registry { path })
+        }
+        Some("docker") => {
+            let path = path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p));
+            Some(CredentialSpec::Docker { path })
+        }
         Some("env") => Some(CredentialSpec::Env { prefix: t.text("prefix").unwrap_or_default() }),
         Some("anonymous") => Some(CredentialSpec::Anonymous),
         _ => {
@@ -109,13 +122,19 @@ fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
     }
 }
 
-fn cloudwatch(t: &mut Table<'_, '_>, names: &[&str]) -> CloudWatch {
+fn cloudwatch(t: &mut Table<'_, '_>, credentials: &[(String, Option<CredentialSpec>)]) -> CloudWatch {
+    // also those with mistakes of their own: who names one makes no second mistake
+    let names: Vec<&str> = credentials.iter().map(|(name, _)| name.as_str()).collect();
     let namespace = t.text("namespace");
     let namespace = checked(t, "namespace", "cloudwatch.namespace", namespace, &|n: &String| validate::namespace(n));
     let credential = t.text("credential");
     let credential = checked(t, "credential", "cloudwatch.credential", credential, &|name: &String| {
         if name != "anonymous" && !names.contains(&name.as_str()) {
-            return Err(format!("= {name:?} is not defined in [credentials]{}", suggestion(name, names, "defined are ")));
+            return Err(format!("= {name:?} is not defined in [credentials]{}", suggestion(name, &names, "defined are ")));
+        }
+        let kind = credentials.iter().find(|(n, _)| n == name).and_then(|(_, spec)| Some(spec.as_ref()?.kind()));
+        if let Some(kind @ ("registry" | "docker")) = kind {
+            return Err(format!("= {name:?} is of type {kind}, which signs in to registries and not to AWS"));
         }
         Ok(())
     });
@@ -176,6 +195,11 @@ name = "eu-admin"
 [credentials.ci]
 type = "env"
 prefix = "CI_"
+[credentials.hub]
+type = "registry"
+path = "/etc/dth/credentials.d/hub"
+[credentials.docker]
+type = "docker"
 [limits]
 memory = "1GiB"
 bandwidth = ["200MB/s mon-fri 08:00-18:00", "10Gbit/s"]
@@ -199,10 +223,27 @@ format = "json"
         assert_eq!(values.credentials["cn"], CredentialSpec::File { path: "/etc/dth/credentials.d/cn".into() });
         assert_eq!(values.credentials["eu"], CredentialSpec::Profile { name: "eu-admin".to_owned() });
         assert_eq!(values.credentials["ci"], CredentialSpec::Env { prefix: "CI_".to_owned() });
+        assert_eq!(values.credentials["hub"], CredentialSpec::Registry { path: "/etc/dth/credentials.d/hub".into() });
+        assert_eq!(values.credentials["docker"], CredentialSpec::Docker { path: None });
         assert_eq!(values.operators, Some(vec![Principal::Group("dth-admin".to_owned()), Principal::User("ci".to_owned())]));
         let cloudwatch = values.cloudwatch.expect("on");
         assert_eq!((cloudwatch.namespace.as_str(), cloudwatch.interval.as_secs()), (DEFAULT_NAMESPACE, 30));
         assert_eq!(values.log_format, Some(LogFormat::Json));
+    }
+
+    #[test]
+    fn credentials_for_registries_do_not_sign_in_to_aws() {
+        let text = "[credentials.hub]\ntype = 'docker'\npath = 'config.json'\n[credentials.gh]\ntype = 'registry'\n[cloudwatch]\ncredential = 'hub'\n";
+        let lines = read("t.toml", text).expect_err("three mistakes").lines();
+        let expected = [
+            "t.toml:3: credentials.hub.path must begin with /",
+            "t.toml:4: credentials.gh.path is missing: the JSON file with username and password",
+            "t.toml:7: cloudwatch.credential = \"hub\" is of type docker, which signs in to registries and not to AWS",
+        ];
+        assert_eq!(lines.len(), expected.len(), "{lines:#?}");
+        for (line, expected) in lines.iter().zip(expected) {
+            assert!(line.starts_with(expected), "{line}\n{expected}");
+        }
     }
 
     #[test]
@@ -234,7 +275,7 @@ format = 'jsn'
             "t.toml:2: socket must begin with /",
             "t.toml:4: limits.memory must be at least 8MiB, not 1MiB",
             "t.toml:5: limits.runs must be from 1 to 1000, not 0",
-            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, anonymous",
+            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, anonymous",
             "t.toml:8: credentials.a.arn is not a known key: ",
             "t.toml:9: credentials.b.path is missing: ",
             "t.toml:11: credentials.anonymous is built in",

@@ -81,6 +81,9 @@ fn credential(spec: &CredentialSpec) -> String {
         CredentialSpec::Default | CredentialSpec::Anonymous => spec.kind().to_owned(),
         CredentialSpec::Profile { name } => format!("profile {name}"),
         CredentialSpec::File { path } => format!("file {}", path.display()),
+        CredentialSpec::Registry { path } => format!("registry {}", path.display()),
+        CredentialSpec::Docker { path: Some(path) } => format!("docker {}", path.display()),
+        CredentialSpec::Docker { path: None } => "docker, the daemon's user's config.json".to_owned(),
         CredentialSpec::Env { prefix } => format!("env {prefix}AWS_ACCESS_KEY_ID"),
     }
 }

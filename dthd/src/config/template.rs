@@ -59,7 +59,7 @@ mod tests {
         );
         let credentials = std::mem::take(&mut written.credentials);
         let kinds: Vec<&str> = credentials.values().map(CredentialSpec::kind).collect();
-        assert_eq!(kinds.len(), 5, "one example of each type: {kinds:?}");
+        assert_eq!(kinds.len(), 7, "one example of each type: {kinds:?}");
         let cloudwatch = written.cloudwatch.take().expect("an example");
         assert_eq!(cloudwatch.interval, crate::config::DEFAULT_INTERVAL);
         assert_eq!(cloudwatch.namespace, crate::config::DEFAULT_NAMESPACE);

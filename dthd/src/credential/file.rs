@@ -1,4 +1,4 @@
-//! Credentials from a JSON file that only its owner can read.
+//! JSON files with secrets, that only their owner can read; and the keys for AWS in one.
 
 use std::{
     os::unix::fs::MetadataExt,
@@ -51,6 +51,17 @@ impl ProvideCredentials for FileProvider {
 /// # Errors
 /// [`BadCredentialFile`] with every problem: not there, readable by others, not JSON, fields missing, unknown or of the wrong kind.
 fn read(path: &Path) -> Result<Credentials, BadCredentialFile> {
+    read_fields(path, &FIELDS, |fields| {
+        let (id, secret, token) = (fields.needed(FIELDS[0]), fields.needed(FIELDS[1]), fields.given(FIELDS[2]));
+        Some(Credentials::new(id?, secret?, token, None, "file"))
+    })
+}
+
+/// Reads a JSON object of texts that others cannot read; `take` makes something of its fields.
+///
+/// # Errors
+/// [`BadCredentialFile`] with every problem, also those that `take` has found.
+pub(super) fn read_fields<T>(path: &Path, known: &[&str], take: impl FnOnce(&mut Fields) -> Option<T>) -> Result<T, BadCredentialFile> {
     let bad = |problems: Vec<String>| BadCredentialFile { path: path.to_owned(), problems };
     let mut problems = Vec::new();
     match std::fs::metadata(path) {
@@ -67,42 +78,60 @@ fn read(path: &Path) -> Result<Credentials, BadCredentialFile> {
             return Err(bad(problems));
         }
     };
-    let (parsed, found) = parse(&text);
-    problems.extend(found);
-    match parsed {
-        Some(credentials) if problems.is_empty() => Ok(credentials),
-        _ => Err(bad(problems)),
+    let object: Map<String, Value> = match serde_json::from_str(&text) {
+        Ok(Value::Object(object)) => object,
+        Ok(_) => {
+            problems.push(format!("is not a JSON object with {}", known.join(", ")));
+            return Err(bad(problems));
+        }
+        // serde_json's message would quote what it found.
+        Err(e) => {
+            problems.push(format!("is not JSON: line {}, column {}", e.line(), e.column()));
+            return Err(bad(problems));
+        }
+    };
+    let odd = object.keys().filter(|key| !known.contains(&key.as_str()));
+    problems.extend(odd.map(|key| format!("{key:?} has no meaning here (known: {})", known.join(", "))));
+    let mut fields = Fields { object, problems };
+    match (take(&mut fields), fields.problems) {
+        (Some(taken), problems) if problems.is_empty() => Ok(taken),
+        (_, problems) => Err(bad(problems)),
     }
 }
 
-fn parse(text: &str) -> (Option<Credentials>, Vec<String>) {
-    let object: Map<String, Value> = match serde_json::from_str(text) {
-        Ok(Value::Object(object)) => object,
-        Ok(_) => return (None, vec![format!("is not a JSON object with {}", FIELDS.join(", "))]),
-        // serde_json's message would quote what it found.
-        Err(e) => return (None, vec![format!("is not JSON: line {}, column {}", e.line(), e.column())]),
-    };
-    let mut problems: Vec<String> = object
-        .keys()
-        .filter(|k| !FIELDS.contains(&k.as_str()))
-        .map(|k| format!("{k:?} has no meaning here (known: {})", FIELDS.join(", ")))
-        .collect();
-    let mut field = |name: &str, needed: bool| match object.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
-        Some(Value::Null) | None if !needed => None,
-        Some(Value::Null) | None => {
-            problems.push(format!("{name} is missing"));
-            None
+/// The fields of a credential file, and what is wrong with them.
+pub(super) struct Fields {
+    object: Map<String, Value>,
+    problems: Vec<String>,
+}
+
+impl Fields {
+    /// A text that must be there.
+    pub(super) fn needed(&mut self, name: &str) -> Option<String> {
+        if self.is_absent(name) {
+            self.problem(format!("{name} is missing"));
         }
-        Some(_) => {
-            problems.push(format!("{name} is not a text, or empty"));
-            None
+        self.given(name)
+    }
+
+    /// A text that may be there.
+    pub(super) fn given(&mut self, name: &str) -> Option<String> {
+        match self.object.get(name) {
+            Some(Value::String(text)) if !text.is_empty() => Some(text.clone()),
+            Some(Value::Null) | None => None,
+            Some(_) => {
+                self.problem(format!("{name} is not a text, or empty"));
+                None
+            }
         }
-    };
-    let (id, secret, token) = (field(FIELDS[0], true), field(FIELDS[1], true), field(FIELDS[2], false));
-    match (id, secret) {
-        (Some(id), Some(secret)) => (Some(Credentials::new(id, secret, token, None, "file")), problems),
-        _ => (None, problems),
+    }
+
+    pub(super) fn is_absent(&self, name: &str) -> bool {
+        matches!(self.object.get(name), None | Some(Value::Null))
+    }
+
+    pub(super) fn problem(&mut self, why: String) {
+        self.problems.push(why);
     }
 }
 

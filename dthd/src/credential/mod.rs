@@ -3,13 +3,14 @@
 mod cached;
 mod environment;
 mod file;
+pub mod registry_file;
 mod resolve;
 
 use std::path::PathBuf;
 
 pub use self::{
     file::BadCredentialFile,
-    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, known, resolve},
+    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, RegistryCredential, for_registry, known, known_to_aws, resolve},
 };
 
 /// How to sign in, as configured. Never holds a secret.
@@ -32,6 +33,16 @@ pub enum CredentialSpec {
         /// Put before the names; may be empty.
         prefix: String,
     },
+    /// A JSON file `{"username", "password"}` or `{"identity_token"}` that others cannot read; for registries.
+    Registry {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// Docker's configuration, with its helpers; for registries.
+    Docker {
+        /// Where it is; `None`: that of the daemon's user.
+        path: Option<PathBuf>,
+    },
     /// Requests are not signed.
     Anonymous,
 }
@@ -45,6 +56,8 @@ impl CredentialSpec {
             Self::Profile { .. } => "profile",
             Self::File { .. } => "file",
             Self::Env { .. } => "env",
+            Self::Registry { .. } => "registry",
+            Self::Docker { .. } => "docker",
             Self::Anonymous => "anonymous",
         }
     }

@@ -3,13 +3,20 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 use dth_proto::document::nearest;
 
-use super::{CredentialSpec, cached::Cached, environment::Environment, file::FileProvider};
+use super::{
+    CredentialSpec,
+    cached::Cached,
+    environment::Environment,
+    file::{BadCredentialFile, FileProvider},
+};
+use crate::image::registry::docker::{self, DockerError};
 
 /// The name that needs no entry in dthd.toml.
 pub const ANONYMOUS: &str = "anonymous";
@@ -24,6 +31,59 @@ pub enum CredentialError {
         name: String,
         /// The most similar name there is.
         nearest: Option<String>,
+    },
+    /// It signs in to registries, and AWS is asked.
+    #[error(
+        "credential {name:?} is of type {kind}, which signs in to registries and not to AWS: use one of type default, profile, file or env"
+    )]
+    NotForAws {
+        /// Of the credential.
+        name: String,
+        /// Its type.
+        kind: &'static str,
+    },
+    /// It signs requests to AWS, and a registry that is none of AWS's is asked.
+    #[error(
+        "credential {name:?} is of type {kind}, which signs requests to AWS and not to other registries: use one of type registry or docker, \
+         or \"anonymous\""
+    )]
+    NotForRegistries {
+        /// Of the credential.
+        name: String,
+        /// Its type.
+        kind: &'static str,
+    },
+    /// Its file is no use.
+    #[error(transparent)]
+    File(#[from] BadCredentialFile),
+    /// Docker's configuration is no use.
+    #[error(transparent)]
+    Docker(#[from] DockerError),
+    /// What it holds is of another kind than when the run began.
+    #[error("{} holds another kind of credential than before: start the run again", path.display())]
+    Changed {
+        /// Where.
+        path: PathBuf,
+    },
+    /// Reading it was given up.
+    #[error("reading the credential was given up: {0}")]
+    Stopped(String),
+}
+
+/// How to sign in to a registry that is not AWS's, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RegistryCredential {
+    /// As nobody.
+    Anonymous,
+    /// By a JSON file; see [`registry_file`](super::registry_file).
+    File {
+        /// Where it is.
+        path: PathBuf,
+    },
+    /// By docker's configuration.
+    Docker {
+        /// Where it is; `None`: that of the daemon's user.
+        path: Option<PathBuf>,
     },
 }
 
@@ -150,7 +210,7 @@ impl Credentials {
     /// request is signed, or by [`Credential::probe`].
     ///
     /// # Errors
-    /// When there is no such name; the message has the most similar one.
+    /// When there is no such name; the message has the most similar one. When it is one for registries.
     pub async fn resolve(&self, name: Option<&str>) -> Result<Credential, CredentialError> {
         let key = name.map(str::to_owned);
         if let Some(found) = self.lock().get(&key) {
@@ -158,6 +218,26 @@ impl Credentials {
         }
         let credential = resolve(name, &self.specs).await?;
         Ok(self.lock().entry(key).or_insert(credential).clone())
+    }
+
+    /// How to sign in to a registry that is not AWS's by the credential of a name. Nothing is read yet.
+    ///
+    /// # Errors
+    /// When there is no such name, or when it is one for AWS.
+    pub fn for_registry(&self, name: &str) -> Result<RegistryCredential, CredentialError> {
+        for_registry(name, &self.specs)
+    }
+
+    /// Reads what a name leads to, to see whether it is there.
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub async fn probe(&self, name: &str) -> Result<(), String> {
+        match self.specs.get(name) {
+            Some(CredentialSpec::Registry { path }) => super::registry_file::read(path).map(drop).map_err(|error| error.to_string()),
+            Some(CredentialSpec::Docker { path }) => docker::probe(name, path.as_deref()).await.map_err(|error| error.to_string()),
+            _ => self.resolve(Some(name)).await.map_err(|error| error.to_string())?.probe().await,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Option<String>, Credential>> {
@@ -168,7 +248,7 @@ impl Credentials {
 /// See [`Credentials::resolve`]; shares nothing with other calls.
 ///
 /// # Errors
-/// When there is no such name.
+/// When there is no such name, or when it is one for registries.
 pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>) -> Result<Credential, CredentialError> {
     let spec = match name {
         None => &CredentialSpec::Default,
@@ -195,6 +275,9 @@ pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec
         CredentialSpec::Env { prefix } => {
             (format!("environment {prefix}AWS_ACCESS_KEY_ID"), Some(SharedCredentialsProvider::new(Environment::new(prefix))))
         }
+        CredentialSpec::Registry { .. } | CredentialSpec::Docker { .. } => {
+            return Err(CredentialError::NotForAws { name: name.unwrap_or_default().to_owned(), kind: spec.kind() });
+        }
         CredentialSpec::Anonymous => ("anonymous".to_owned(), None),
     };
     Ok(Credential { described: described.into(), profile, identity: provider.map(|p| Arc::new(Cached::new(p))) })
@@ -210,6 +293,34 @@ pub fn known(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>) -> Re
             Err(CredentialError::Unknown { name: name.to_owned(), nearest: near_name(name, specs) })
         }
         _ => Ok(()),
+    }
+}
+
+/// Whether a task may name this credential for what AWS or a store in its manner answers.
+///
+/// # Errors
+/// When there is no such name, or when it is one for registries.
+pub fn known_to_aws(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>) -> Result<(), CredentialError> {
+    known(name, specs)?;
+    match name.and_then(|name| specs.get_key_value(name)) {
+        Some((name, spec @ (CredentialSpec::Registry { .. } | CredentialSpec::Docker { .. }))) => {
+            Err(CredentialError::NotForAws { name: name.clone(), kind: spec.kind() })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// See [`Credentials::for_registry`].
+///
+/// # Errors
+/// When there is no such name, or when it is one for AWS.
+pub fn for_registry(name: &str, specs: &BTreeMap<String, CredentialSpec>) -> Result<RegistryCredential, CredentialError> {
+    known(Some(name), specs)?;
+    match specs.get(name) {
+        None | Some(CredentialSpec::Anonymous) => Ok(RegistryCredential::Anonymous),
+        Some(CredentialSpec::Registry { path }) => Ok(RegistryCredential::File { path: path.clone() }),
+        Some(CredentialSpec::Docker { path }) => Ok(RegistryCredential::Docker { path: path.clone() }),
+        Some(spec) => Err(CredentialError::NotForRegistries { name: name.to_owned(), kind: spec.kind() }),
     }
 }
 
@@ -242,6 +353,25 @@ mod tests {
         assert!(env.probe().await.expect_err("not set").contains("DTH_TEST_NOT_SET_AWS_ACCESS_KEY_ID"));
         let again = all.resolve(Some("cn-reader")).await.expect("configured");
         assert!(Arc::ptr_eq(env.identity.as_ref().expect("signs"), again.identity.as_ref().expect("signs")), "loaded once");
+    }
+
+    #[tokio::test]
+    async fn each_credential_is_for_aws_or_for_registries() {
+        let mut specs = specs();
+        specs.insert("hub".to_owned(), CredentialSpec::Registry { path: "/nowhere/hub".into() });
+        specs.insert("docker".to_owned(), CredentialSpec::Docker { path: Some("/nowhere/config.json".into()) });
+        let all = Credentials::new(specs.clone());
+        for (name, kind) in [("hub", "registry"), ("docker", "docker")] {
+            let expected = CredentialError::NotForAws { name: name.to_owned(), kind };
+            assert_eq!(all.resolve(Some(name)).await.map(drop), Err(expected.clone()), "requests to a store would go unsigned");
+            assert_eq!(known_to_aws(Some(name), &specs), Err(expected));
+            assert!(all.for_registry(name).is_ok());
+            assert!(all.probe(name).await.expect_err("not there").contains("/nowhere/"));
+        }
+        assert_eq!(all.for_registry("anonymous"), Ok(RegistryCredential::Anonymous));
+        let expected = CredentialError::NotForRegistries { name: "cn-reader".to_owned(), kind: "env" };
+        assert_eq!((all.for_registry("cn-reader"), known_to_aws(Some("cn-reader"), &specs)), (Err(expected), Ok(())));
+        assert!(matches!(all.for_registry("hbu"), Err(CredentialError::Unknown { nearest: Some(nearest), .. }) if nearest == "hub"));
     }
 
     #[tokio::test]

@@ -10,6 +10,8 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
+use super::flow::{Cut, Flow};
+
 /// Pieces in order. Cheap to make: the bytes are shared, not copied. Sent by vectored writes, several pieces in one system call.
 #[derive(Debug, Default)]
 pub struct Pieces {
@@ -51,6 +53,39 @@ impl Body for Pieces {
 
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(self.left)
+    }
+}
+
+/// What requests of one pool of connections may carry.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    Pieces(Pieces),
+    Flow(Flow),
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = Cut;
+
+    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Cut>>> {
+        match &mut *self {
+            Self::Pieces(pieces) => Pin::new(pieces).poll_frame(cx).map(|frame| frame.map(|frame| frame.map_err(|never| match never {}))),
+            Self::Flow(flow) => Pin::new(flow).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Pieces(pieces) => pieces.is_end_stream(),
+            Self::Flow(flow) => flow.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Pieces(pieces) => pieces.size_hint(),
+            Self::Flow(flow) => flow.size_hint(),
+        }
     }
 }
 

@@ -8,10 +8,13 @@ use hyper_util::{
     client::{legacy, proxy::matcher::Matcher},
     rt::{TokioExecutor, TokioTimer},
 };
+use rustls::ClientConfig;
 
 use super::{
-    body::Pieces,
+    body::{Outgoing, Pieces},
     connect::{Connector, Served},
+    flow::{Cut, Flow},
+    resolve::Reach,
     tls::{self, TlsError},
 };
 
@@ -26,10 +29,11 @@ const PROXIES: [&str; 6] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_pr
 /// A pool of connections. Clones share it; they close when the last one is dropped.
 #[derive(Clone)]
 pub struct Client {
-    pooled: legacy::Client<Connector, Pieces>,
+    pooled: legacy::Client<Connector, Outgoing>,
     /// For what was lost on a pooled connection: always a new one.
-    fresh: legacy::Client<Connector, Pieces>,
+    fresh: legacy::Client<Connector, Outgoing>,
     proxies: Option<Arc<Matcher>>,
+    tls: Arc<ClientConfig>,
 }
 
 /// Why a request got no answer.
@@ -57,9 +61,19 @@ impl Client {
         Ok(Self::with(tls::config()?, any.then(Matcher::from_env)))
     }
 
-    pub(super) fn with(tls: rustls::ClientConfig, proxies: Option<Matcher>) -> Self {
-        let proxies = proxies.map(Arc::new);
-        let connector = Connector::new(tls, proxies.clone());
+    pub(super) fn with(tls: ClientConfig, proxies: Option<Matcher>) -> Self {
+        Self::reaching(Reach::All, Arc::new(tls), proxies.map(Arc::new))
+    }
+
+    /// A client with a pool of its own that connects to addresses of the public internet only ([`is_public`](super::public::is_public)).
+    /// Addresses that stand in the request itself are not looked at: whoever makes it has seen them.
+    #[must_use]
+    pub fn public_only(&self) -> Self {
+        Self::reaching(Reach::Public, Arc::clone(&self.tls), self.proxies.clone())
+    }
+
+    fn reaching(reach: Reach, tls: Arc<ClientConfig>, proxies: Option<Arc<Matcher>>) -> Self {
+        let connector = Connector::new(reach, Arc::clone(&tls), proxies.clone());
         let mut builder = legacy::Client::builder(TokioExecutor::new());
         builder
             .pool_timer(TokioTimer::new())
@@ -70,7 +84,7 @@ impl Client {
             .set_host(false);
         let pooled = builder.build(connector.clone());
         let fresh = builder.pool_max_idle_per_host(0).build(connector);
-        Self { pooled, fresh, proxies }
+        Self { pooled, fresh, proxies, tls }
     }
 
     /// Sends a request, which must have a `Host` and be safe to repeat; answers with the head of the response. When a connection that
@@ -80,23 +94,28 @@ impl Client {
     /// # Errors
     /// [`SendError`], when there is no answer; those of `make`.
     pub async fn send<E: From<SendError>>(&self, make: impl Fn() -> Result<Request<Pieces>, E>) -> Result<Response<Incoming>, E> {
-        match self.pooled.request(self.through(make()?)).await {
-            Ok(response) => {
-                if let Some(served) = response.extensions().get::<Served>() {
-                    served.mark();
-                }
-                Ok(response)
-            }
+        match self.pooled.request(self.through(make()?.map(Outgoing::Pieces))).await {
+            Ok(response) => Ok(served(response)),
             Err(error) if died_between(&error) => {
                 tracing::trace!(%error, "connection was closed between two requests");
-                self.fresh.request(self.through(make()?)).await.map_err(|error| classify(&error).into())
+                self.fresh.request(self.through(make()?.map(Outgoing::Pieces))).await.map_err(|error| classify(&error).into())
             }
             Err(error) => Err(classify(&error).into()),
         }
     }
 
+    /// Sends a request whose body comes while it is sent; it must have a `Host`, and is never repeated. The answer may come before the body
+    /// is complete.
+    ///
+    /// # Errors
+    /// [`SendError`], when there is no answer: also when the body was cut.
+    pub async fn send_flow(&self, request: Request<Flow>) -> Result<Response<Incoming>, SendError> {
+        let answer = self.pooled.request(self.through(request.map(Outgoing::Flow))).await;
+        answer.map(served).map_err(|error| classify(&error))
+    }
+
     /// A proxy that reads requests itself may want to know who asks.
-    fn through(&self, mut request: Request<Pieces>) -> Request<Pieces> {
+    fn through(&self, mut request: Request<Outgoing>) -> Request<Outgoing> {
         if let Some(proxies) = &self.proxies
             && request.uri().scheme_str() == Some("http")
             && let Some(auth) = intercepted(proxies, request.uri())
@@ -105,6 +124,14 @@ impl Client {
         }
         request
     }
+}
+
+/// Its connection has answered.
+fn served(response: Response<Incoming>) -> Response<Incoming> {
+    if let Some(served) = response.extensions().get::<Served>() {
+        served.mark();
+    }
+    response
 }
 
 fn intercepted(proxies: &Matcher, to: &Uri) -> Option<http::HeaderValue> {
@@ -134,6 +161,9 @@ fn is_end(error: &io::Error) -> bool {
 
 fn classify(error: &legacy::Error) -> SendError {
     let text = in_words(error);
+    if causes(error).any(|cause| cause.is::<Cut>()) {
+        return SendError::Connection(text);
+    }
     if causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)) {
         return SendError::Request(text);
     }

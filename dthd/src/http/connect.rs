@@ -26,7 +26,7 @@ use rustls::ClientConfig;
 use tokio::net::TcpStream;
 use tower_service::Service;
 
-use super::resolve::Shuffled;
+use super::resolve::{Reach, Shuffled};
 
 /// Until a connection stands, TLS included.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -41,18 +41,22 @@ type Opening<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 pub(super) struct Connector(HttpsConnector<Router>);
 
 impl Connector {
-    pub(super) fn new(tls: ClientConfig, proxies: Option<Arc<Matcher>>) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(Shuffled::new());
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
-        tcp.set_keepalive(Some(KEEPALIVE));
-        tcp.set_keepalive_interval(Some(KEEPALIVE));
-        // one address that does not answer leaves time for the others
-        tcp.set_connect_timeout(Some(CONNECT));
-        let tls = Arc::new(tls);
-        let to_proxy = HttpsConnector::from((tcp.clone(), Arc::clone(&tls)));
-        Self(HttpsConnector::from((Router { tcp, to_proxy, proxies }, tls)))
+    /// `reach` holds for what is asked for, not for proxies in between, which are the operator's own.
+    pub(super) fn new(reach: Reach, tls: Arc<ClientConfig>, proxies: Option<Arc<Matcher>>) -> Self {
+        let to_proxy = HttpsConnector::from((tcp(Reach::All), Arc::clone(&tls)));
+        Self(HttpsConnector::from((Router { tcp: tcp(reach), to_proxy, proxies }, tls)))
     }
+}
+
+fn tcp(reach: Reach) -> HttpConnector<Shuffled> {
+    let mut tcp = HttpConnector::new_with_resolver(Shuffled::new(reach));
+    tcp.enforce_http(false);
+    tcp.set_nodelay(true);
+    tcp.set_keepalive(Some(KEEPALIVE));
+    tcp.set_keepalive_interval(Some(KEEPALIVE));
+    // one address that does not answer leaves time for the others
+    tcp.set_connect_timeout(Some(CONNECT));
+    tcp
 }
 
 impl Service<Uri> for Connector {

@@ -16,13 +16,26 @@ use hyper_util::client::legacy::connect::dns::{GaiResolver, Name};
 use rand::seq::SliceRandom;
 use tower_service::Service;
 
+use super::public::is_public;
+
+/// Which addresses a name may lead to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    All,
+    /// Of the public internet only. Looked at here, where the connection is made: a name looked up before could lead elsewhere by now.
+    Public,
+}
+
 /// The system's resolver, shuffled. Asked for every connection: stores change their answers within seconds to spread load.
 #[derive(Clone, Debug)]
-pub(super) struct Shuffled(GaiResolver);
+pub(super) struct Shuffled {
+    system: GaiResolver,
+    reach: Reach,
+}
 
 impl Shuffled {
-    pub(super) fn new() -> Self {
-        Self(GaiResolver::new())
+    pub(super) fn new(reach: Reach) -> Self {
+        Self { system: GaiResolver::new(), reach }
     }
 }
 
@@ -32,12 +45,22 @@ impl Service<Name> for Shuffled {
     type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_ready(cx)
+        self.system.poll_ready(cx)
     }
 
     fn call(&mut self, name: Name) -> Self::Future {
-        let found = self.0.call(name);
-        let shuffled: BoxFuture<'static, _> = Box::pin(async move { Ok(shuffle(found.await?.collect()).into_iter()) });
+        let (found, reach) = (self.system.call(name.clone()), self.reach);
+        let shuffled: BoxFuture<'static, _> = Box::pin(async move {
+            let mut found: Vec<SocketAddr> = found.await?.collect();
+            if reach == Reach::Public {
+                found.retain(|address| is_public(address.ip()));
+                if found.is_empty() {
+                    let why = format!("{name} has no address in the public internet, and only those may be used here");
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
+                }
+            }
+            Ok(shuffle(found).into_iter())
+        });
         shuffled
     }
 }
@@ -76,7 +99,13 @@ mod tests {
 
     #[tokio::test]
     async fn names_are_resolved() {
-        let found = Shuffled::new().call("localhost".parse().expect("a name")).await.expect("every system has it");
+        let found = Shuffled::new(Reach::All).call("localhost".parse().expect("a name")).await.expect("every system has it");
         assert!(found.into_iter().all(|address| address.ip().is_loopback()));
+    }
+
+    #[tokio::test]
+    async fn names_that_lead_home_are_refused_where_only_the_internet_may_be_asked() {
+        let error = Shuffled::new(Reach::Public).call("localhost".parse().expect("a name")).await.expect_err("loopback");
+        assert!(error.to_string().starts_with("localhost has no address in the public internet"), "{error}");
     }
 }

@@ -5,11 +5,18 @@ use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper_util::client::proxy::matcher::Matcher;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinHandle,
+};
 
 use super::{
     body::Pieces,
     client::{Client, SendError, in_words},
     fake::{Fake, Step, answer},
+    flow::{Flow, FlowSender, FlowWatch},
     tls,
 };
 
@@ -132,4 +139,103 @@ async fn who_cannot_be_reached_is_told() {
     let error = get(&client, "http://127.0.0.1:1").await.expect_err("nobody listens on port 1");
     let text = "client error (Connect): tcp connect error: Connection refused (os error 111)";
     assert_eq!(error, SendError::Connection(text.to_owned()));
+}
+
+/// Serves one connection: reads a head, tells that, says `answer`, reads until the client closes. Gives all it has read.
+async fn reads_until_closed(answer: &'static str) -> (String, oneshot::Receiver<()>, JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let (tell, head_came) = oneshot::channel();
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a client");
+        let mut read = Vec::new();
+        while !read.windows(4).any(|w| w == b"\r\n\r\n") {
+            assert!(stream.read_buf(&mut read).await.expect("reads") > 0, "a whole head");
+        }
+        tell.send(()).expect("the test waits");
+        stream.write_all(answer.as_bytes()).await.expect("writes");
+        // a reset ends it as well
+        while stream.read_buf(&mut read).await.is_ok_and(|n| n > 0) {}
+        read
+    });
+    (endpoint, head_came, serving)
+}
+
+fn flow_to(endpoint: &str, length: u64) -> (FlowSender, FlowWatch, Request<Flow>) {
+    let (sender, flow) = Flow::new(length, 4);
+    let watch = flow.watch();
+    let mut request = Request::put(endpoint).body(flow).expect("a request");
+    let host = request.uri().authority().expect("given").as_str().parse().expect("a host");
+    request.headers_mut().insert("host", host);
+    (sender, watch, request)
+}
+
+#[tokio::test]
+async fn bodies_may_come_while_they_are_sent() {
+    let server = Fake::start(|_, heard| answer("201 Created", "", &heard.body.len().to_string())).await;
+    let client = Client::new().expect("a client");
+    let whole: Vec<u8> = (0..1_000_000_u32).map(|n| n.to_le_bytes()[0] ^ n.to_le_bytes()[1]).collect();
+    for _ in 0..2 {
+        let (mut sender, watch, request) = flow_to(&server.endpoint(), whole.len() as u64);
+        let feed = async {
+            for piece in whole.chunks(7001) {
+                sender.send(Bytes::copy_from_slice(piece)).await.expect("the server reads");
+            }
+        };
+        let (response, ()) = tokio::join!(client.send_flow(request), feed);
+        assert_eq!(text(response.expect("an answer")).await.as_deref(), Ok("1000000"));
+        assert!(watch.is_complete() && !watch.is_waiting());
+    }
+    let heard = server.heard();
+    assert!(heard.iter().all(|heard| heard.body == whole && heard.header("content-length") == Some("1000000")));
+    assert_eq!(heard[1].connection, 0, "the connection is used again");
+}
+
+#[tokio::test]
+async fn a_body_that_is_given_up_closes_its_connection() {
+    let client = Client::new().expect("a client");
+    for dropped in [false, true] {
+        let (endpoint, head_came, serving) = reads_until_closed("").await;
+        let (mut sender, _watch, request) = flow_to(&endpoint, 100);
+        let feed = async {
+            sender.send(Bytes::from_static(&[b'x'; 60])).await.expect("the server reads");
+            head_came.await.expect("the request is on its way");
+            if dropped { drop(sender) } else { sender.abort() }
+        };
+        let (response, ()) = tokio::join!(client.send_flow(request), feed);
+        let error = response.expect_err("there is no answer to half a request");
+        assert!(matches!(&error, SendError::Connection(text) if text.contains("given up before its end")), "{error:?}");
+        let read = String::from_utf8(serving.await.expect("the connection was closed")).expect("text");
+        let (head, body) = read.split_once("\r\n\r\n").expect("a head");
+        assert!(head.to_lowercase().contains("content-length: 100"), "{head}");
+        assert!(body.len() < 100, "the request cannot be complete");
+    }
+}
+
+#[tokio::test]
+async fn answers_that_come_early_stop_the_body() {
+    let client = Client::new().expect("a client");
+    let (endpoint, _head_came, serving) = reads_until_closed("HTTP/1.1 413 Content Too Large\r\ncontent-length: 3\r\n\r\nbig").await;
+    let (mut sender, watch, request) = flow_to(&endpoint, 1 << 40);
+    let feed = tokio::spawn(async move { while sender.send(Bytes::from_static(&[0; 4096])).await.is_ok() {} });
+    let response = client.send_flow(request).await.expect("an answer");
+    assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
+    assert_eq!(text(response).await.as_deref(), Ok("big"));
+    assert!(!watch.is_complete());
+    drop(watch);
+    feed.await.expect("who feeds it hears of it");
+    serving.await.expect("the connection was closed");
+}
+
+#[tokio::test]
+async fn who_feeds_a_body_hears_of_a_server_that_left() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let endpoint = format!("http://{}", listener.local_addr().expect("bound"));
+    let leaving = tokio::spawn(async move { drop(listener.accept().await.expect("a client")) });
+    let (mut sender, _watch, request) = flow_to(&endpoint, 1 << 40);
+    let feed = async { while sender.send(Bytes::from_static(&[0; 4096])).await.is_ok() {} };
+    let client = Client::new().expect("a client");
+    let (response, ()) = tokio::join!(client.send_flow(request), feed);
+    assert!(matches!(response, Err(SendError::Connection(_))), "{response:?}");
+    leaving.await.expect("accepted");
 }

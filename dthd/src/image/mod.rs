@@ -3,7 +3,8 @@
 //! | file | holds |
 //! |---|---|
 //! | [`run`] | one run: list, compare by digest, copy, count, checkpoint |
-//! | [`select`], [`name`], [`platform`] | which images; what their repositories are called at the destination; which platforms |
+//! | [`select`], [`item`] | which images; what they are called in records, and their order |
+//! | [`name`], [`platform`] | what repositories are called at the destination; which platforms |
 //! | [`end`] | what either end of a task can do, ECR or not |
 //! | [`registry`] | a registry by the OCI distribution specification: tokens, redirects, manifests, blobs, uploads |
 //! | [`ecr`] | what only ECR's API can do: lists, repositories, layer parts |
@@ -14,6 +15,7 @@ pub mod check;
 pub mod digest;
 pub mod ecr;
 pub mod end;
+pub mod item;
 pub mod manifest;
 pub mod name;
 pub mod platform;

@@ -82,7 +82,7 @@ fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
         }
         Ok(_) => {}
     }
-    if let Err(unknown) = credential::known(store.credential.as_deref(), &config.credentials) {
+    if let Err(unknown) = credential::known_to_aws(store.credential.as_deref(), &config.credentials) {
         found.push(format!("{end}.credential: {unknown}"));
     }
     found

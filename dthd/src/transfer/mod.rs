@@ -9,6 +9,7 @@
 //! | [`window`] | requests in flight, by endpoint |
 //! | [`budget`], [`bandwidth`] | bytes of memory, bytes per second |
 //! | [`fair`] | the queue in front of these three: tasks take turns |
+//! | [`glob`] | globs over names with segments |
 //! | [`rate`] | how fast, how long still, stalled |
 //! | [`resources`] | what all runs share |
 
@@ -17,6 +18,7 @@ pub mod bandwidth;
 pub mod budget;
 pub mod error;
 pub mod fair;
+pub mod glob;
 pub mod progress;
 pub mod rate;
 pub mod resources;

@@ -30,7 +30,8 @@ impl Blob {
     /// A blob of `length` bytes that follow from `seed`; however long, it takes about a MiB of memory, shared by all.
     #[must_use]
     pub fn made(seed: u64, length: u64) -> Self {
-        let mut segments = vec![Bytes::from(format!("blob {seed:016x} {length:016x}\n"))];
+        // an odd factor mixes the seed into the first bytes, so that short blobs differ as well
+        let mut segments = vec![Bytes::from(format!("{:016x} {length:016x}\n", seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)))];
         let mut left = length.saturating_sub(segments[0].len() as u64);
         while left > 0 {
             let take = left.min(PERIOD as u64);
@@ -105,6 +106,7 @@ mod tests {
         assert_eq!(blob, Blob::made(1, 3_000_000));
         assert_ne!(blob.digest(), Blob::made(2, 3_000_000).digest());
         assert_eq!((Blob::made(1, 0).len(), Blob::made(1, 5).len()), (0, 5));
+        assert_ne!(Blob::made(1, 5), Blob::made(2, 5));
         let content = blob.content().expect("made content is there");
         assert_ne!(content.slice(1_000_000..1_100_000), content.slice(2_000_000..2_100_000));
     }

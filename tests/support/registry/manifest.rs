@@ -125,7 +125,7 @@ fn media_type(call: &Call, bytes: &Bytes) -> Result<String, Refusal> {
 /// DELETE, by digest.
 pub(super) fn delete(shared: &Shared, call: &Call) -> Result<Reply, Refusal> {
     if !digest::is_digest(&call.reference) {
-        return Err(Refusal { status: StatusCode::BAD_REQUEST, ..Refusal::unsupported() });
+        return Err(Refusal::digest_invalid());
     }
     shared.store.manifest(&call.repository, &call.reference).ok_or_else(Refusal::manifest_unknown)?;
     shared.store.remove_manifest(&call.repository, &call.reference);

@@ -39,6 +39,7 @@ pub(super) fn destination(t: &mut Table<'_, '_>) -> ImageDestination {
 fn settings(t: &mut Table<'_, '_>) -> RepositorySettings {
     RepositorySettings {
         immutable_tags: t.flag("immutable_tags"),
+        tag_exclusions: t.texts("tag_exclusions").unwrap_or_default(),
         scan_on_push: t.flag("scan_on_push"),
         encryption: encryption(t, "AES256 or KMS"),
         lifecycle_policy: t.text("lifecycle_policy"),
@@ -86,6 +87,7 @@ create = "yes"
 
 [destination.repository]
 immutable_tags = true
+tag_exclusions = ["dev-*"]
 scan_on_push = true
 encryption = { type = "KMS", key = "alias/images" }
 lifecycle_policy = '{"rules":[]}'

@@ -63,10 +63,15 @@ pub fn repository_problem(name: &str) -> Option<String> {
     if name.len() > LONGEST_REPOSITORY {
         return Some(format!("the repository's name has {} characters: at most {LONGEST_REPOSITORY}", name.len()));
     }
-    let good = name.split('/').all(is_component);
-    (!good).then(|| {
+    (!is_repository(name)).then(|| {
         format!("{name:?} is not a repository's name: lower-case letters, digits and single . _ - between them, segments with /; no host")
     })
+}
+
+/// Whether the characters are those of a repository's name, of whatever length: registries have limits of their own.
+#[must_use]
+pub fn is_repository(name: &str) -> bool {
+    name.split('/').all(is_component)
 }
 
 /// `[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*`.

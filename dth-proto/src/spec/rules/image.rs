@@ -1,9 +1,18 @@
 //! The rules of an image task.
 
 use crate::spec::{
-    CreateRepository, ImageDestination, ImageJob, ImageSource, Registry,
-    image::name::{ImageName, repository_problem},
+    CreateRepository, ImageDestination, ImageJob, ImageSource, Registry, RepositorySettings,
+    image::{
+        name::{ImageName, repository_problem},
+        platform::platform_problem,
+    },
 };
+
+/// Characters in a lifecycle policy (Amazon ECR service quotas).
+const LONGEST_LIFECYCLE_POLICY: usize = 30_720;
+/// Characters in key and value of a resource's tag, and tags of a resource (AWS: "Tag naming limits and requirements").
+const LONGEST_RESOURCE_TAG: (usize, usize) = (128, 256);
+const MOST_RESOURCE_TAGS: usize = 50;
 
 pub(super) fn problems(job: &ImageJob, add: &mut impl FnMut(&'static str, String)) {
     let ImageJob { source, destination, options } = job;
@@ -18,6 +27,9 @@ pub(super) fn problems(job: &ImageJob, add: &mut impl FnMut(&'static str, String
             add("source.images", format!("has {image:?}: {why}"));
         }
     }
+    if source.images.is_empty() && source.registry.is_docker_hub() {
+        add("source.images", "is missing: Docker Hub does not list its repositories; name them, like library/nginx".to_owned());
+    }
     if options.untagged && !source.registry.is_ecr() {
         add("options.untagged", "works only where the source is ECR: other registries do not list images without a tag".to_owned());
     }
@@ -25,9 +37,8 @@ pub(super) fn problems(job: &ImageJob, add: &mut impl FnMut(&'static str, String
         add("options.newest", "must be at least 1; leave it out for all tags".to_owned());
     }
     for platform in &options.platforms {
-        let parts: Vec<&str> = platform.split('/').collect();
-        if !(2..=3).contains(&parts.len()) || parts.iter().any(|part| part.is_empty()) {
-            add("options.platforms", format!("has {platform:?}: write platforms like linux/amd64 or linux/arm/v7"));
+        if let Some(why) = platform_problem(platform) {
+            add("options.platforms", format!("has {platform:?}: {why}"));
         }
     }
     names(destination, add);
@@ -68,6 +79,13 @@ fn registry(registry: &Registry, [field, region, account, endpoint, data]: [&'st
             add(field, format!("belongs to ECR: {address} is none; leave it out, or use registry = \"ecr\""));
         }
     }
+    if let Some((host_account, host_region)) = registry.ecr_host() {
+        for (field, given, of_host) in [(account, &registry.account, host_account), (region, &registry.region, host_region)] {
+            if let Some(given) = given.as_deref().filter(|given| *given != of_host) {
+                add(field, format!("is {given:?}, but {address} is in {of_host}: leave it out"));
+            }
+        }
+    }
     if let Some(id) = registry.account.as_deref().filter(|id| id.len() != 12 || !id.bytes().all(|b| b.is_ascii_digit())) {
         add(account, format!("{id:?} is not an account: 12 digits"));
     }
@@ -87,7 +105,7 @@ fn settings(destination: &ImageDestination, source: &ImageSource, add: &mut impl
     if !ecr && destination.create != CreateRepository::Yes {
         add("destination.create", "belongs to ECR: other registries make repositories by themselves".to_owned());
     }
-    if !ecr && destination.repository != crate::spec::RepositorySettings::default() {
+    if !ecr && destination.repository != RepositorySettings::default() {
         add("destination.repository", "belongs to ECR: other registries have no such settings".to_owned());
     }
     if destination.copy_settings && !(ecr && source.registry.is_ecr()) {
@@ -98,7 +116,34 @@ fn settings(destination: &ImageDestination, source: &ImageSource, add: &mut impl
             "cannot be \"on-push\" with settings: the registry's creation templates decide; use \"yes\", or leave the settings out";
         add("destination.create", message.to_owned());
     }
-    if let Some(encryption) = &destination.repository.encryption {
+    template(&destination.repository, add);
+}
+
+fn template(template: &RepositorySettings, add: &mut impl FnMut(&'static str, String)) {
+    for (field, policy) in
+        [("destination.repository.lifecycle_policy", &template.lifecycle_policy), ("destination.repository.policy", &template.policy)]
+    {
+        if let Some(error) = policy.as_deref().and_then(|text| serde_json::from_str::<serde_json::Value>(text).err()) {
+            add(field, format!("is not JSON: {error}"));
+        }
+    }
+    if let Some(policy) = template.lifecycle_policy.as_ref().filter(|policy| policy.len() > LONGEST_LIFECYCLE_POLICY) {
+        let message = format!("has {} characters: ECR takes at most {LONGEST_LIFECYCLE_POLICY}", policy.len());
+        add("destination.repository.lifecycle_policy", message);
+    }
+    for (key, value) in &template.tags {
+        let (key_length, value_length) = (key.chars().count(), value.chars().count());
+        if !(1..=LONGEST_RESOURCE_TAG.0).contains(&key_length) || value_length > LONGEST_RESOURCE_TAG.1 || key.starts_with("aws:") {
+            let (key_most, value_most) = LONGEST_RESOURCE_TAG;
+            let message =
+                format!("has {key:?}: keys have 1 to {key_most} characters and do not begin with aws:, values at most {value_most}");
+            add("destination.repository.tags", message);
+        }
+    }
+    if template.tags.len() > MOST_RESOURCE_TAGS {
+        add("destination.repository.tags", format!("has {} tags: AWS takes at most {MOST_RESOURCE_TAGS}", template.tags.len()));
+    }
+    if let Some(encryption) = &template.encryption {
         if !["AES256", "KMS"].contains(&encryption.kind.as_str()) {
             add("destination.repository.encryption.type", format!("{:?} is not known: use AES256 or KMS", encryption.kind));
         }
@@ -110,11 +155,116 @@ fn settings(destination: &ImageDestination, source: &ImageSource, add: &mut impl
 
 /// Would copies land in the repositories that are sources?
 fn is_same_place(source: &ImageSource, destination: &ImageDestination) -> bool {
-    let (from, to) = (&source.registry, &destination.registry);
-    let same = from.registry == to.registry
-        && from.ecr_account() == to.ecr_account()
-        && from.ecr_region() == to.ecr_region()
-        && from.endpoint == to.endpoint
-        && from.registry_endpoint == to.registry_endpoint;
-    same && destination.prefix == destination.strip_prefix && !from.registry.is_empty()
+    source.registry.is_same(&destination.registry) && destination.prefix == destination.strip_prefix && !source.registry.registry.is_empty()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::Encryption;
+
+    fn registry(address: &str) -> Registry {
+        Registry { registry: address.to_owned(), ..Registry::default() }
+    }
+
+    fn job(from: &str, to: &str) -> ImageJob {
+        ImageJob {
+            source: ImageSource { registry: registry(from), images: Vec::new() },
+            destination: ImageDestination { registry: registry(to), ..ImageDestination::default() },
+            ..ImageJob::default()
+        }
+    }
+
+    fn with(from: &str, to: &str, change: impl FnOnce(&mut ImageJob)) -> ImageJob {
+        let mut job = job(from, to);
+        change(&mut job);
+        job
+    }
+
+    fn found(job: &ImageJob) -> Vec<(&'static str, String)> {
+        let mut found = Vec::new();
+        problems(job, &mut |field, message| found.push((field, message)));
+        found
+    }
+
+    const ECR_HOST: &str = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+
+    #[test]
+    fn good_tasks_have_no_problems() {
+        for job in [
+            job("ghcr.io", "ecr"),
+            job("http://127.0.0.1:5000", ECR_HOST),
+            with("docker.io", "ecr", |job| job.source.images = vec!["nginx".into()]),
+            with("ghcr.io", "ghcr.io", |job| job.destination.prefix = "mirror/".into()),
+            with(ECR_HOST, "ecr", |job| {
+                job.source.registry.region = Some("us-east-1".into());
+                job.options.untagged = true;
+                job.options.platforms = vec!["linux/amd64".into(), "linux/arm/v7".into()];
+                job.destination.copy_settings = true;
+                job.destination.repository.policy = Some("{}".into());
+                job.destination.repository.tags = [("team".to_owned(), "a".to_owned())].into();
+            }),
+        ] {
+            assert_eq!(found(&job), [], "{job:?}");
+        }
+    }
+
+    #[test]
+    fn every_broken_rule_names_its_field_and_the_way_out() {
+        let to_ecr = |change: fn(&mut ImageJob)| with("ghcr.io", "ecr", change);
+        for (job, field, why) in [
+            (job("", "ecr"), "source.registry", "name the registry's host"),
+            (job("ghcr.io/team", "ecr"), "source.registry", "write only the host"),
+            (job("docker.io", "ecr"), "source.images", "name them"),
+            (to_ecr(|job| job.source.images = vec!["App".into()]), "source.images", "is not a repository's name"),
+            (to_ecr(|job| job.source.registry.region = Some("us-east-1".into())), "source.region", "use registry = \"ecr\""),
+            (to_ecr(|job| job.options.untagged = true), "options.untagged", "only where the source is ECR"),
+            (to_ecr(|job| job.options.newest = Some(0)), "options.newest", "at least 1"),
+            (to_ecr(|job| job.options.platforms = vec!["linux".into()]), "options.platforms", "write it like linux/amd64"),
+            (to_ecr(|job| job.destination.prefix = "Mirror/".into()), "destination.prefix", "cannot begin a repository's name"),
+            (to_ecr(|job| job.destination.registry.account = Some("12".into())), "destination.account", "12 digits"),
+            (to_ecr(|job| job.destination.registry.endpoint = Some("ecr".into())), "destination.endpoint", "write it like https://"),
+            (to_ecr(|job| job.destination.copy_settings = true), "destination.copy_settings", "from ECR to ECR"),
+            (to_ecr(|job| job.destination.repository.policy = Some("{".into())), "destination.repository.policy", "is not JSON"),
+            (
+                to_ecr(|job| job.destination.repository.lifecycle_policy = Some(format!("\"{}\"", "x".repeat(30_720)))),
+                "destination.repository.lifecycle_policy",
+                "at most 30720",
+            ),
+            (
+                to_ecr(|job| job.destination.repository.tags = [("aws:x".to_owned(), String::new())].into()),
+                "destination.repository.tags",
+                "do not begin with aws:",
+            ),
+            (
+                to_ecr(|job| job.destination.repository.tags = (0..51).map(|n| (n.to_string(), String::new())).collect()),
+                "destination.repository.tags",
+                "at most 50",
+            ),
+            (
+                to_ecr(|job| job.destination.repository.encryption = Some(Encryption { kind: "aws:kms".into(), key: None })),
+                "destination.repository.encryption.type",
+                "use AES256 or KMS",
+            ),
+            (
+                with("ghcr.io", "quay.io", |job| job.destination.create = CreateRepository::Never),
+                "destination.create",
+                "other registries make repositories",
+            ),
+            (
+                with(ECR_HOST, "ecr", |job| job.source.registry.region = Some("eu-west-1".into())),
+                "source.region",
+                "is in us-east-1: leave it out",
+            ),
+            (
+                with("ghcr.io", ECR_HOST, |job| job.destination.registry.account = Some("210987654321".into())),
+                "destination.account",
+                "is in 123456789012: leave it out",
+            ),
+            (job("ghcr.io", "https://ghcr.io"), "destination.prefix", "use another registry or a prefix"),
+        ] {
+            let found = found(&job);
+            assert!(matches!(found.as_slice(), [(f, m)] if *f == field && m.contains(why)), "{field}: {why}: {found:?}");
+        }
+    }
 }

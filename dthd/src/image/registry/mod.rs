@@ -3,12 +3,39 @@
 //! | file | holds |
 //! |---|---|
 //! | [`site`] | where a registry is: Docker Hub's several names, schemes, ports |
-//! | [`login`] | how to sign in: nothing, a password, ECR's token |
+//! | [`login`], [`docker`] | how to sign in: nothing, a password, a token; what `docker login` has left |
 //! | `call` | one request, signed in, within its limits, repeated where that helps |
+//! | `send`, `redirect` | one request on the wire, and where it may be sent on to |
+//! | `authorize`, `challenge`, `token` | what the registry wants to see before it answers, found out once |
+//! | `refusal` | what it says instead |
+//! | `answer` | answers: headers, small bodies, bodies that break off |
+//! | [`manifest`] | manifests by tag and digest, read and written |
+//! | [`tag`], `page` | lists of repositories and tags, page by page |
+//! | [`blob`] | blobs as they come, from any byte on |
+//! | [`upload`] | blobs as they go: sessions, chunks, mounts |
+//! | [`referrer`] | what refers to a manifest |
 
+mod answer;
+mod authorize;
+pub mod blob;
 mod call;
+mod challenge;
+pub mod docker;
 pub mod login;
+pub mod manifest;
+mod page;
+#[cfg(test)]
+mod quirks;
+mod redirect;
+pub mod referrer;
+mod refusal;
+mod send;
 pub mod site;
+pub mod tag;
+#[cfg(test)]
+mod tests;
+mod token;
+pub mod upload;
 
 use std::{
     fmt,
@@ -16,8 +43,18 @@ use std::{
 };
 
 use dth_proto::failure::Side;
+use tokio::sync::OnceCell;
 
-pub use self::{call::Call, login::Login, site::Site};
+use self::authorize::SignIn;
+pub use self::{
+    blob::BlobBody,
+    call::Call,
+    login::{Basic, Login, Renew, Secret, login_for},
+    manifest::{Found, Stored},
+    referrer::{Referrers, ReferrersBy, fallback_tag},
+    site::Site,
+    upload::{Mount, Upload},
+};
 use crate::{
     http::{Client, TlsError},
     transfer::{
@@ -35,9 +72,13 @@ pub struct Registry {
 
 struct Inner {
     http: Client,
+    /// For places that a public registry leads to.
+    public: Client,
     site: Site,
     side: Side,
-    login: Login,
+    sign_in: SignIn,
+    /// Whether the registry is at an address that is not public.
+    is_private: OnceCell<bool>,
     retry: RetryPolicy,
     counters: Arc<RequestCounters>,
     /// Listings, reads, writes.
@@ -65,7 +106,9 @@ impl Registry {
         counters: Arc<RequestCounters>,
     ) -> Result<Self, TlsError> {
         let windows = windows.map(|windows| [Kind::List, Kind::Read, Kind::Write].map(|kind| windows.of(site.host(), kind)));
-        let inner = Inner { http: Client::new()?, site, side, login, retry, counters, windows };
+        let http = Client::new()?;
+        let (public, sign_in, is_private) = (http.public_only(), SignIn::new(login), OnceCell::new());
+        let inner = Inner { http, public, site, side, sign_in, is_private, retry, counters, windows };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -98,5 +141,11 @@ impl Registry {
 
     fn count_request(&self) {
         self.inner.counters.requests.fetch_add(1, Relaxed);
+    }
+
+    /// Counts of all requests that share these counters.
+    #[must_use]
+    pub fn counters(&self) -> &Arc<RequestCounters> {
+        &self.inner.counters
     }
 }

@@ -2,12 +2,13 @@
 
 use std::error::Error;
 
-use aws_sdk_s3::error::{ConnectorError, ProvideErrorMetadata, SdkError};
+use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use dth_proto::failure::FailureClass;
 
 use super::Bucket;
 use crate::{
+    aws::failure::{Unanswered, causes, unanswered},
     http::SendError,
     s3::{
         error::{classify, code_of_status},
@@ -34,24 +35,11 @@ impl Bucket {
                 let message = format!("{place} gave an answer that cannot be read (status {status}): {}", causes(error));
                 self.error(class, operation, code_of_status(status), message)
             }
-            SdkError::TimeoutError(_) => {
-                self.error(FailureClass::Transient, operation, "RequestTimeout", format!("{place} does not answer in time"))
+            _ => {
+                let unanswered = unanswered(error, place, self.inner.credential.describe());
+                let Unanswered { class, code, message } = unanswered.expect("what was answered is one of the arms above");
+                self.error(class, operation, code, message)
             }
-            SdkError::DispatchFailure(failure) => {
-                let text = causes(error);
-                if failure.as_connector_error().is_some_and(ConnectorError::is_user) {
-                    return self.error(FailureClass::Permanent, operation, "BadRequest", text);
-                }
-                if let Some(message) = credentials_in(error) {
-                    return self.error(FailureClass::Auth, operation, "CredentialsNotLoaded", self.cannot_sign(&message));
-                }
-                let code = if failure.is_timeout() { "ConnectTimeout" } else { "ConnectionFailed" };
-                self.error(FailureClass::Transient, operation, code, format!("cannot reach {place}: {text}"))
-            }
-            _ => match credentials_in(error) {
-                Some(message) => self.error(FailureClass::Auth, operation, "CredentialsNotLoaded", self.cannot_sign(&message)),
-                None => self.error(FailureClass::Permanent, operation, "BadRequest", causes(error)),
-            },
         }
     }
 
@@ -132,33 +120,4 @@ impl Bucket {
         let code = if code.is_empty() { code_of_status(status).to_owned() } else { code };
         TransferError { class, side: self.inner.side, operation, code, message, request_id, retry_after }
     }
-}
-
-/// The error's causes, innermost last, each once.
-pub(super) fn causes(error: &(dyn Error + 'static)) -> String {
-    let mut texts: Vec<String> = Vec::new();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !texts.last().is_some_and(|last| last.contains(&text)) {
-            texts.push(text);
-        }
-        next = cause.source();
-    }
-    if texts.is_empty() { error.to_string() } else { texts.join(": ") }
-}
-
-/// What went wrong with loading credentials, if that is the cause.
-fn credentials_in(error: &(dyn Error + 'static)) -> Option<String> {
-    let mut next = Some(error);
-    while let Some(cause) = next {
-        if cause.is::<aws_credential_types::provider::error::CredentialsError>() {
-            return Some(format!("{cause}: {}", causes(cause)));
-        }
-        if cause.to_string().contains("no identity") || cause.to_string().contains("failed to select an auth scheme") {
-            return Some(causes(cause));
-        }
-        next = cause.source();
-    }
-    None
 }

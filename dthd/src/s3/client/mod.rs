@@ -2,7 +2,6 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
-mod connector;
 mod failure;
 mod list;
 mod load;
@@ -21,10 +20,7 @@ use std::{
 
 use aws_sdk_s3::{
     Client,
-    config::{
-        BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation, StalledStreamProtectionConfig,
-        retry::RetryConfig, timeout::TimeoutConfig,
-    },
+    config::{Region, RequestChecksumCalculation, ResponseChecksumValidation},
     primitives::DateTime,
     types::RequestPayer,
 };
@@ -42,6 +38,7 @@ pub use self::{
     write::Put,
 };
 use crate::{
+    aws::{is_endpoint, shared},
     credential::Credential,
     http::{self, TlsError},
     s3::{
@@ -56,8 +53,6 @@ use crate::{
     },
 };
 
-/// Until a connection stands.
-const CONNECT: Duration = Duration::from_secs(5);
 /// From a request without a body to the head of its answer, and between two pieces of an answer's body.
 const QUIET: Duration = Duration::from_secs(60);
 /// Bodies that are sent get this much longer per byte: 32 KiB/s is slower than any link worth a transfer.
@@ -130,23 +125,7 @@ impl Bucket {
     ) -> Result<Self, OpenError> {
         let profile = provider::find(&store.provider)?;
         let store = &profile.complete(store);
-        let mut loader = aws_config::defaults(BehaviorVersion::latest())
-            .http_client(connector::client()?)
-            .retry_config(RetryConfig::disabled())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT).build())
-            .identity_cache(IdentityCache::no_cache());
-        if let Some(region) = &store.region {
-            loader = loader.region(Region::new(region.clone()));
-        }
-        if let Some(profile) = credential.profile() {
-            loader = loader.profile_name(profile);
-        }
-        loader = match credential.provider() {
-            Some(provider) => loader.credentials_provider(provider),
-            None => loader.no_credentials(),
-        };
-        let shared = loader.load().await;
+        let shared = shared(store.region.as_deref(), credential).await?;
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
             .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
@@ -155,7 +134,9 @@ impl Bucket {
         let own = || std::env::var("AWS_ENDPOINT_URL_S3").ok().or_else(|| shared.endpoint_url().map(str::to_owned));
         let endpoint = store.endpoint.clone().or_else(own);
         if let Some(endpoint) = &endpoint {
-            check_endpoint(endpoint)?;
+            if !is_endpoint(endpoint) {
+                return Err(OpenError::Endpoint(endpoint.clone()));
+            }
             config = config.endpoint_url(endpoint);
             place.clone_from(endpoint);
         }
@@ -371,25 +352,9 @@ fn decode(text: &str) -> Option<String> {
     percent_decode(spaced.as_bytes()).decode_utf8().ok().map(std::borrow::Cow::into_owned)
 }
 
-fn check_endpoint(endpoint: &str) -> Result<(), OpenError> {
-    let rest = endpoint.strip_prefix("https://").or_else(|| endpoint.strip_prefix("http://"));
-    let good = rest.is_some_and(|r| !r.trim_matches('/').is_empty() && !r.contains([' ', '@', '?', '#']));
-    if good { Ok(()) } else { Err(OpenError::Endpoint(endpoint.to_owned())) }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn endpoints() {
-        for good in ["http://127.0.0.1:8333", "https://s3.example.com/", "https://host/base"] {
-            assert_eq!(check_endpoint(good), Ok(()), "{good}");
-        }
-        for bad in ["127.0.0.1:8333", "ftp://x", "https://", "http://user:secret@host", "http://a b"] {
-            assert!(check_endpoint(bad).is_err(), "{bad}");
-        }
-    }
 
     #[test]
     fn time_grows_with_the_body() {

@@ -1,4 +1,4 @@
-//! The HTTP client under the SDK: TLS roots, proxies from the environment, idle connections closed before the store does it.
+//! The HTTP client under the SDKs: TLS roots, proxies from the environment, idle connections closed before the store does it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use aws_smithy_runtime_api::client::http::SharedHttpClient;
 
 use crate::http::TlsError;
 
-/// S3 closes connections that were idle for about 20 s; a request sent into that moment is lost.
+/// AWS (S3 first) closes connections that were idle for about 20 s; a request sent into that moment is lost.
 const IDLE: Duration = Duration::from_secs(12);
 
 /// A client with connections of its own. Honours `AWS_CA_BUNDLE` (added to the system's roots) and the proxy variables.

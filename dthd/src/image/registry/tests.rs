@@ -1,0 +1,422 @@
+//! A registry as the client meets it: challenges, tokens, redirects, limits, broken bodies.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use dth_proto::failure::{FailureClass, Side};
+use futures::future::{BoxFuture, join_all};
+use http::{HeaderValue, Method, Response, StatusCode, header};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+
+use super::{Basic, Call, Login, Registry, Renew, Secret, Site};
+use crate::{
+    http::{
+        Flow,
+        fake::{Fake, Heard, Step, answer},
+    },
+    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
+};
+
+const EXPIRED: &str = r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#;
+const UNAUTHORIZED: &str = r#"{"errors":[{"code":"UNAUTHORIZED","message":"authentication required"}]}"#;
+
+fn open(address: &str, login: Login, retry: RetryPolicy) -> (Registry, Arc<RequestCounters>) {
+    let counters = Arc::<RequestCounters>::default();
+    let registry = Registry::open(Site::of(address), Side::Source, login, None, retry, Arc::clone(&counters));
+    (registry.expect("certificates"), counters)
+}
+
+fn at(server: &Fake, login: Login) -> Registry {
+    open(&server.endpoint(), login, RetryPolicy::never()).0
+}
+
+fn password() -> Login {
+    Login::Password(Arc::new(Basic::new("me", "s3cr3t")))
+}
+
+fn get(repository: &str) -> Call<'_> {
+    let target = format!("/v2/{repository}/manifests/latest");
+    Call { operation: "GetManifest", target, repository: Some(repository), ..Call::default() }
+}
+
+fn put(repository: &str) -> Call<'_> {
+    let target = format!("/v2/{repository}/blobs/uploads/1?digest=x");
+    Call { operation: "PutBlob", method: Method::PUT, target, repository: Some(repository), push: true, ..Call::default() }
+}
+
+async fn text(response: Response<Incoming>) -> String {
+    let body = response.into_body().collect().await.expect("whole").to_bytes();
+    String::from_utf8(body.to_vec()).expect("text")
+}
+
+fn path(heard: &Heard) -> &str {
+    heard.head.split(' ').nth(1).expect("a request line")
+}
+
+fn paths(server: &Fake) -> Vec<String> {
+    server.heard().iter().map(|heard| path(heard).to_owned()).collect()
+}
+
+/// Wants tokens, and gives the n-th one as `t{n}`; takes those that `good` says are.
+async fn with_tokens(good: impl Fn(&str) -> bool + Send + Sync + 'static) -> Fake {
+    let given = AtomicUsize::new(0);
+    Fake::start(move |_, heard| {
+        let host = heard.header("host").expect("a host");
+        if path(heard).starts_with("/token") {
+            return answer("200 OK", "", &format!(r#"{{"token":"t{}","expires_in":300}}"#, given.fetch_add(1, SeqCst)));
+        }
+        if heard.header("authorization").and_then(|value| value.strip_prefix("Bearer ")).is_some_and(&good) {
+            return answer("200 OK", "", "fine");
+        }
+        let challenge = format!("WWW-Authenticate: Bearer realm=\"http://{host}/token\",service=\"it\"\r\n");
+        answer("401 Unauthorized", &challenge, UNAUTHORIZED)
+    })
+    .await
+}
+
+#[tokio::test]
+async fn tokens_are_had_once_and_shown_with_every_request() {
+    let server = with_tokens(|_| true).await;
+    let registry = at(&server, password());
+    let calls: Vec<Call<'_>> = (0..10).map(|_| get("team/app")).collect();
+    for answer in join_all(calls.iter().map(|call| registry.call(call))).await {
+        assert_eq!(text(answer.expect("signed in")).await, "fine");
+    }
+    assert_eq!(text(registry.call(&get("other")).await.expect("signed in")).await, "fine");
+    let heard = server.heard();
+    let count = |start: &str| heard.iter().filter(|h| path(h).starts_with(start)).count();
+    assert_eq!(count("/v2/team/app/"), 11, "one without a token finds out, the others wait for it");
+    assert_eq!(count("/v2/other/"), 1, "what one repository has shown holds for all");
+    let tokens: Vec<&Heard> = heard.iter().filter(|h| path(h).starts_with("/token")).collect();
+    assert_eq!(
+        tokens.iter().map(|h| path(h)).collect::<Vec<_>>(),
+        ["/token?account=me&service=it&scope=repository:team/app:pull", "/token?account=me&service=it&scope=repository:other:pull"]
+    );
+    assert!(tokens.iter().all(|h| h.header("authorization") == Some("Basic bWU6czNjcjN0")));
+    let shown = heard.iter().filter(|h| path(h).starts_with("/v2/")).filter(|h| h.head.contains("bWU6"));
+    assert_eq!(shown.count(), 0, "the password goes to the token server only");
+}
+
+#[tokio::test]
+async fn pushes_and_mounts_have_tokens_of_their_own() {
+    let server = with_tokens(|_| true).await;
+    let registry = at(&server, Login::Anonymous);
+    let mount = Call { operation: "MountBlob", method: Method::POST, also: Some("base"), ..put("team/app") };
+    registry.call(&mount).await.expect("signed in");
+    registry.call(&Call { target: "/v2/_catalog".to_owned(), ..Call::default() }).await.expect("signed in");
+    let tokens: Vec<String> = paths(&server).into_iter().filter(|path| path.starts_with("/token")).collect();
+    assert_eq!(
+        tokens,
+        [
+            "/token?service=it&scope=repository:base:pull&scope=repository:team/app:pull,push",
+            "/token?service=it&scope=registry:catalog:%2A"
+        ]
+    );
+    assert_eq!(server.heard()[0].header("content-length"), Some("0"), "also of nothing");
+}
+
+#[tokio::test]
+async fn identity_tokens_are_exchanged() {
+    let server = with_tokens(|_| true).await;
+    let registry = at(&server, Login::IdentityToken(Arc::new(Secret::new("idt"))));
+    registry.call(&get("a")).await.expect("signed in");
+    let heard = &server.heard()[1];
+    assert!(heard.head.starts_with("POST /token "), "{}", heard.head);
+    assert_eq!(
+        String::from_utf8_lossy(&heard.body),
+        "grant_type=refresh%5Ftoken&client_id=dthd&service=it&scope=repository%3Aa%3Apull&refresh_token=idt"
+    );
+}
+
+#[tokio::test]
+async fn a_refused_token_is_renewed_once() {
+    let server = with_tokens(|token| token != "t0").await;
+    let registry = at(&server, Login::Anonymous);
+    registry.call(&get("a")).await.expect("with the second token");
+    assert_eq!(server.heard().len(), 5, "{:?}", paths(&server));
+
+    let server = with_tokens(|_| false).await;
+    let error = at(&server, Login::Anonymous).call(&get("a")).await.expect_err("never good");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Auth, "UNAUTHORIZED"));
+    assert!(error.message.contains("may not pull from a"), "{error}");
+    assert_eq!(server.heard().len(), 5, "{:?}", paths(&server));
+}
+
+#[tokio::test]
+async fn wrong_passwords_are_tried_once() {
+    let server = Fake::start(|_, heard| {
+        let host = heard.header("host").expect("a host");
+        if path(heard).starts_with("/token") {
+            return answer("401 Unauthorized", "", r#"{"details":"incorrect username or password"}"#);
+        }
+        answer("401 Unauthorized", &format!("www-authenticate: Bearer realm=\"http://{host}/token\"\r\n"), UNAUTHORIZED)
+    })
+    .await;
+    let (registry, _) = open(&server.endpoint(), password(), RetryPolicy::default());
+    for repository in ["a", "b", "c"] {
+        let error = registry.call(&get(repository)).await.expect_err("wrong");
+        assert_eq!((error.class, error.operation), (FailureClass::Auth, "GetToken"));
+        assert!(error.message.contains("as user \"me\"") && error.message.contains("incorrect username or password"), "{error}");
+        assert!(!error.to_string().contains("s3cr3t"));
+    }
+    assert_eq!(paths(&server).iter().filter(|path| path.starts_with("/token")).count(), 1, "accounts are locked after some");
+}
+
+async fn with_basic(refusal: &'static str, good: &'static str) -> Fake {
+    Fake::start(move |_, heard| match heard.header("authorization") {
+        Some(shown) if shown == good => answer("200 OK", "", "fine"),
+        _ => answer(refusal, "www-authenticate: Basic realm=\"r\"\r\n", if refusal.starts_with("403") { EXPIRED } else { UNAUTHORIZED }),
+    })
+    .await
+}
+
+#[tokio::test]
+async fn passwords_are_shown_to_whom_asks_for_them() {
+    let server = with_basic("401 Unauthorized", "Basic bWU6czNjcjN0").await;
+    let registry = at(&server, password());
+    for _ in 0..2 {
+        registry.call(&get("a")).await.expect("signed in");
+    }
+    assert_eq!(server.heard().len(), 3, "the second request shows it at once");
+
+    let error = at(&server, Login::Anonymous).call(&get("a")).await.expect_err("nobody");
+    assert_eq!(error.class, FailureClass::Auth);
+    assert!(error.message.contains("authentication required; ") && error.message.contains("asked as nobody: name a credential"), "{error}");
+    let wrong = Login::Password(Arc::new(Basic::new("me", "wrong-one")));
+    let error = at(&server, wrong).call(&get("a")).await.expect_err("wrong");
+    assert!(error.message.contains("does not take the credential") && !error.message.contains("wrong-one"), "{error}");
+    assert_eq!(server.heard().len(), 6);
+}
+
+/// Gives the passwords `p0`, `p1`, ... in turn, another one each time it was refused.
+#[derive(Default)]
+struct Turns {
+    refused: AtomicUsize,
+}
+
+impl Renew for Turns {
+    fn basic(&self) -> BoxFuture<'_, Result<Basic, TransferError>> {
+        Box::pin(async { Ok(Basic::new("AWS", format!("p{}", self.refused.load(SeqCst)))) })
+    }
+
+    fn refused(&self) {
+        self.refused.fetch_add(1, SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_has_expired_is_renewed_once_for_all() {
+    // AWS:p1
+    let server = with_basic("403 Forbidden", "Basic QVdTOnAx").await;
+    let turns = Arc::new(Turns::default());
+    let registry = at(&server, Login::Renewed(Arc::clone(&turns) as Arc<dyn Renew>));
+    let calls: Vec<Call<'_>> = (0..5).map(|_| get("a")).collect();
+    for answer in join_all(calls.iter().map(|call| registry.call(call))).await {
+        answer.expect("renewed");
+    }
+    assert_eq!(turns.refused.load(SeqCst), 1);
+    assert!(server.heard().iter().all(|heard| heard.header("authorization").is_some()), "nothing is asked first");
+
+    let never = with_basic("403 Forbidden", "").await;
+    let error = at(&never, Login::Renewed(Arc::new(Turns::default()))).call(&get("a")).await.expect_err("never good");
+    assert_eq!((error.class, error.code.as_str(), never.heard().len()), (FailureClass::Auth, "DENIED", 2));
+}
+
+#[tokio::test]
+async fn redirects_are_followed_without_what_is_meant_for_the_registry() {
+    let storage = Fake::start(|n, heard| match (n, path(heard)) {
+        (0, "/blob?sig=a%2Fb") => answer("206 Partial Content", "", "content"),
+        _ => answer("403 Forbidden", "", "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"),
+    })
+    .await;
+    let elsewhere = format!("{}/blob?sig=a%2Fb", storage.endpoint());
+    let server = Fake::start(move |_, heard| match heard.header("authorization") {
+        None => answer("401 Unauthorized", "www-authenticate: Basic realm=\"r\"\r\n", ""),
+        Some(_) if path(heard) == "/v2/a/blobs/x" => answer("307 Temporary Redirect", "location: /v2/a/moved\r\n", ""),
+        Some(_) => answer("307 Temporary Redirect", &format!("location: {elsewhere}\r\n"), "see there"),
+    })
+    .await;
+    let registry = at(&server, password());
+    let call = Call {
+        operation: "GetBlob",
+        target: "/v2/a/blobs/x".to_owned(),
+        headers: vec![(header::RANGE, HeaderValue::from_static("bytes=7-"))],
+        repository: Some("a"),
+        ..Call::default()
+    };
+    assert_eq!(text(registry.call(&call).await.expect("redirected")).await, "content");
+    assert_eq!(paths(&server), ["/v2/a/blobs/x", "/v2/a/blobs/x", "/v2/a/moved"]);
+    let heard = &storage.heard()[0];
+    assert_eq!((heard.header("authorization"), heard.header("range")), (None, Some("bytes=7-")));
+    assert_eq!(heard.header("host"), storage.endpoint().strip_prefix("http://"));
+
+    let error = registry.call(&call).await.expect_err("the address is no longer good");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "AccessDenied"), "the next one is");
+    assert!(error.message.contains("Request has expired (said 127.0.0.1, where"), "{error}");
+    assert!(!error.message.contains("sig="), "{error}");
+    assert_eq!(paths(&server).len(), 5, "who else refuses says nothing about the login");
+}
+
+#[tokio::test]
+async fn redirects_have_limits() {
+    let server = Fake::start(|n, _| answer("302 Found", &format!("location: /v2/{n}\r\n"), "")).await;
+    let registry = at(&server, Login::Anonymous);
+    let error = registry.call(&get("a")).await.expect_err("without end");
+    assert_eq!((error.class, error.code.as_str(), server.heard().len()), (FailureClass::Permanent, "TooManyRedirects", 6));
+    let error = registry.call(&put("a")).await.expect_err("writing is not sent on");
+    assert_eq!((error.class, error.code.as_str(), server.heard().len()), (FailureClass::Permanent, "Redirected", 7));
+    assert!(error.message.contains("which only reading ones may follow"), "{error}");
+}
+
+#[tokio::test]
+async fn public_registries_do_not_lead_home() {
+    // none of these sends anything
+    let (registry, counters) = open("https://8.8.8.8", password(), RetryPolicy::never());
+    let to = async |target: &str| {
+        let call = Call { operation: "GetBlob", target: target.to_owned(), ..Call::default() };
+        let error = registry.call(&call).await.expect_err("not followed");
+        (error.code.clone(), error.message)
+    };
+    for (target, why) in [
+        ("https://169.254.169.254/latest/?sig=x", "leads from a public registry to 169.254.169.254, an address that is not public"),
+        ("https://127.0.0.1:1/", "leads from a public registry to 127.0.0.1"),
+        ("http://cdn.example/", "leads from https to cdn.example without encryption"),
+        ("ftp://cdn.example/", "is no address"),
+    ] {
+        let (code, message) = to(target).await;
+        assert_eq!(code, "RedirectRefused", "{target}: {message}");
+        assert!(message.contains(why) && !message.contains("sig="), "{message}");
+    }
+    assert_eq!(counters.requests.load(SeqCst), 0);
+    let (code, message) = to("https://localhost:1/").await;
+    assert!(code == "ConnectionFailed" && message.contains("localhost has no address in the public internet"), "{code} {message}");
+}
+
+#[tokio::test]
+async fn token_servers_in_odd_places_are_not_asked() {
+    let server = Fake::start(|_, _| answer("401 Unauthorized", "www-authenticate: Bearer realm=\"ftp://x/token\"\r\n", "")).await;
+    let error = at(&server, password()).call(&get("a")).await.expect_err("nowhere to go");
+    assert_eq!((error.class, error.code.as_str(), server.heard().len()), (FailureClass::Permanent, "RealmRefused", 1));
+}
+
+#[tokio::test]
+async fn servers_that_want_less_are_left_alone_as_long_as_they_say() {
+    let date = httpdate::fmt_http_date(crate::clock::now().plus(Duration::from_secs(60)).to_system());
+    for (value, least, most) in [("7", 7, 7), (date.as_str(), 30, 60)] {
+        let headers = format!("retry-after: {value}\r\n");
+        let server = Fake::start(move |_, _| answer("429 Too Many Requests", &headers, "slow down")).await;
+        let error = at(&server, Login::Anonymous).call(&get("a")).await.expect_err("refused");
+        assert_eq!((error.class, error.code.as_str(), error.message.as_str()), (FailureClass::Throttled, "TOOMANYREQUESTS", "slow down"));
+        let wait = error.retry_after.expect("told").as_secs();
+        assert!((least..=most).contains(&wait), "{value}: {wait}");
+    }
+    let server = Fake::start(|n, _| match n {
+        0 => answer("429 Too Many Requests", "retry-after: 0\r\n", ""),
+        1 => answer("502 Bad Gateway", "", "<html><title>502 Bad Gateway</title></html>"),
+        _ => answer("200 OK", "", "fine"),
+    })
+    .await;
+    let (registry, counters) = open(&server.endpoint(), Login::Anonymous, RetryPolicy::default());
+    assert_eq!(text(registry.call(&get("a")).await.expect("the third time")).await, "fine");
+    let counted = [&counters.requests, &counters.retries, &counters.throttled].map(|counter| counter.load(SeqCst));
+    assert_eq!(counted, [3, 2, 1]);
+}
+
+#[tokio::test]
+async fn limits_of_hours_are_not_waited_for() {
+    let body = r#"{"errors":[{"code":"TOOMANYREQUESTS","message":"You have reached your pull rate limit."}]}"#;
+    let server =
+        Fake::start(|_, _| answer("429 Too Many Requests", "ratelimit-limit: 100;w=21600\r\nratelimit-remaining: 0;w=21600\r\n", body))
+            .await;
+    let (registry, _) = open(&server.endpoint(), Login::Anonymous, RetryPolicy::default());
+    let error = registry.call(&get("a")).await.expect_err("the limit is reached");
+    assert_eq!((error.class, server.heard().len()), (FailureClass::Throttled, 1), "asking again is counted too");
+    assert!(error.message.contains("0 of 100 pulls left in 6h"), "{error}");
+}
+
+#[tokio::test]
+async fn failures_have_the_registrys_own_code() {
+    let server = Fake::start(|n, _| match n {
+        0 => answer("404 Not Found", "x-request-id: r1\r\n", r#"{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}"#),
+        _ => answer("404 Not Found", "", ""),
+    })
+    .await;
+    let registry = at(&server, Login::Anonymous);
+    let error = registry.call(&get("a")).await.expect_err("not there");
+    assert_eq!((error.class, error.code.as_str(), error.request_id.as_deref()), (FailureClass::Permanent, "MANIFEST_UNKNOWN", Some("r1")));
+    assert_eq!(error.to_string(), "source GetManifest: MANIFEST_UNKNOWN: manifest unknown");
+    let wanted = registry.call_for(&get("a"), &[StatusCode::NOT_FOUND]).await.expect("an answer as well");
+    assert_eq!(wanted.status(), StatusCode::NOT_FOUND);
+}
+
+async fn feed(mut sender: crate::http::FlowSender, body: &[u8]) {
+    for piece in body.chunks(1000) {
+        if sender.send(Bytes::copy_from_slice(piece)).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn upload(registry: &Registry, body: &[u8]) -> Result<StatusCode, TransferError> {
+    let (sender, flow) = Flow::new(body.len() as u64, 2);
+    let call = put("a");
+    let (answer, ()) = tokio::join!(registry.call_flow(&call, flow), feed(sender, body));
+    Ok(answer?.status())
+}
+
+#[tokio::test]
+async fn flows_are_signed_in_before_their_first_byte() {
+    let server = with_tokens(|_| true).await;
+    let (registry, counters) = open(&server.endpoint(), Login::Anonymous, RetryPolicy::default());
+    let body = vec![7_u8; 10_000];
+    let error = upload(&registry, &body).await.expect_err("nobody knew");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "UNAUTHORIZED"), "the next one will show it");
+    assert_eq!(upload(&registry, &body).await, Ok(StatusCode::OK));
+    let heard = server.heard();
+    assert_eq!(heard.len(), 3, "never repeated by itself: {:?}", paths(&server));
+    assert!(heard[2].body == body && heard[2].header("authorization") == Some("Bearer t0"));
+    assert_eq!(counters.sent.load(SeqCst), 10_000);
+}
+
+#[tokio::test]
+async fn flows_that_are_refused_end_at_once_and_say_why() {
+    let server = with_basic("403 Forbidden", "Basic QVdTOnAx").await;
+    let turns = Arc::new(Turns::default());
+    let registry = at(&server, Login::Renewed(Arc::clone(&turns) as Arc<dyn Renew>));
+    let error = upload(&registry, b"body").await.expect_err("expired");
+    assert_eq!((error.class, error.code.as_str(), turns.refused.load(SeqCst)), (FailureClass::Transient, "DENIED", 1));
+    assert_eq!(upload(&registry, b"body").await, Ok(StatusCode::OK));
+
+    let invalid = r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}"#;
+    let server = Fake::start(move |_, _| answer("400 Bad Request", "", invalid)).await;
+    let error = upload(&at(&server, Login::Anonymous), b"body").await.expect_err("refused");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Permanent, "DIGEST_INVALID"));
+
+    let server = Fake::start(|_, _| vec![Step::Close]).await;
+    let error = upload(&at(&server, Login::Anonymous), b"body").await.expect_err("closed");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "ConnectionFailed"));
+}
+
+#[tokio::test]
+async fn flows_that_are_given_up_are_failures() {
+    let server = Fake::start(|_, _| answer("201 Created", "", "")).await;
+    let registry = at(&server, Login::Anonymous);
+    let (mut sender, flow) = Flow::new(10, 2);
+    let call = put("a");
+    let give_up = async {
+        sender.send(Bytes::from_static(b"half ")).await.expect("room");
+        sender.abort();
+    };
+    let (answer, ()) = tokio::join!(registry.call_flow(&call, flow), give_up);
+    let error = answer.expect_err("not whole");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "ConnectionFailed"));
+    assert!(error.message.contains("given up before its end"), "{error}");
+    assert!(server.heard().is_empty(), "the server never had a whole request");
+}
