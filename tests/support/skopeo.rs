@@ -1,6 +1,6 @@
 //! skopeo, a registry client that is not ours: it fills registries and reads what arrived, without anything of this machine's own.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use bytes::Bytes;
 use tempfile::TempDir;
@@ -74,28 +74,20 @@ impl Skopeo {
         Self::output(self.command("inspect", &[], &["--raw", &format!("docker://{address}/{repository}:{tag}")])).await
     }
 
-    /// Copies an image out of a registry into `to` (`dir:FOLDER`), whole and digest for digest, which reads and
-    /// checks everything beneath it.
+    /// Copies an image out of a registry into a folder, whole and digest for digest, which reads and checks everything beneath it; the
+    /// manifest that is there then.
     ///
     /// # Panics
     /// When skopeo fails; with what it said.
-    pub async fn pull(&self, address: &str, repository: &str, tag: &str, to: &str) {
-        let from = format!("docker://{address}/{repository}:{tag}");
-        Self::output(self.command("copy", &["src", "dest"], &["--quiet", "--all", "--preserve-digests", &from, to])).await;
+    pub async fn pull(&self, address: &str, repository: &str, tag: &str) -> Bytes {
+        let folder = self.folder();
+        let (from, to) = (format!("docker://{address}/{repository}:{tag}"), format!("dir:{}", folder.path().display()));
+        Self::output(self.command("copy", &["src", "dest"], &["--quiet", "--all", "--preserve-digests", &from, &to])).await;
+        fs::read(folder.path().join("manifest.json")).expect("skopeo writes the manifest").into()
     }
 
-    /// A fresh folder, gone with this.
-    ///
-    /// # Panics
-    /// When it cannot be made.
-    #[must_use]
-    pub fn folder(&self) -> TempDir {
+    /// A fresh folder.
+    fn folder(&self) -> TempDir {
         tempfile::Builder::new().prefix("image-").tempdir_in(self.folder.path()).expect("a temporary folder")
-    }
-
-    /// The file with passwords: JSON as docker's config.json has it.
-    #[must_use]
-    pub fn authentication(&self) -> std::path::PathBuf {
-        Path::new(self.folder.path()).join("auth.json")
     }
 }

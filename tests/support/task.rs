@@ -70,17 +70,6 @@ impl Task {
         }
     }
 
-    /// The same without a value: `without("source.credential")`.
-    ///
-    /// # Panics
-    /// When there is no such table.
-    #[must_use]
-    pub fn without(mut self, path: &str) -> Self {
-        let (table, key) = path.split_once('.').expect("a key in a table");
-        self.definition[table].as_table_mut().expect("a table").remove(key);
-        self
-    }
-
     /// Its name.
     #[must_use]
     pub fn name(&self) -> &str {

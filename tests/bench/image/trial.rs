@@ -16,6 +16,7 @@ use dth_proto::{
 };
 use dth_tests::{
     docker_registry::{DockerRegistry, Request},
+    image::Blob,
     installed,
     skopeo::Skopeo,
     tunnel::Tunnel,
@@ -96,7 +97,7 @@ impl Filled {
         let mut images = Vec::new();
         for (tag, image) in case.make() {
             registry.push(REPOSITORY, &[&tag], &image).await;
-            let blobs = image.stored_blobs().into_iter().map(|blob| blob.digest()).collect();
+            let blobs = image.stored_blobs().into_iter().map(Blob::digest).collect();
             images.push((tag, image.bytes, blobs));
         }
         Self { registry, images }

@@ -62,15 +62,20 @@ pub fn all() -> Vec<Named> {
     add("kinds/layers", "plain", By::Skopeo, &Manifest::image("amd64", vec![Blob::tar(&noise("tar", 20_480))]));
     // the layer of an image that only has settings: 1,024 zeros are an empty archive
     add("kinds/layers", "empty", By::Skopeo, &Manifest::docker("amd64", vec![Blob::gzip(&[0; 1_024])]));
-    add("kinds/layers", "none", By::Requests, &Manifest::image("amd64", vec![Blob::new("application/vnd.oci.image.layer.v1.tar", "")]));
+    add("kinds/layers", "none", By::Skopeo, &Manifest::image("amd64", vec![Blob::new("application/vnd.oci.image.layer.v1.tar", "")]));
     let foreign = Blob::foreign(b"only elsewhere", "http://127.0.0.1:9/layer");
     add("kinds/layers", "foreign", By::SkopeoUpTo, &Manifest::docker("amd64", vec![foreign, layer("own", 1_000)]));
-    add("kinds/artifact", "chart", By::Requests, &Manifest::artifact("application/vnd.cncf.helm.chart.v1", "chart", None));
+    add("kinds/artifact", "chart", By::Skopeo, &Manifest::artifact("application/vnd.cncf.helm.chart.v1", "chart", None));
     add("kinds/signed", "v1", By::Skopeo, &amd64);
-    add("kinds/signed", &amd64.signature_tag(), By::Requests, &Manifest::signature(&amd64));
+    add("kinds/signed", &amd64.signature_tag(), By::Skopeo, &Manifest::signature(&amd64));
     let bill = Manifest::artifact("application/vnd.cyclonedx", "{\"bom\":1}", Some(&amd64));
     add("kinds/signed", &amd64.referrers_tag(), By::Requests, &Manifest::index(vec![bill]));
     all
+}
+
+/// How many of them are no images of their own, but tags for what refers to another.
+pub fn attached(images: &[Named]) -> u64 {
+    images.iter().filter(|image| image.tag.starts_with("sha256-")).count() as u64
 }
 
 /// Names of the repositories, sorted.
@@ -99,9 +104,7 @@ pub async fn arrived(registry: &DockerRegistry, skopeo: &Skopeo, images: &[Named
         assert!(raw == image.manifest.bytes, "{name} is {}, not {}", dth_tests::image::digest(&raw), image.manifest.digest());
         whole(registry, &repository, &image.manifest).await;
         if image.by == By::Skopeo {
-            let folder = skopeo.folder();
-            skopeo.pull(&registry.address(), &repository, &image.tag, &format!("dir:{}", folder.path().display())).await;
-            let pulled = std::fs::read(folder.path().join("manifest.json")).unwrap();
+            let pulled = skopeo.pull(&registry.address(), &repository, &image.tag).await;
             assert!(pulled == image.manifest.bytes, "{name} has another digest when skopeo pulls it");
         }
     }

@@ -188,9 +188,8 @@ impl Ecr {
                 return Ok(false);
             }
             let service = self.service();
-            let answer = service
-                .call("GetAccountSetting", "", 0, || service.sdk().get_account_setting().name("BLOB_MOUNTING").send())
-                .await;
+            let answer =
+                service.call("GetAccountSetting", "", 0, || service.sdk().get_account_setting().name("BLOB_MOUNTING").send()).await;
             match answer {
                 Ok(setting) => Ok(setting.value().is_some_and(|value| value.eq_ignore_ascii_case("ENABLED"))),
                 Err(error) if matches!(error.class, FailureClass::Auth | FailureClass::Permanent) => {

@@ -96,12 +96,9 @@ fn indexes_name_children_with_and_without_platforms() {
     assert!(content.is_index);
     assert_eq!(digests(&content.children), [A, B, B, B]);
     let platforms: Vec<Option<Platform>> = content.children.iter().map(|child| child.platform.clone()).collect();
-    let platform =
-        |os: &str, architecture: &str, variant: Option<&str>| Some(Platform {
-            os: os.to_owned(),
-            architecture: architecture.to_owned(),
-            variant: variant.map(str::to_owned),
-        });
+    let platform = |os: &str, architecture: &str, variant: Option<&str>| {
+        Some(Platform { os: os.to_owned(), architecture: architecture.to_owned(), variant: variant.map(str::to_owned) })
+    };
     assert_eq!(platforms, [platform("linux", "arm", Some("v7")), None, None, platform("", "amd64", None)]);
     assert_eq!(content.children[1].artifact_type.as_deref(), Some("t"));
     assert_eq!(digests(&content.layers), [C, A], "BuildKit keeps caches in indexes of layers");
@@ -168,9 +165,8 @@ fn an_index_loses_children_and_nothing_else() {
 
 #[test]
 fn layers_in_an_index_are_not_children_to_choose_from() {
-    let json = format!(
-        r#"{{"manifests":[{{"digest":"{A}"}},{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{B}"}},null]}}"#
-    );
+    let json =
+        format!(r#"{{"manifests":[{{"digest":"{A}"}},{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"{B}"}},null]}}"#);
     let kept = made(&json).only(|_| false).expect("an index");
     assert_eq!(digests(&kept.read().expect("readable").layers), [B]);
 }
@@ -239,8 +235,22 @@ fn json() -> impl Strategy<Value = String> {
         "[ -!#-\\[\\]-~]{0,8}".prop_map(|text| format!("\"{text}\"")),
     ];
     let name = prop::sample::select(vec![
-        "mediaType", "schemaVersion", "manifests", "config", "layers", "blobs", "fsLayers", "subject", "digest", "size", "platform", "urls",
-        "blobSum", "artifactType", "annotations", "signatures",
+        "mediaType",
+        "schemaVersion",
+        "manifests",
+        "config",
+        "layers",
+        "blobs",
+        "fsLayers",
+        "subject",
+        "digest",
+        "size",
+        "platform",
+        "urls",
+        "blobSum",
+        "artifactType",
+        "annotations",
+        "signatures",
     ]);
     leaf.prop_recursive(4, 32, 5, move |inner| {
         let fields = prop::collection::btree_map(name.clone(), inner.clone(), 0..5);

@@ -6,11 +6,7 @@ use dth_proto::failure::FailureClass;
 use http::{HeaderMap, StatusCode, Uri, header};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-use super::{
-    Call, Registry,
-    answer::Answer,
-    redirect,
-};
+use super::{Call, Registry, answer::Answer, redirect};
 use crate::transfer::TransferError;
 
 /// Names asked for at a time. ECR refuses more.

@@ -212,7 +212,9 @@ impl Registry {
         let call = request(CANCEL, Method::DELETE, &upload.repository, upload.location.clone());
         match self.call(&call).await {
             Ok(response) => drop(self.finish(CANCEL, response).await),
-            Err(error) => tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled"),
+            Err(error) => {
+                tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled")
+            }
         }
     }
 }
