@@ -38,7 +38,7 @@ pub(super) fn refusal(status: &str, code: &str) -> Vec<Step> {
 
 /// Method and target of each request.
 pub(super) fn asked(fake: &Fake) -> Vec<String> {
-    fake.heard().iter().map(|heard| line(heard)).collect()
+    fake.heard().iter().map(line).collect()
 }
 
 pub(super) fn line(heard: &Heard) -> String {
@@ -133,6 +133,9 @@ async fn manifests_that_stay_wrong_are_failures() {
     let announced = other.clone();
     let fake = Fake::start(move |_, heard| match line(heard).rsplit('/').next().unwrap_or_default() {
         "missing" => refusal("404 Not Found", "MANIFEST_UNKNOWN"),
+        "nowhere" => refusal("404 Not Found", "NAME_UNKNOWN"),
+        "harbor" => refusal("404 Not Found", "NOT_FOUND"),
+        "bare" => answer("404 Not Found", "", "404 page not found"),
         "announced" => answer("200 OK", &format!("docker-content-digest: {announced}\r\n"), INDEX),
         "page" => answer("200 OK", "content-type: text/html\r\n", "<html>"),
         "large" => answer("200 OK", "", &" ".repeat(4 * 1024 * 1024 + 1)),
@@ -142,6 +145,9 @@ async fn manifests_that_stay_wrong_are_failures() {
     let registry = registry(&fake);
     for (reference, class, expected, requests) in [
         ("missing", FailureClass::Permanent, "MANIFEST_UNKNOWN", 1),
+        ("nowhere", FailureClass::Permanent, "NAME_UNKNOWN", 1),
+        ("harbor", FailureClass::Permanent, "MANIFEST_UNKNOWN", 1),
+        ("bare", FailureClass::Permanent, "MANIFEST_UNKNOWN", 1),
         ("announced", FailureClass::Transient, "DIGEST_MISMATCH", 2),
         ("page", FailureClass::Permanent, "MANIFEST_INVALID", 1),
         ("large", FailureClass::Permanent, "SIZE_INVALID", 1),
@@ -293,6 +299,7 @@ async fn referrers_are_listed_under_a_tag_where_the_registry_lists_none() {
     for refused in [
         answer("404 Not Found", "content-type: text/plain\r\n", "404 page not found"),
         answer("200 OK", "content-type: text/html\r\n", "<html>"),
+        answer("200 OK", "content-type: application/json\r\n", r#"{"status":404}"#),
         refusal("400 Bad Request", "UNSUPPORTED"),
         head("405 Method Not Allowed", "content-length: 0\r\n"),
     ] {
