@@ -6,6 +6,7 @@ mod content;
 mod cursor;
 mod engine;
 mod figures;
+mod image;
 mod keys;
 mod list;
 mod lister;
@@ -22,7 +23,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// Measures the S3 engine, a raw relay, and the peers found here (rclone, s3sync) on the same server, each in a process of its own.
+/// Measures the engines and the peers found here (rclone, s3sync, skopeo) on the same servers, each in a process of its own.
 #[derive(Debug, Parser)]
 #[command(name = "dth-bench", version)]
 struct Arguments {
@@ -34,6 +35,8 @@ struct Arguments {
 enum Command {
     /// Copying and comparing: CPU, wall clock, memory, requests.
     S3(s3::Arguments),
+    /// Copying images between two real registries: the same figures, beside skopeo.
+    Image(image::Arguments),
     /// Listing: memory with 100 million keys, and many ranges beside one cursor.
     List(list::Arguments),
     /// Copying from and to a store that refuses every third request.
@@ -54,6 +57,7 @@ enum Command {
 async fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::S3(arguments) => s3::run(&arguments).await,
+        Command::Image(arguments) => image::run(&arguments).await,
         Command::List(arguments) => list::run(&arguments).await,
         Command::Storm(arguments) => storm::run(&arguments).await,
         Command::Serve(settings) => serve::run(settings).await.map(|()| true),

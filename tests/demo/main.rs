@@ -1,7 +1,8 @@
-//! `dth-demo`: two S3 stores and the daemon in one process, two tasks, and the proof that every object arrived as it was.
+//! `dth-demo`: two S3 stores, two registries and the daemon in one process, and the proof that every object and image arrived as it was.
 
 mod daemon;
 mod data;
+mod images;
 mod progress;
 mod verify;
 
@@ -18,7 +19,7 @@ use dth_proto::{
     units::{self, ByteSize},
     view::RunView,
 };
-use dth_tests::s3::Server;
+use dth_tests::{registry, s3::Server};
 use dth_tui::{dashboard, glyph::Glyphs, theme::ColorChoice};
 use serde::Serialize;
 
@@ -29,7 +30,8 @@ const WATCHED: Duration = Duration::from_secs(25);
 /// Latency of both stores where someone watches.
 const LATENCY: Duration = Duration::from_millis(4);
 
-/// Moves a few thousand objects between two S3 stores in memory and proves that they arrived: needs no account and no network.
+/// Moves a few thousand objects between two S3 stores in memory, and images between two registries, and proves that they arrived: needs no
+/// account and no network.
 #[derive(Debug, Parser)]
 #[command(name = "dth-demo", version)]
 struct Arguments {
@@ -42,6 +44,9 @@ struct Arguments {
     /// Usual size of a small object.
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = object_size)]
     object_size: ByteSize,
+    /// Container images.
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    images: u64,
     /// Form of the summary.
     #[arg(short, long, value_enum, default_value_t = Output::Text)]
     output: Output,
@@ -70,7 +75,10 @@ struct Summary {
     transfer_s: f64,
     runs: Vec<RunView>,
     verdict: Verdict,
-    /// Every object is at the destination as it was at the source.
+    /// Images at the source.
+    images: u64,
+    image_verdict: images::Verdict,
+    /// Every object and every image is at the destination as it was at the source.
     identical: bool,
 }
 
@@ -98,32 +106,43 @@ async fn demo(arguments: &Arguments) -> anyhow::Result<Summary> {
     let amount = data::Amount { objects: arguments.objects, object_size: arguments.object_size.0, large: &data::LARGE };
     let (objects, bytes) = data::fill(source.store(), amount);
     data::ROUTES.iter().for_each(|route| destination.store().create_bucket(route.destination));
+    let (from, to) = tokio::try_join!(registry::Server::start(), registry::Server::start()).context("cannot start the registries")?;
+    let images = arguments.images;
+    let image_bytes = images::fill(from.store(), images);
     say(&format!("{} objects, {}, from {} to {}", units::grouped(objects), units::bytes(bytes), source.endpoint(), destination.endpoint()));
-    if watched {
-        source.set_bandwidth(Some(bytes / WATCHED.as_secs()));
-        source.set_latency(LATENCY);
-        destination.set_latency(LATENCY);
-    }
+    say(&format!("{} images, {}, from {} to {}", units::grouped(images), units::bytes(image_bytes), from.endpoint(), to.endpoint()));
+    let slow = |on: bool| {
+        let latency = if on { LATENCY } else { Duration::ZERO };
+        let bandwidth = |bytes: u64| on.then_some((bytes / WATCHED.as_secs()).max(1));
+        source.set_bandwidth(bandwidth(bytes));
+        from.set_bandwidth(bandwidth(image_bytes));
+        source.set_latency(latency);
+        destination.set_latency(latency);
+        from.set_latency(latency);
+        to.set_latency(latency);
+    };
+    slow(watched);
     let folder = tempfile::Builder::new().prefix("dth-demo-").tempdir().context("cannot make a temporary folder")?;
     let (daemon, connection) = daemon::start(folder.path()).await?;
     let begin = Instant::now();
     for route in data::ROUTES {
         progress::create(&connection, progress::spec(&route, &source.endpoint(), &destination.endpoint())?).await?;
     }
+    progress::create(&connection, images::spec(&from.endpoint(), &to.endpoint())?).await?;
     if watched {
         dashboard(daemon.address.clone()).await?;
         // nobody watches any more: finish at full speed
-        source.set_bandwidth(None);
-        source.set_latency(Duration::ZERO);
-        destination.set_latency(Duration::ZERO);
+        slow(false);
     }
-    let runs = progress::follow(&connection, data::ROUTES.len(), say).await?;
+    let runs = progress::follow(&connection, data::ROUTES.len() + 1, say).await?;
     let transfer_s = begin.elapsed().as_secs_f64();
     daemon.stop().await?;
     let mut verdict = Verdict::default();
     data::ROUTES.iter().for_each(|route| verdict.add(source.store(), destination.store(), route));
-    let identical = verdict.identical() && verdict.compared == objects;
-    Ok(Summary { objects, bytes, transfer_s, runs, verdict, identical })
+    let image_verdict = images::Verdict::of(from.store(), to.store());
+    let identical =
+        verdict.identical() && verdict.compared == objects && image_verdict.differences == 0 && image_verdict.compared == images;
+    Ok(Summary { objects, bytes, transfer_s, runs, verdict, images, image_verdict, identical })
 }
 
 async fn dashboard(address: Address) -> anyhow::Result<()> {
@@ -150,10 +169,18 @@ fn report(summary: &Summary, output: Output) {
         units::bytes(verdict.bytes),
         summary.transfer_s
     );
-    for example in &verdict.examples {
+    let images = &summary.image_verdict;
+    println!(
+        "{} of {} images compared digest by digest ({} manifests, {} blobs)",
+        units::grouped(images.compared),
+        units::grouped(summary.images),
+        units::grouped(images.manifests),
+        units::grouped(images.blobs)
+    );
+    for example in verdict.examples.iter().chain(&images.examples) {
         println!("  {example}");
     }
-    match (summary.identical, verdict.differences) {
+    match (summary.identical, verdict.differences + images.differences) {
         (true, _) => println!("all identical"),
         (false, differences) => println!("NOT identical: {differences} differences"),
     }

@@ -97,8 +97,9 @@ fn line(task: &TaskView) -> Option<String> {
     let floor = if run.listing_done { "" } else { "+" };
     let word = run.outcome.map_or(task.word.as_str(), |outcome| outcome.word());
     let rate = task.live.as_ref().map_or(run.bytes_per_s, |live| live.rate);
+    let items = if task.engine == "image" { "images" } else { "objects" };
     Some(format!(
-        "{:<20} {:>6} of {:>6}{floor:1} objects  {:>8} of {:>8}{floor:1}  {:>10}  {word}",
+        "{:<20} {:>6} of {:>6}{floor:1} {items:<7}  {:>8} of {:>8}{floor:1}  {:>10}  {word}",
         task.name,
         units::grouped(done),
         units::grouped(counters.listed),

@@ -75,3 +75,19 @@ fn a_storm_of_refusals() {
     assert!(report["wrong"].is_null() && report["storm_counts"]["refused"].as_u64().unwrap() > 0, "{report}");
     assert_eq!(report["storm_counts"]["written"], report["objects"]);
 }
+
+#[test]
+fn images() {
+    let report = bench(&["image", "--images", "3", "--size", "50KB", "--latency", "1ms", "--runs", "1"]);
+    let cases = report["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 5);
+    for case in cases {
+        let rows = case["rows"].as_array().unwrap();
+        assert_eq!(rows.iter().map(|row| row["participant"].as_str().unwrap()).collect::<Vec<_>>(), ["engine", "skopeo"]);
+        for run in rows.iter().flat_map(|row| row["runs"].as_array().unwrap()) {
+            assert!(run.get("wrong").is_none() && run["source_requests"].as_u64().unwrap() > 0, "{case}");
+            assert_eq!(run["writes"].as_u64().unwrap() == 0, case["name"] == "unchanged", "{case}");
+        }
+        assert!(case["times_faster"].as_f64().unwrap() > 0.0 && case["share_of_cpu"].as_f64().unwrap() > 0.0, "{case}");
+    }
+}

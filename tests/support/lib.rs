@@ -3,7 +3,11 @@
 //! | module | holds |
 //! |---|---|
 //! | [`s3`] | an S3 server in this process, with faults on demand |
+//! | [`registry`] | a container registry in this process, ECR with its quirks if need be |
 //! | [`weed`], [`moto`] | real and independent S3 servers as child processes |
+//! | [`docker_registry`] | a real container registry as a child process |
+//! | [`image`], [`skopeo`] | container images made of bytes; a registry client that is not ours |
+//! | [`tunnel`], [`http`] | a long way to a server, with a counter; single HTTP requests |
 //! | [`daemon`], [`command`] | the real `dthd` and the real `dth` |
 //! | [`task`] | a task between two stores, driven through `dth` |
 //! | [`cloudwatch`] | moto as CloudWatch |
@@ -21,13 +25,19 @@ pub mod cloudwatch;
 pub mod command;
 pub mod daemon;
 pub mod definition;
+pub mod docker_registry;
+pub mod http;
+pub mod image;
 pub mod installed;
 pub mod moto;
 pub mod mount;
 pub mod port;
 pub mod process;
+pub mod registry;
 pub mod s3;
+pub mod skopeo;
 pub mod task;
 pub mod terminal;
+pub mod tunnel;
 pub mod wait;
 pub mod weed;

@@ -1,10 +1,12 @@
-//! moto as a fixture: an independent S3 and CloudWatch in Python.
+//! moto as a fixture: an independent S3, CloudWatch and ECR in Python.
 
 use std::{process::Command, time::Duration};
 
+use hyper::Method;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{client, installed, port, process::Process, wait::eventually};
+use crate::{client, http, installed, port, process::Process, wait::eventually};
 
 /// Keys for it: it accepts any.
 pub const KEYS: (&str, &str) = ("moto", "moto");
@@ -46,6 +48,25 @@ impl Moto {
     #[must_use]
     pub fn client(&self) -> aws_sdk_s3::Client {
         client::s3(&self.endpoint(), Some(KEYS))
+    }
+
+    /// One call of ECR's API in a region; what it answers.
+    ///
+    /// # Panics
+    /// When it refuses; with what it said.
+    pub async fn ecr(&self, region: &str, operation: &str, input: &Value) -> Value {
+        // moto reads region and service out of it, and checks no signature
+        let authorization =
+            format!("AWS4-HMAC-SHA256 Credential={}/20260101/{region}/ecr/aws4_request, SignedHeaders=host, Signature=0", KEYS.0);
+        let target = format!("AmazonEC2ContainerRegistry_V20150921.{operation}");
+        let headers =
+            [("authorization", authorization.as_str()), ("x-amz-target", &target), ("content-type", "application/x-amz-json-1.1")];
+        let address = format!("127.0.0.1:{}", self.port);
+        let answer = http::send(&address, Method::POST, "/", &headers, input.to_string().into()).await;
+        let answer = answer.unwrap_or_else(|error| panic!("{operation}: {error}"));
+        let said = String::from_utf8_lossy(&answer.body);
+        assert_eq!(answer.status, 200, "{operation} {input}: {said}");
+        serde_json::from_str(&said).unwrap_or_else(|error| panic!("{operation}: {error}: {said}"))
     }
 
     /// What the server has logged.

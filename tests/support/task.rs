@@ -36,6 +36,14 @@ impl Task {
         task
     }
 
+    /// All images of one registry into another, anonymously. `from` and `to` are registries as a task file has them.
+    #[must_use]
+    pub fn images(name: &str, from: &str, to: &str) -> Self {
+        let task = Self { name: name.to_owned(), definition: Table::new() };
+        let task = task.with("name", name).with("engine", "image");
+        task.with("source.registry", from).with("destination.registry", to).at_both_ends("credential", "anonymous")
+    }
+
     /// The same with another value: `with("options.compare", "size")`.
     #[must_use]
     pub fn with(mut self, path: &str, value: impl Into<Value>) -> Self {

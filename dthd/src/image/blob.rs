@@ -102,18 +102,24 @@ impl Blobs {
                 }
                 self.memory.blob_is_there(it.to, digest);
             }
-        }
-        if self.destination.ecr.is_none() {
-            self.place.holds(it.to, digest);
+            // before the turn ends: whoever waits for it, of another task, must find the blob
+            self.holds(it);
         }
         it.progress.parts.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 
+    fn holds(&self, it: Blob<'_>) {
+        if self.destination.ecr.is_none() {
+            self.place.holds(it.to, &it.blob.digest);
+        }
+    }
+
     async fn bring(&self, it: Blob<'_>) -> Result<(), TransferError> {
         let digest = &it.blob.digest;
         // ECR was asked for all blobs of the image
-        if it.ask && self.destination.ecr.is_none() && self.destination.registry.has_blob(it.to, digest).await? {
+        let ask = it.ask || self.place.held_by(it.to, digest);
+        if ask && self.destination.ecr.is_none() && self.destination.registry.has_blob(it.to, digest).await? {
             it.progress.advance(it.blob.size);
             return Ok(());
         }

@@ -64,6 +64,12 @@ impl Place {
         (self.mounts() && *holder != *than).then_some(holder)
     }
 
+    /// Whether some task of this daemon has put the blob into the repository; `false` says nothing.
+    #[must_use]
+    pub fn held_by(&self, repository: &str, digest: &Digest) -> bool {
+        lock(&self.located).get(digest).is_some_and(|holder| **holder == *repository)
+    }
+
     /// The repository has the blob, so that others may mount it from there.
     pub fn holds(&self, repository: &str, digest: &Digest) {
         let mut located = lock(&self.located);

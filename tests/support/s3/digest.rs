@@ -112,7 +112,7 @@ pub fn md5_hex(data: &Data) -> String {
 
 /// `deadbeef`.
 #[must_use]
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut text, byte| {
         // writing to a String cannot fail
         let _ = write!(text, "{byte:02x}");

@@ -106,8 +106,9 @@ pub struct Fault {
     turn: Turn,
 }
 
+/// Which of the requests that match are struck.
 #[derive(Clone, Copy, Debug)]
-enum Turn {
+pub(crate) enum Turn {
     Always,
     Every(u64),
     Only(u64),
@@ -117,7 +118,7 @@ enum Turn {
 
 impl Turn {
     /// Whether it is the turn of matching request number `count` (from 1).
-    fn comes(self, count: u64) -> bool {
+    pub fn comes(self, count: u64) -> bool {
         match self {
             Self::Always => true,
             Self::Every(n) => count.checked_rem(n) == Some(0),

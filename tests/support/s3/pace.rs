@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 /// Bytes per second and latency, changeable while the server runs; clones share the setting.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Pace(Arc<Mutex<State>>);
+pub(crate) struct Pace(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {

@@ -127,7 +127,7 @@ fn range(header: Option<&str>, len: u64) -> Result<Span, S3Error> {
 }
 
 /// As HTTP writes times.
-pub(super) fn http_time(time: Timestamp) -> String {
+pub(crate) fn http_time(time: Timestamp) -> String {
     time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()
 }
 

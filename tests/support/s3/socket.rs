@@ -11,11 +11,11 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 
 /// A connection, with TLS or without.
-pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// What happens to a connection when hyper lets go of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) enum End {
+pub(crate) enum End {
     /// An orderly close.
     #[default]
     Close,
@@ -31,7 +31,7 @@ pub(super) enum End {
 
 /// Decides, from within the service of a connection, how the connection ends.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Switch(Arc<Mutex<End>>);
+pub(crate) struct Switch(Arc<Mutex<End>>);
 
 impl Switch {
     /// Ends the connection: the error is what the service answers with, so that hyper lets go.

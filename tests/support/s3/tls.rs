@@ -41,7 +41,7 @@ impl Ca {
     }
 
     /// TLS of a server with a certificate for 127.0.0.1, `localhost` and the buckets below it. HTTP/1.1 only.
-    pub(super) fn acceptor(&self) -> io::Result<TlsAcceptor> {
+    pub(crate) fn acceptor(&self) -> io::Result<TlsAcceptor> {
         let names = ["127.0.0.1", "localhost", "*.localhost"].map(str::to_owned);
         let key = KeyPair::generate().map_err(io::Error::other)?;
         let certificate =

@@ -24,6 +24,9 @@ use crate::{
 const SIDE_BY_SIDE: usize = 8;
 /// ECR counts requests by the second, of everybody who uses the account: to be refused is no failure.
 const PATIENCE: u32 = 30;
+/// How often a manifest is sent again whose digest, or that of what it names, is said to be wrong: docker-registry says so while another
+/// request, of whomever, writes the same manifest or blob.
+const DOUBTS: u32 = 3;
 
 /// Manifests that refer to others, at a destination that does not list them by itself: the entry of each, by what it refers to.
 type Unlisted = Mutex<Vec<(Digest, Value)>>;
@@ -63,6 +66,11 @@ impl Copier {
             // another image has it, too
             return Ok(());
         }
+        // one at a time: docker-registry takes a link that is just being written for a broken one
+        let _turn = self.place.repository(&format!("{}@{}", pair.to, manifest.digest)).await;
+        if tag.is_none() && self.memory.has_manifest(&pair.to, &manifest.digest) {
+            return Ok(());
+        }
         let stored = self.store(pair, tag, manifest).await?;
         self.memory.manifest_is_there(&pair.to, &manifest.digest);
         if let Some(subject) = &content.subject
@@ -79,7 +87,7 @@ impl Copier {
     async fn store(&self, pair: &Pair, tag: Option<&str>, manifest: &Manifest) -> Result<Stored, Unfinished> {
         let destination = &self.destination;
         let reference = tag.unwrap_or(manifest.digest.as_str());
-        let (mut refused, mut created) = (0, false);
+        let (mut refused, mut created, mut doubted) = (0, false, 0);
         loop {
             if let Some(ecr) = &destination.ecr {
                 ecr.permit(Api::PutImage).await;
@@ -98,6 +106,11 @@ impl Copier {
                 (Refusal::Exists, _) => return Ok(Stored { subject_known: true }),
                 (Refusal::Immutable, _) => return self.immutable(pair, reference, manifest, error).await,
                 (Refusal::Missing, _) => return Err(Unfinished::Stale(error)),
+                (Refusal::Digest, _) if doubted < DOUBTS => {
+                    doubted += 1;
+                    tracing::debug!(code = %error.code, repository = %pair.to, reference, "manifest is sent again");
+                    sleep(Duration::from_millis(50 << doubted)).await;
+                }
                 (Refusal::Repository, Some(_)) if !created => {
                     self.create(pair).await?;
                     created = true;
@@ -185,6 +198,8 @@ enum Refusal {
     Missing,
     /// There is no such repository.
     Repository,
+    /// A digest is not right: ours was when it was sent.
+    Digest,
     /// Anything else.
     Other,
 }
@@ -202,6 +217,7 @@ impl Refusal {
             | "LayersNotFoundException"
             | "ReferencedImagesNotFoundException" => Self::Missing,
             "NAME_UNKNOWN" | "RepositoryNotFoundException" => Self::Repository,
+            "DIGEST_INVALID" => Self::Digest,
             _ if error.message.to_ascii_lowercase().contains("immutable") => Self::Immutable,
             _ => Self::Other,
         }
