@@ -1,12 +1,15 @@
 //! What screens and scripts show: the daemon's state in the words of the project.
 
+mod item;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::item::{ItemView, ItemsReply, ItemsRequest};
 use crate::{
     bandwidth::BandwidthNow,
-    failure::{FailureClass, FailureGroup, Side},
+    failure::FailureGroup,
     id::{Epoch, TaskName},
     spec::TaskSpec,
     time::Timestamp,
@@ -166,7 +169,7 @@ pub struct Live {
     pub rate: u64,
     /// Bytes per second, mean of the last hour of this run.
     pub rate_hour: u64,
-    /// Objects per second now.
+    /// Items (objects or images) per second now.
     pub objects_per_s: f64,
     /// Seconds left; `None` while listing, stalled or unknown.
     pub eta_s: Option<u64>,
@@ -185,11 +188,11 @@ pub struct TaskView {
     pub state: TaskState,
     /// The state as a word for screens: the state, or DEGRADED, STALLED, FAILED, INCOMPLETE, done.
     pub word: String,
-    /// Where from, as a URL: `s3://bucket/prefix`.
+    /// Where from, as a URL: see [`TaskSpec::ends`].
     pub from: String,
     /// Where to, as a URL.
     pub to: String,
-    /// Region, endpoint or provider of the source, short.
+    /// Region, endpoint, provider or registry of the source, short.
     pub from_where: String,
     /// The same of the destination.
     pub to_where: String,
@@ -211,6 +214,35 @@ pub struct TaskView {
     pub created_by: String,
     /// See `created_by`.
     pub created: Timestamp,
+}
+
+impl TaskView {
+    /// What its items are called when there are several: `objects` or `images`; `items` for an engine of a newer daemon.
+    #[must_use]
+    pub fn items(&self) -> &'static str {
+        match self.engine.as_str() {
+            "s3" => "objects",
+            "image" => "images",
+            _ => ITEMS,
+        }
+    }
+}
+
+/// What objects and images are called where both are meant.
+const ITEMS: &str = "items";
+
+/// What the items of several tasks are called: as all of the tasks call them, else `items`.
+#[must_use]
+pub fn items_of<'t>(tasks: impl IntoIterator<Item = &'t TaskView>) -> &'static str {
+    let mut words = tasks.into_iter().map(TaskView::items);
+    let Some(first) = words.next() else { return ITEMS };
+    if words.all(|word| word == first) { first } else { ITEMS }
+}
+
+/// What the items that a [`Summary`] counts are called: those of the tasks whose run is going or paused.
+#[must_use]
+pub fn items_counted<'t>(tasks: impl IntoIterator<Item = &'t TaskView>) -> &'static str {
+    items_of(tasks.into_iter().filter(|task| task.run.as_ref().is_some_and(|run| run.outcome.is_none())))
 }
 
 /// All tasks together.
@@ -239,7 +271,7 @@ pub struct Summary {
     pub rate: u64,
     /// Sum of the hour means.
     pub rate_hour: u64,
-    /// Objects per second now.
+    /// Items (objects or images) per second now.
     pub objects_per_s: f64,
     /// The daemon's bandwidth limit.
     pub cap: Option<u64>,
@@ -282,7 +314,7 @@ pub struct Phase {
     pub done: u64,
     /// Of how many; a floor while the listing is going, 0 when nobody knows.
     pub total: u64,
-    /// `keys`, `objects` or `bytes`.
+    /// `objects`, `images` or `bytes`.
     pub unit: String,
     /// Per second, now.
     pub rate: f64,
@@ -290,16 +322,16 @@ pub struct Phase {
     pub finished: bool,
 }
 
-/// One object that is being copied now.
+/// One item that is being copied now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InFlight {
-    /// Source key.
+    /// Source key, or name of the image: `repository:tag`, `repository@digest`.
     pub key: String,
     /// Bytes.
     pub size: u64,
     /// Bytes written so far.
     pub done: u64,
-    /// Parts written and in all, when it is a multipart upload.
+    /// Of an object the parts written and in all, when it is a multipart upload; of an image its blobs.
     pub parts: Option<(u32, u32)>,
 }
 
@@ -312,7 +344,7 @@ pub struct TaskDetail {
     pub spec: TaskSpec,
     /// list, compare, copy, verify of the current or last run.
     pub phases: Vec<Phase>,
-    /// Objects being copied, longest first, at most 10.
+    /// Items being copied, largest first, at most 10.
     pub in_flight: Vec<InFlight>,
     /// How many are being copied.
     pub in_flight_count: u64,
@@ -321,9 +353,9 @@ pub struct TaskDetail {
     /// What of the task's bandwidth limit holds now; `None`: it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bandwidth: Option<BandwidthNow>,
-    /// Objects by size class (`<1MB`, `1-64MB`, `64MB-5GB`, `>5GB`) of the current or last run.
+    /// Items by size class (`<1MB`, `1-64MB`, `64MB-5GB`, `>5GB`) of the current or last run.
     pub sizes: Vec<(String, u64)>,
-    /// Largest object listed, in bytes.
+    /// Largest item listed, in bytes.
     pub largest: u64,
     /// Skipped, by rule.
     pub skipped: BTreeMap<String, u64>,
@@ -333,72 +365,6 @@ pub struct TaskDetail {
     pub failures: Vec<FailureGroup>,
     /// Best rate seen in this run, bytes per second.
     pub best_rate: u64,
-}
-
-/// Asks for the records of a run.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct ItemsRequest {
-    /// `None`: the last run.
-    #[serde(default)]
-    pub run: Option<u32>,
-    /// `copied`, `skipped`, `deleted` or `failed`; `None`: all. (Items found `same` leave no record.)
-    #[serde(default)]
-    pub outcome: Option<String>,
-    /// Only keys that begin with this.
-    #[serde(default)]
-    pub prefix: Option<String>,
-    /// Continue after this key.
-    #[serde(default)]
-    pub after: Option<String>,
-    /// At most this many (500 is the daemon's own limit).
-    pub limit: u32,
-}
-
-/// The record of one item acted upon.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ItemView {
-    /// Source key.
-    pub key: String,
-    /// Bytes.
-    pub size: u64,
-    /// `copied`, `skipped`, `deleted`, `failed`.
-    pub outcome: String,
-    /// When.
-    pub at: Timestamp,
-    /// Tries, 1 when it worked at once.
-    pub tries: u32,
-    /// Skipped by which rule, or copied for which reason (`missing`, `size`, `etag`, `newer`, `always`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// How a copy was verified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub verified: Option<String>,
-    /// ETag at the source, of the generation that was read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub source_etag: Option<String>,
-    /// ETag that the destination answered.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub destination_etag: Option<String>,
-    /// Only for `failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub class: Option<FailureClass>,
-    /// Only for `failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub side: Option<Side>,
-    /// Only for `failed`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub message: Option<String>,
-}
-
-/// One page of records, in key order.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct ItemsReply {
-    /// The run they belong to.
-    pub run: u32,
-    /// The records.
-    pub items: Vec<ItemView>,
-    /// Pass this as the next `after`; `None` at the end.
-    pub next: Option<String>,
 }
 
 /// Asks for rates over time.
@@ -422,7 +388,7 @@ pub struct History {
     pub slot_s: f64,
     /// Bytes per second.
     pub bytes: Vec<Option<u64>>,
-    /// Objects per second.
+    /// Items per second.
     pub objects: Vec<Option<f64>>,
     /// Failed items per second.
     pub failed: Vec<Option<f64>>,

@@ -141,7 +141,7 @@ Example:
     /// Print the definition of a task as a task file
     #[command(after_help = "Example:\n  dth export photos-cn > photos.toml")]
     Export(Task),
-    /// Try both ends of a task: reach, list, read, write; changes nothing but one scratch object
+    /// Try both ends of a task: reach, list, read, write; changes nothing but one scratch object or upload
     #[command(after_help = "Example:\n  dth check --file photos.toml")]
     Check {
         /// Name of a task
@@ -210,7 +210,7 @@ Example:
         #[arg(long, value_name = "C")]
         class: Option<FailureClass>,
     },
-    /// List the record of every object acted upon (objects found the same leave none)
+    /// List the record of every object or image acted upon (what is found the same leaves none)
     #[command(after_help = "Example:\n  dth items photos-cn --outcome copied --prefix raw/2026/ -o ndjson")]
     Items {
         #[command(flatten)]
@@ -221,7 +221,7 @@ Example:
         /// Only these
         #[arg(long, value_name = "O", value_parser = ["copied", "skipped", "deleted", "failed"])]
         outcome: Option<String>,
-        /// Only keys that begin with this
+        /// Only keys, or names of images, that begin with this
         #[arg(long, value_name = "P")]
         prefix: Option<String>,
     },

@@ -4,7 +4,7 @@ use dth_proto::view::TaskState;
 
 use crate::{
     input::Key,
-    model::{Model, Place, Screen, is_going, wizard},
+    model::{Model, Place, Screen, is_going},
 };
 
 /// Names a command in code.
@@ -103,9 +103,23 @@ const DETAIL: Place = Place::Screen(Screen::Detail);
 const FAILURES: Place = Place::Screen(Screen::Failures);
 const LOG: Place = Place::Screen(Screen::Log);
 const WIZARD: Place = Place::Screen(Screen::Wizard);
+const REVIEW: Place = Place::Review;
+const FORM: &[Place] = &[WIZARD, REVIEW];
 const VIEWING: &[Place] = &[OVERVIEW, TRANSFERS, DETAIL, FAILURES, LOG];
-const EVERYWHERE: &[Place] =
-    &[OVERVIEW, TRANSFERS, DETAIL, FAILURES, LOG, WIZARD, Place::Help, Place::Palette, Place::Confirm, Place::Filter, Place::Record];
+const EVERYWHERE: &[Place] = &[
+    OVERVIEW,
+    TRANSFERS,
+    DETAIL,
+    FAILURES,
+    LOG,
+    WIZARD,
+    REVIEW,
+    Place::Help,
+    Place::Palette,
+    Place::Confirm,
+    Place::Filter,
+    Place::Record,
+];
 const LISTS: &[Place] = &[OVERVIEW, TRANSFERS, FAILURES, LOG, Place::Help];
 const ON_TASKS: &[Place] = &[OVERVIEW, TRANSFERS, DETAIL];
 
@@ -151,7 +165,7 @@ pub static COMMANDS: &[Command] = &[
         has_subject,
         Danger::None,
     ),
-    command(Id::Pane, 1, &[Key::Tab], "keys/groups", "move between groups and keys", &[FAILURES]),
+    command(Id::Pane, 1, &[Key::Tab], "items/groups", "move between groups and items", &[FAILURES]),
     when(
         command(Id::TaskLog, 5, &[Key::Char('L')], "log", "events of the task", &[OVERVIEW, TRANSFERS, DETAIL, FAILURES]),
         has_subject,
@@ -177,23 +191,20 @@ pub static COMMANDS: &[Command] = &[
     command(Id::Last, 0, &[Key::Char('G'), Key::End], "last", "to the last row", LISTS),
     command(Id::FieldNext, 1, &[Key::Tab, Key::Down], "next field", "to the next field", &[WIZARD]),
     command(Id::FieldPrevious, 0, &[Key::BackTab, Key::Up], "field before", "to the field before", &[WIZARD]),
+    command(Id::StepNext, 2, &[Key::Enter], "next", "to the next step", &[WIZARD]),
+    when(command(Id::StepNext, 2, &[Key::Enter], "start", "create the task and start it", &[REVIEW]), ready_to_create, Danger::None),
     when(
-        command(Id::StepNext, 2, &[Key::Enter], "next / start", "to the next step; on the last: create, start", &[WIZARD]),
+        command(Id::CreateIdle, 4, &[Key::Ctrl('d')], "create only", "create the task without a start", &[REVIEW]),
         ready_to_create,
         Danger::None,
     ),
     when(
-        command(Id::CreateIdle, 4, &[Key::Ctrl('d')], "create only", "on the last step: create without a start", &[WIZARD]),
-        at_the_end,
-        Danger::None,
-    ),
-    when(
-        command(Id::StepBack, 3, &[Key::Ctrl('b')], "back", "to the step before", &[WIZARD]),
+        command(Id::StepBack, 3, &[Key::Ctrl('b')], "back", "to the step before", FORM),
         |m| if m.wizard.step == 0 { Err("this is the first step") } else { Ok(()) },
         Danger::None,
     ),
-    when(command(Id::Check, 5, &[Key::Ctrl('t')], "test", "let the daemon try both ends", &[WIZARD]), Model::may_operate, Danger::None),
-    command(Id::WriteFile, 6, &[Key::Ctrl('w')], "write file", "write the task file NAME.toml here", &[WIZARD]),
+    when(command(Id::Check, 5, &[Key::Ctrl('t')], "test", "let the daemon try both ends", FORM), Model::may_operate, Danger::None),
+    command(Id::WriteFile, 6, &[Key::Ctrl('w')], "write file", "write the task file NAME.toml here", FORM),
     command(Id::Accept, 1, &[Key::Enter], "run", "run the command", &[Place::Palette]),
     command(Id::Accept, 1, &[Key::Enter], "keep", "keep the filter", &[Place::Filter]),
     when(command(Id::Accept, 2, &[Key::Enter], "do it", "do it, when the name matches", &[Place::Confirm]), is_armed, Danger::None),
@@ -207,7 +218,8 @@ pub static COMMANDS: &[Command] = &[
     command(Id::Cancel, 1, &[Key::Esc, Key::Char('q'), Key::Enter], "close", "close the event", &[Place::Record]),
     command(Id::Palette, 9, &[Key::Char(':')], "cmd", "commands by name", VIEWING),
     command(Id::Help, 10, &[Key::Char('?')], "help", "all keys of this screen", VIEWING),
-    command(Id::Back, 11, &[Key::Esc], "back", "back one level", &[TRANSFERS, DETAIL, FAILURES, LOG, WIZARD]),
+    command(Id::Back, 11, &[Key::Esc], "back", "back one level", &[TRANSFERS, DETAIL, FAILURES, LOG]),
+    command(Id::Back, 11, &[Key::Esc], "leave", "leave the form; asks when it is filled", FORM),
     command(Id::Back, 0, &[Key::Char('q')], "back", "back one level", &[TRANSFERS, DETAIL, FAILURES, LOG]),
     command(Id::Quit, 11, &[Key::Char('q')], "quit", "leave; transfers go on", &[OVERVIEW]),
     command(Id::QuitNow, 0, &[Key::Ctrl('c')], "quit now", "leave at once; transfers go on", EVERYWHERE),
@@ -301,9 +313,6 @@ fn can_retry(model: &Model) -> Result<(), &'static str> {
 }
 
 fn ready_to_create(model: &Model) -> Result<(), &'static str> {
-    if model.wizard.step < wizard::REVIEW {
-        return Ok(());
-    }
     model.may_operate()?;
     if model.wizard.sending {
         return Err("it is being created");
@@ -311,11 +320,12 @@ fn ready_to_create(model: &Model) -> Result<(), &'static str> {
     if model.wizard.spec().is_err() {
         return Err("the form has mistakes");
     }
-    if model.wizard.is_guarded() { Ok(()) } else { Err("type the destination bucket first") }
-}
-
-fn at_the_end(model: &Model) -> Result<(), &'static str> {
-    if model.wizard.step < wizard::REVIEW { Err("go to the last step first") } else { ready_to_create(model) }
+    match model.wizard.guarded() {
+        _ if model.wizard.is_guarded() => Ok(()),
+        ("bucket", _) => Err("type the destination bucket first"),
+        ("region", _) => Err("type the destination region first"),
+        _ => Err("type the destination registry first"),
+    }
 }
 
 #[cfg(test)]
@@ -353,7 +363,7 @@ mod tests {
     #[test]
     fn typing_never_meets_a_command_letter() {
         // in a text field a letter must stay a letter (k9s #21: machines deleted by typing into the filter)
-        for place in [WIZARD, Place::Palette, Place::Confirm, Place::Filter] {
+        for place in [WIZARD, REVIEW, Place::Palette, Place::Confirm, Place::Filter] {
             for c in of(place) {
                 assert!(!c.keys.iter().any(|k| matches!(k, Key::Char(_))), "{:?} on {place:?}", c.id);
             }

@@ -244,6 +244,7 @@ impl State {
             None => "idle".to_owned(),
         };
         let (from, to) = spec.ends();
+        let (from_where, to_where) = spec.places();
         Ok(TaskView {
             name: name.clone(),
             engine: spec.engine().to_owned(),
@@ -251,8 +252,8 @@ impl State {
             word,
             from,
             to,
-            from_where: "cn-north-1".to_owned(),
-            to_where: "us-east-1".to_owned(),
+            from_where,
+            to_where,
             labels: spec.labels.clone(),
             trigger: "manual".to_owned(),
             next_run: None,
@@ -463,7 +464,10 @@ impl Dth for Service {
     }
 
     async fn check_start(self, _: Context, spec: TaskSpec) -> Result<u64, ApiError> {
-        if spec.engine() == "s3" { Ok(1) } else { Err(ApiError::new(ErrorCode::Invalid, "not an s3 task")) }
+        match spec.problems().first() {
+            None => Ok(1),
+            Some(problem) => Err(ApiError::new(ErrorCode::Invalid, problem.to_string())),
+        }
     }
 
     async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {

@@ -53,6 +53,8 @@ pub struct Facts {
 pub struct TaskFacts {
     /// Its name.
     pub task: TaskName,
+    /// What it calls its items: `objects`, `images`.
+    pub items: &'static str,
     /// What it is doing.
     pub activity: Activity,
     /// Items of the current or last run that failed.
@@ -166,7 +168,7 @@ fn daemon(facts: &Facts, found: &mut Vec<Problem>) {
 }
 
 fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
-    let TaskFacts { task, activity, failed, top_failure, due } = facts;
+    let TaskFacts { task, items, activity, failed, top_failure, due } = facts;
     let mut add = |severity, since, text: String| found.push(problem(severity, since, Some(task), &format!("{task}: {text}")));
     let begin = top_failure.as_ref().map(|group| group.first);
     match activity {
@@ -178,7 +180,7 @@ fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
                 add(Severity::Critical, since, format!("no bytes for {quiet}"));
             }
             if *failed > 0 {
-                add(Severity::Error, begin.unwrap_or(*started), failures(*failed, top_failure.as_ref()));
+                add(Severity::Error, begin.unwrap_or(*started), failures(*failed, items, top_failure.as_ref()));
             }
             let saved = checkpoint.unwrap_or(*started);
             if now.since(saved) >= CHECKPOINT {
@@ -186,13 +188,13 @@ fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
             }
         }
         Activity::Paused if *failed > 0 => {
-            add(Severity::Error, begin.unwrap_or(now), failures(*failed, top_failure.as_ref()));
+            add(Severity::Error, begin.unwrap_or(now), failures(*failed, items, top_failure.as_ref()));
         }
         Activity::Idle { last: Some(LastRun { outcome: RunOutcome::Failed, ended, error }), .. } => {
             add(Severity::Error, *ended, format!("last run failed: {}", error.as_deref().unwrap_or("no reason was recorded")));
         }
         Activity::Idle { last: Some(LastRun { outcome: RunOutcome::Incomplete, ended, .. }), .. } => {
-            add(Severity::Error, *ended, format!("last run incomplete: {}", failures(*failed, top_failure.as_ref())));
+            add(Severity::Error, *ended, format!("last run incomplete: {}", failures(*failed, items, top_failure.as_ref())));
         }
         Activity::Paused | Activity::Queued | Activity::Idle { .. } => {}
     }
@@ -203,15 +205,13 @@ fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
 }
 
 /// `1,204 objects failed, AccessDenied on GetObject`.
-fn failures(count: u64, top: Option<&FailureGroup>) -> String {
-    let objects = if count == 1 { "object" } else { "objects" };
-    let count_text = grouped(count);
+fn failures(count: u64, items: &str, top: Option<&FailureGroup>) -> String {
+    let items = if count == 1 { items.trim_end_matches('s') } else { items };
+    let failed = format!("{} {items} failed", grouped(count));
     match top {
-        None => format!("{count_text} {objects} failed"),
-        Some(group) if group.count < count => {
-            format!("{count_text} {objects} failed, most with {} on {}", group.code, group.operation)
-        }
-        Some(group) => format!("{count_text} {objects} failed, {} on {}", group.code, group.operation),
+        None => failed,
+        Some(group) if group.count < count => format!("{failed}, most with {} on {}", group.code, group.operation),
+        Some(group) => format!("{failed}, {} on {}", group.code, group.operation),
     }
 }
 
@@ -228,8 +228,9 @@ fn all_well(facts: &Facts) -> String {
         1 => "The running transfer is moving.".to_owned(),
         n => format!("All {n} running transfers are moving."),
     };
-    if !facts.tasks.is_empty() {
-        verdict.push_str(" No failed objects.");
+    if let Some(first) = facts.tasks.first() {
+        let alike = facts.tasks.iter().all(|task| task.items == first.items);
+        verdict.push_str(&format!(" No failed {}.", if alike { first.items } else { "items" }));
     }
     if let Some(retry) = facts.last_retry.filter(|_| running > 0) {
         verdict.push_str(&format!(" Last retry {} ago.", coarse(facts.now.since(retry).as_secs())));
@@ -291,7 +292,7 @@ mod tests {
     }
 
     fn task(text: &str, activity: Activity) -> TaskFacts {
-        TaskFacts { task: name(text), activity, failed: 0, top_failure: None, due: None }
+        TaskFacts { task: name(text), items: "objects", activity, failed: 0, top_failure: None, due: None }
     }
 
     fn moving() -> Activity {
@@ -323,6 +324,9 @@ mod tests {
         ] {
             assert_eq!(judge(&facts(tasks)), (vec![], verdict.to_owned()));
         }
+        let images = || TaskFacts { items: "images", ..task("b", moving()) };
+        assert_eq!(judge(&facts(vec![images()])).1, "The running transfer is moving. No failed images.");
+        assert_eq!(judge(&facts(vec![images(), task("a", moving())])).1, "All 2 running transfers are moving. No failed items.");
         let retried = Facts { last_retry: Some(ago(40)), ..facts(vec![task("a", moving()); 2]) };
         assert_eq!(judge(&retried).1, "All 2 running transfers are moving. No failed objects. Last retry 40s ago.");
     }
@@ -338,6 +342,12 @@ mod tests {
             (denied(moving(), 1_204, 1_204), Severity::Error, 1_260, "logs: 1,204 objects failed, AccessDenied on GetObject"),
             (denied(moving(), 9, 7), Severity::Error, 1_260, "logs: 9 objects failed, most with AccessDenied on GetObject"),
             (denied(Activity::Paused, 1, 1), Severity::Error, 1_260, "logs: 1 object failed, AccessDenied on GetObject"),
+            (
+                TaskFacts { items: "images", ..denied(moving(), 2, 2) },
+                Severity::Error,
+                1_260,
+                "logs: 2 images failed, AccessDenied on GetObject",
+            ),
             (task("ecr-platform", stalled), Severity::Critical, 100, "ecr-platform: no bytes for 94 s"),
             (task("a", unsaved), Severity::Warning, 150, "a: no checkpoint for 2m 30s"),
             (task("a", ended(RunOutcome::Failed, Some("NoSuchBucket: x"))), Severity::Error, 600, "a: last run failed: NoSuchBucket: x"),

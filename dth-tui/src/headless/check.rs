@@ -12,6 +12,7 @@ use dth_proto::{
 use super::{
     Caller, CommandError,
     output::{Format, Row},
+    show,
     table::{Align, Column},
     task_file,
 };
@@ -36,12 +37,7 @@ impl Row for CheckStep {
 
 pub(super) async fn task(caller: &mut Caller<'_>, task: &TaskName) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let detail = session
-        .call(|client| {
-            let task = task.clone();
-            async move { client.task(wire::context(), task).await }
-        })
-        .await?;
+    let detail = show::detail(&mut session, task).await?;
     run(caller, &mut session, &detail.spec).await
 }
 

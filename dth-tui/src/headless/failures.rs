@@ -1,20 +1,27 @@
 //! `dth failures`: what failed and why, by cause and item by item.
 
 use dth_proto::{
-    failure::{FailureClass, FailureGroup, FailureItem, FailuresRequest},
+    failure::{FailureClass, FailureGroup, FailureItem, FailuresReply, FailuresRequest},
     id::TaskName,
+    spec::Job,
     units, wire,
 };
+use serde::Serialize;
 
 use super::{
     Caller, CommandError, cell,
-    output::Row,
+    output::{List, Row},
+    show,
     table::{Align, Column},
 };
-use crate::exit;
+use crate::{
+    exit,
+    session::{Session, SessionError},
+};
 
-impl Row for FailureItem {
-    const COLUMNS: &'static [Column] = &[
+/// Columns of failed items; `named` is what the engine calls the name of an item.
+const fn columns(named: &'static str) -> [Column; 9] {
+    [
         ("CLASS", Align::Left),
         ("CODE", Align::Left),
         ("SIDE", Align::Left),
@@ -22,9 +29,32 @@ impl Row for FailureItem {
         ("TRIES", Align::Right),
         ("SIZE", Align::Right),
         ("AT", Align::Left),
-        ("KEY", Align::Left),
+        (named, Align::Left),
         ("MESSAGE", Align::Left),
-    ];
+    ]
+}
+
+/// An image that failed.
+#[derive(Serialize)]
+#[serde(transparent)]
+struct FailedImage(FailureItem);
+
+impl From<FailureItem> for FailedImage {
+    fn from(item: FailureItem) -> Self {
+        Self(item)
+    }
+}
+
+impl Row for FailedImage {
+    const COLUMNS: &'static [Column] = &columns("IMAGE");
+
+    fn cells(&self) -> Vec<String> {
+        self.0.cells()
+    }
+}
+
+impl Row for FailureItem {
+    const COLUMNS: &'static [Column] = &columns("KEY");
 
     fn cells(&self) -> Vec<String> {
         vec![
@@ -48,27 +78,41 @@ pub(super) async fn run(
     class: Option<FailureClass>,
 ) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let mut request = FailuresRequest { run, class, after: None, limit: wire::PAGE };
-    let ask = |request: &FailuresRequest| {
-        let (task, request) = (task.clone(), request.clone());
-        move |client: dth_proto::service::DthClient| {
-            let (task, request) = (task.clone(), request.clone());
-            async move { client.failures(wire::context(), task, request).await }
-        }
-    };
-    let mut reply = session.call(ask(&request)).await?;
-    for line in causes(&reply.groups, class) {
+    let first = ask(&mut session, task, &FailuresRequest { run, class, after: None, limit: wire::PAGE }).await?;
+    for line in causes(&first.groups, class) {
         caller.output.line(&line)?;
     }
-    let mut list = caller.output.list();
+    // only a table looks different
+    let images = caller.output.is_table() && matches!(show::detail(&mut session, task).await?.spec.job, Job::Image(_));
+    if images {
+        pages::<FailedImage>(&mut session, caller.output.list(), task, class, first).await
+    } else {
+        pages::<FailureItem>(&mut session, caller.output.list(), task, class, first).await
+    }
+}
+
+async fn ask(session: &mut Session, task: &TaskName, request: &FailuresRequest) -> Result<FailuresReply, SessionError> {
+    session
+        .call(|client| {
+            let (task, request) = (task.clone(), request.clone());
+            async move { client.failures(wire::context(), task, request).await }
+        })
+        .await
+}
+
+async fn pages<R: Row + From<FailureItem>>(
+    session: &mut Session,
+    mut list: List<'_, '_, R>,
+    task: &TaskName,
+    class: Option<FailureClass>,
+    mut reply: FailuresReply,
+) -> Result<u8, CommandError> {
     loop {
-        list.page(&reply.items)?;
-        request.run = Some(reply.run);
-        request.after = reply.next;
-        if request.after.is_none() {
-            break;
-        }
-        reply = session.call(ask(&request)).await?;
+        let rows: Vec<R> = reply.items.into_iter().map(R::from).collect();
+        list.page(&rows)?;
+        // a run that begins between two pages must not change what is listed
+        let (run, Some(after)) = (Some(reply.run), reply.next) else { break };
+        reply = ask(session, task, &FailuresRequest { run, class, after: Some(after), limit: wire::PAGE }).await?;
     }
     list.finish()?;
     Ok(exit::OK)

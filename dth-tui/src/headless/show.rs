@@ -12,21 +12,29 @@ use super::{
     Caller, CommandError, cell,
     table::{Align, Column, Table},
 };
-use crate::exit;
+use crate::{
+    exit,
+    session::{Session, SessionError},
+};
 
 pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let detail = session
-        .call(|client| {
-            let task = task.clone();
-            async move { client.task(wire::context(), task).await }
-        })
-        .await?;
+    let detail = detail(&mut session, task).await?;
     caller.output.document(&detail)?;
     if caller.output.is_table() {
         caller.output.raw(&text(&detail))?;
     }
     Ok(exit::OK)
+}
+
+/// One task in full.
+pub(super) async fn detail(session: &mut Session, task: &TaskName) -> Result<TaskDetail, SessionError> {
+    session
+        .call(|client| {
+            let task = task.clone();
+            async move { client.task(wire::context(), task).await }
+        })
+        .await
 }
 
 fn text(detail: &TaskDetail) -> String {

@@ -2,7 +2,7 @@
 
 use dth_proto::{
     units,
-    view::{DaemonInfo, Problem, Severity, Summary},
+    view::{DaemonInfo, Problem, Severity, Summary, items_counted},
     wire,
 };
 use serde::Serialize;
@@ -20,13 +20,17 @@ struct Status {
     summary: Summary,
     problems: Vec<Problem>,
     daemon: DaemonInfo,
+    /// What the items of the summary are called, for people.
+    #[serde(skip)]
+    items: &'static str,
 }
 
 pub(super) async fn run(caller: &mut Caller<'_>, exit_code: bool) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
     let daemon = session.call(|client| async move { client.info(wire::context()).await }).await?;
     let mirror = list::snapshot(&mut session).await?;
-    let status = Status { summary: mirror.summary, problems: mirror.problems, daemon };
+    let items = items_counted(mirror.tasks.values());
+    let status = Status { summary: mirror.summary, problems: mirror.problems, daemon, items };
     if caller.output.is_table() {
         caller.output.raw(&text(&status))?;
     } else {
@@ -38,7 +42,7 @@ pub(super) async fn run(caller: &mut Caller<'_>, exit_code: bool) -> Result<u8, 
 fn text(status: &Status) -> String {
     const FIELDS: &[Column] = &[("", Align::Left), ("", Align::Left)];
     const PROBLEMS: &[Column] = &[("", Align::Left), ("", Align::Left), ("", Align::Left)];
-    let Status { summary, problems, daemon } = status;
+    let Status { summary, problems, daemon, items } = status;
     let row = |label: &str, value: String| vec![label.to_owned(), value];
     let mut rows = vec![
         row("verdict", summary.verdict.clone()),
@@ -50,7 +54,7 @@ fn text(status: &Status) -> String {
             "bytes",
             format!("{} of {}{}", units::bytes(summary.counters.bytes_done), floor(summary), units::bytes(summary.counters.bytes_listed)),
         ),
-        row("rate", rate(summary)),
+        row("rate", rate(summary, items)),
         row("eta", cell::or_nothing(summary.eta_s.map(units::eta))),
     ];
     rows.extend(daemon.metrics.clone().map(|metrics| row("metrics", metrics)));
@@ -73,9 +77,9 @@ fn floor(s: &Summary) -> &'static str {
     if s.total_is_floor { "at least " } else { "" }
 }
 
-fn rate(s: &Summary) -> String {
+fn rate(s: &Summary, items: &str) -> String {
     let limit = s.cap.map_or_else(String::new, |cap| format!(", limit {}", units::rate(cap)));
-    format!("{} now, {} over the hour, {:.0} objects/s{limit}", units::rate(s.rate), units::rate(s.rate_hour), s.objects_per_s)
+    format!("{} now, {} over the hour, {:.0} {items}/s{limit}", units::rate(s.rate), units::rate(s.rate_hour), s.objects_per_s)
 }
 
 fn severity(severity: Severity) -> &'static str {
@@ -153,7 +157,7 @@ mod tests {
                 task: None,
             },
         ];
-        assert_snapshot!(text(&Status { summary, problems, daemon }), @r#"
+        assert_snapshot!(text(&Status { summary, problems, daemon, items: "objects" }), @r#"
         verdict  1 task failing, 2 running
         daemon   dthd 0.1.0 on xfer-bj-01, since 2026-12-01T02:00:00Z
         you      mli (operator)

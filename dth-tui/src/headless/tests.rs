@@ -1,5 +1,6 @@
 //! Whole commands against a daemon on a socket, in this process.
 
+mod image;
 mod life;
 mod live;
 mod reading;
@@ -21,8 +22,11 @@ use crate::{
     test_daemon::{Shared, TestDaemon},
 };
 
-const TASK_FILE: &str = "name = 'photos'\nengine = 's3'\nlabels = { team = 'photos' }\n[source]\nbucket = 'acme-cn'\nprefix = 'raw/'\n\
-                         [destination]\nbucket = 'acme-global'\n";
+const TASK_FILE: &str = "name = 'photos'\nengine = 's3'\nlabels = { team = 'photos' }\n[source]\nbucket = 'acme-cn'\nprefix = 'raw/'\nregion = 'cn-north-1'\n\
+                         [destination]\nbucket = 'acme-global'\nregion = 'us-east-1'\n";
+
+const IMAGE_FILE: &str = "name = 'images'\nengine = 'image'\n[source]\nregistry = 'docker.io'\nimages = ['library/nginx', 'library/redis:7']\n\
+                          [destination]\nregistry = 'ecr'\nregion = 'cn-north-1'\nprefix = 'mirror/'\n[options]\nnewest = 20\n";
 
 /// What a command left behind.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use dth_proto::{
     id::TaskName,
     units,
-    view::{Action, TaskView},
+    view::{Action, TaskView, items_of},
 };
 
 use super::input::Input;
@@ -86,7 +86,8 @@ fn consequences(tasks: &[&TaskView], action: Action) -> Vec<String> {
     let copied = runs().fold(0u64, |sum, r| sum.saturating_add(r.counters.copied));
     let bytes = runs().fold(0u64, |sum, r| sum.saturating_add(r.counters.bytes_copied));
     let pending = runs().fold(0u64, |sum, r| sum.saturating_add(r.counters.pending));
-    let stay = format!("Copied objects stay at the destination: {}, {}.", units::count(copied), units::bytes(bytes));
+    let what = items_of(tasks.iter().copied());
+    let stay = format!("Copied {what} stay at the destination: {}, {}.", units::count(copied), units::bytes(bytes));
     match action {
         Action::Stop => vec![
             stay,

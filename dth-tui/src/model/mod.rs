@@ -59,6 +59,8 @@ pub enum Overlay {
 pub enum Place {
     /// Nothing lies over the screen.
     Screen(Screen),
+    /// Nothing lies over the last step of the form, which has no fields but the guard.
+    Review,
     /// See [`Overlay::Help`].
     Help,
     /// See [`Overlay::Palette`].
@@ -171,6 +173,7 @@ impl Model {
     #[must_use]
     pub fn place(&self) -> Place {
         match &self.overlay {
+            None if self.screen() == Screen::Wizard && self.wizard.step == wizard::REVIEW => Place::Review,
             None => Place::Screen(self.screen()),
             Some(Overlay::Help(_)) => Place::Help,
             Some(Overlay::Palette(..)) => Place::Palette,

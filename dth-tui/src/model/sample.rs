@@ -1,10 +1,12 @@
-//! Models for tests: empty, typical, hostile.
+//! Models for tests: empty, typical, hostile, and one with images.
+
+mod image;
+mod review;
 
 use std::collections::BTreeMap;
 
 use dth_proto::{
     bandwidth::BandwidthNow,
-    check::{CheckReply, CheckState, CheckStep},
     event::{Event, EventsReply, Level},
     failure::{FailureClass, FailureGroup, FailureItem, Side},
     handshake::Welcome,
@@ -14,6 +16,10 @@ use dth_proto::{
     view::{Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunView, Severity, Summary, TaskDetail, TaskState, TaskView},
 };
 
+pub(crate) use self::{
+    image::image,
+    review::{image_review, review},
+};
 use super::{Confirm, Input, Link, Model, Overlay, Screen, when::Zone};
 
 /// Friday 2026-08-14 14:02:31 UTC.
@@ -249,7 +255,7 @@ pub(crate) fn typical() -> Model {
         view: m.mirror.tasks[&name("photos-cn-to-global")].clone(),
         spec: spec(),
         phases: vec![
-            phase("list", 62_000_000, 62_000_000, "keys", 0.0),
+            phase("list", 62_000_000, 62_000_000, "objects", 0.0),
             phase("compare", 49_600_000, 62_000_000, "objects", 2_140.0),
             phase("copy", 127_100_000_000_000, 310_000_000_000_000, "bytes", 612e6),
             phase("verify", 123_000_000_000_000, 127_100_000_000_000, "bytes", 600e6),
@@ -411,40 +417,6 @@ pub(crate) fn hostile() -> Model {
             *input = Input::new(NASTY.repeat(12));
         }
     });
-    m
-}
-
-/// A filled form on its last step, with a finished check.
-pub(crate) fn review(mut m: Model) -> Model {
-    m.screens.push(Screen::Wizard);
-    for (id, value) in [
-        ("name", "photos-cn-to-global"),
-        ("source.bucket", "acme-photos-cn"),
-        ("source.prefix", "raw/"),
-        ("source.region", "cn-north-1"),
-        ("destination.bucket", "acme-photos-global"),
-        ("limits.bandwidth", "800MB/s"),
-    ] {
-        if let Some(field) = m.wizard.fields.iter_mut().flatten().find(|f| f.id == id) {
-            field.kind = super::wizard::Kind::Text(Input::new(value));
-        }
-    }
-    m.wizard.go_to(super::wizard::REVIEW);
-    m.wizard.guard = Input::new("acme-photos-glob");
-    let step =
-        |side, name: &str, state, message: &str| CheckStep { side, name: name.to_owned(), state, message: message.to_owned(), hint: None };
-    let reply = CheckReply {
-        steps: vec![
-            step(Side::Source, "list", CheckState::Ok, "first page 1,000 keys in 212 ms"),
-            step(Side::Source, "read", CheckState::Warn, "2 of 3 sample keys; 1 is GLACIER and needs a restore"),
-            CheckStep {
-                hint: Some("add s3:PutObject to the role".to_owned()),
-                ..step(Side::Destination, "write", CheckState::Failed, "403 AccessDenied")
-            },
-        ],
-        done: true,
-    };
-    m.wizard.check = m.wizard.spec().ok().map(|spec| (spec, Some(7), reply));
     m
 }
 

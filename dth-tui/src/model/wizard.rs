@@ -1,41 +1,25 @@
 //! The form for a new task: five steps, their fields, and the definition they add up to.
 
+mod field;
+mod image;
+mod s3;
+
 use dth_proto::{
     check::CheckReply,
     id::TaskName,
-    spec::{Compare, Encryption, Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec, Trigger},
+    spec::{Job, TaskLimits, TaskSpec, Trigger},
 };
 
+pub use self::field::{Engine, Field, Kind};
+use self::field::{choice, text};
 use super::input::Input;
 
 /// The steps, in order.
 pub const STEPS: [&str; 5] = ["task", "from", "to", "options", "start"];
-/// Number of the last step, which holds the check, the typed bucket and the start.
+/// Number of the last step, which holds the check, the typed guard and the start.
 pub const REVIEW: usize = 4;
-/// The choice for "no credential named".
-const DEFAULT_CHAIN: &str = "default chain";
-
-/// What a field takes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// Text.
-    Text(Input),
-    /// One of several words.
-    Choice(Vec<String>, usize),
-}
-
-/// One line of the form.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Field {
-    /// Dotted path in a task file (`source.bucket`), or a name of the form's own.
-    pub id: &'static str,
-    /// What the user reads.
-    pub label: &'static str,
-    /// Said beside the focused field.
-    pub hint: &'static str,
-    /// Its value.
-    pub kind: Kind,
-}
+/// The word for [`Engine::Image`] on the first step.
+const IMAGES: &str = "container images";
 
 /// A mistake in the form.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,9 +37,9 @@ pub struct Wizard {
     pub step: usize,
     /// Focused field of the step, from 0.
     pub focus: usize,
-    /// Fields of the first four steps.
+    /// Fields of the first four steps, those of both engines: what was typed for one is not lost by looking at the other.
     pub fields: [Vec<Field>; 4],
-    /// The destination bucket typed as the guard.
+    /// The name of the destination typed as the guard, see [`Wizard::guarded`].
     pub guard: Input,
     /// The daemon's check of this definition: its job id, and what it found so far.
     pub check: Option<(TaskSpec, Option<u64>, CheckReply)>,
@@ -63,72 +47,28 @@ pub struct Wizard {
     pub sending: bool,
 }
 
-fn text(id: &'static str, label: &'static str, hint: &'static str, value: &str) -> Field {
-    Field { id, label, hint, kind: Kind::Text(Input::new(value)) }
-}
-
-fn choice(id: &'static str, label: &'static str, hint: &'static str, words: &[&str]) -> Field {
-    Field { id, label, hint, kind: Kind::Choice(words.iter().map(|w| (*w).to_owned()).collect(), 0) }
-}
-
 impl Default for Wizard {
     fn default() -> Self {
-        let kind = vec![
+        let task = vec![
             text("name", "Name", "unique: A-Z a-z 0-9 . _ -", ""),
             text("description", "Description", "for people; may stay empty", ""),
-            choice("engine", "Kind", "objects between S3 stores", &["s3 objects"]),
+            choice("engine", "Kind", "Left/Right: what is moved", &["s3 objects", IMAGES]),
         ];
-        let from = vec![
-            text("source.bucket", "Bucket", "only the name", ""),
-            text("source.prefix", "Prefix", "empty: all keys", ""),
-            text("source.provider", "Provider", "aws, minio, seaweedfs, ..., other", "aws"),
-            text("source.region", "Region", "empty: the default", ""),
-            text("source.endpoint", "Endpoint", "only for other stores: https://...", ""),
-            choice("source.credential", "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
-            choice("source.path_style", "Addressing", "bucket in host name or in path", &["as the provider", "path", "host"]),
-            choice("source.requester_pays", "Requester pays", "you pay for the reading", &["no", "yes"]),
-        ];
-        let to = vec![
-            text("destination.bucket", "Bucket", "only the name", ""),
-            text("destination.prefix", "Prefix", "put before the source key", ""),
-            text("destination.strip_prefix", "Strip prefix", "taken from the source key first", ""),
-            text("destination.provider", "Provider", "aws, minio, seaweedfs, ..., other", "aws"),
-            text("destination.region", "Region", "empty: the default", ""),
-            text("destination.endpoint", "Endpoint", "only for other stores: https://...", ""),
-            choice("destination.credential", "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
-            choice("destination.path_style", "Addressing", "bucket in host name or in path", &["as the provider", "path", "host"]),
-            text("destination.storage_class", "Storage class", "empty: the bucket's, or: keep", ""),
-            text("destination.acl", "ACL", "empty: none is sent", ""),
-            choice("destination.encryption.type", "Encryption", "by the store", &["as the bucket", "AES256", "aws:kms"]),
-            text("destination.encryption.key", "KMS key", "empty: the account's default key", ""),
-        ];
-        let options = vec![
-            choice("options.compare", "Same when", "auto: recorded state, size, ETag", &["auto", "size", "etag", "newer", "always"]),
-            choice("options.metadata", "Metadata", "system and user metadata", &["copy", "leave"]),
-            choice("options.tags", "Tags", "object tags", &["copy", "leave"]),
-            text("options.include", "Only keys", "globs, with commas; empty: all", ""),
-            text("options.exclude", "Skip keys", "globs, with commas", ""),
-            text("options.larger_than", "Larger than", "5MB; empty: any size", ""),
-            text("options.smaller_than", "Smaller than", "5GB; empty: any size", ""),
-            text("options.newer_than", "Newer than", "changed in the last 7d, 12h, ...", ""),
-            text("options.older_than", "Older than", "not changed in the last 1h, ...", ""),
+        // what every engine has stands behind what only one has
+        let last = vec![
             text("limits.bandwidth", "Speed limit", "800MB/s, or 200MB/s 08:00-18:00, off", ""),
             choice("trigger", "Starts", "Left/Right", &["manual", "every", "cron", "at"]),
             text("trigger.value", "every/cron/at", "1h | 0 2 * * * | 2026-12-01T02:00Z", ""),
             text("trigger.timezone", "Time zone", "of cron: Asia/Shanghai; empty: UTC", ""),
         ];
-        Self { step: 0, focus: 0, fields: [kind, from, to, options], guard: Input::default(), check: None, sending: false }
-    }
-}
-
-impl Field {
-    /// The value as text.
-    #[must_use]
-    pub fn value(&self) -> &str {
-        match &self.kind {
-            Kind::Text(input) => input.text(),
-            Kind::Choice(words, at) => words.get(*at).map_or("", String::as_str),
+        let mut fields = [task, Vec::new(), Vec::new(), Vec::new()];
+        for (engine, steps) in [(Engine::S3, s3::fields()), (Engine::Image, image::fields())] {
+            for (step, of) in fields.iter_mut().skip(1).zip(steps) {
+                step.extend(of.into_iter().map(|field| field.of(engine)));
+            }
         }
+        fields[3].extend(last);
+        Self { step: 0, focus: 0, fields, guard: Input::default(), check: None, sending: false }
     }
 }
 
@@ -140,15 +80,35 @@ impl Wizard {
         self.fields.iter().flatten().zip(fresh.fields.iter().flatten()).any(|(a, b)| a.value() != b.value()) || self.guard != fresh.guard
     }
 
+    /// What the task moves.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        // the first step has no fields of one engine only
+        let chosen = self.fields[0].iter().find(|f| f.id == "engine").map_or("", Field::value);
+        if chosen == IMAGES { Engine::Image } else { Engine::S3 }
+    }
+
+    /// The fields of a step that the chosen engine has, in order.
+    fn of_step(&self, step: usize) -> impl Iterator<Item = &Field> {
+        let engine = self.engine();
+        self.fields.get(step).into_iter().flatten().filter(move |f| f.engine.is_none_or(|e| e == engine))
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Field> {
+        (0..self.fields.len()).flat_map(|step| self.of_step(step))
+    }
+
     /// The fields of the current step; none on the last.
     #[must_use]
-    pub fn current(&self) -> &[Field] {
-        self.fields.get(self.step).map_or(&[], Vec::as_slice)
+    pub fn current(&self) -> Vec<&Field> {
+        self.of_step(self.step).collect()
     }
 
     /// The focused field.
     pub fn focused(&mut self) -> Option<&mut Field> {
-        self.fields.get_mut(self.step)?.get_mut(self.focus)
+        let engine = self.engine();
+        let fields = self.fields.get_mut(self.step)?;
+        fields.iter_mut().filter(|f| f.engine.is_none_or(|e| e == engine)).nth(self.focus)
     }
 
     /// Moves the focus within the step, around the ends.
@@ -165,17 +125,23 @@ impl Wizard {
 
     /// Offers the credentials that the daemon has, by name.
     pub fn offer_credentials<'n>(&mut self, names: impl Iterator<Item = &'n str>) {
-        let mut words = vec![DEFAULT_CHAIN.to_owned(), "anonymous".to_owned()];
-        words.extend(names.filter(|n| *n != "anonymous" && *n != DEFAULT_CHAIN).map(str::to_owned));
+        let names: Vec<&str> = names.filter(|n| *n != "anonymous").collect();
         for field in self.fields.iter_mut().flatten().filter(|f| f.id.ends_with(".credential")) {
             let old = field.value().to_owned();
+            let Kind::Choice(words, _) = &mut field.kind else { continue };
+            // the first word means that none is named
+            words.truncate(1);
+            words.push("anonymous".to_owned());
+            let more: Vec<_> = names.iter().filter(|n| **n != words[0]).map(|n| (*n).to_owned()).collect();
+            words.extend(more);
+            let words = std::mem::take(words);
             let at = words.iter().position(|w| *w == old).unwrap_or(0);
-            field.kind = Kind::Choice(words.clone(), at);
+            field.kind = Kind::Choice(words, at);
         }
     }
 
     fn value(&self, id: &str) -> &str {
-        self.fields.iter().flatten().find(|f| f.id == id).map_or("", |f| f.value().trim())
+        self.all().find(|f| f.id == id).map_or("", |f| f.value().trim())
     }
 
     fn some(&self, id: &str) -> Option<String> {
@@ -189,39 +155,9 @@ impl Wizard {
     pub fn spec(&self) -> Result<TaskSpec, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let name = TaskName::new(self.value("name")).map_err(|e| mistakes.push(mistake("name", &e))).ok();
-        let source = S3Source {
-            store: self.store("source"),
-            // a space at the end of a prefix is part of it
-            prefix: self.raw("source.prefix"),
-            requester_pays: self.value("source.requester_pays") == "yes",
-        };
-        let destination = S3Destination {
-            store: self.store("destination"),
-            prefix: self.raw("destination.prefix"),
-            strip_prefix: self.raw("destination.strip_prefix"),
-            storage_class: self.some("destination.storage_class"),
-            acl: self.some("destination.acl"),
-            encryption: match self.value("destination.encryption.type") {
-                "as the bucket" => None,
-                kind => Some(Encryption { kind: kind.to_owned(), key: self.some("destination.encryption.key") }),
-            },
-        };
-        let options = S3Options {
-            compare: match self.value("options.compare") {
-                "size" => Compare::Size,
-                "etag" => Compare::Etag,
-                "newer" => Compare::Newer,
-                "always" => Compare::Always,
-                _ => Compare::Auto,
-            },
-            metadata: self.value("options.metadata") == "copy",
-            tags: self.value("options.tags") == "copy",
-            include: globs(self.value("options.include")),
-            exclude: globs(self.value("options.exclude")),
-            larger_than: self.parsed("options.larger_than", &mut mistakes),
-            smaller_than: self.parsed("options.smaller_than", &mut mistakes),
-            newer_than: self.parsed("options.newer_than", &mut mistakes),
-            older_than: self.parsed("options.older_than", &mut mistakes),
+        let job = match self.engine() {
+            Engine::S3 => Job::S3(s3::job(self, &mut mistakes)),
+            Engine::Image => Job::Image(image::job(self, &mut mistakes)),
         };
         let limits = TaskLimits { bandwidth: self.parsed("limits.bandwidth", &mut mistakes) };
         let trigger = self.trigger(&mut mistakes);
@@ -229,12 +165,12 @@ impl Wizard {
             name,
             description: self.value("description").to_owned(),
             labels: std::collections::BTreeMap::new(),
-            job: Job::S3(S3Job { source, destination, options }),
+            job,
             limits,
             trigger,
         });
         if let Some(spec) = &spec {
-            mistakes.extend(spec.problems().into_iter().map(|p| Mistake { field: p.field.to_owned(), message: p.message }));
+            mistakes.extend(spec.problems().into_iter().map(|p| Mistake { field: self.field_of(p.field).to_owned(), message: p.message }));
         }
         match spec {
             Some(spec) if mistakes.is_empty() => Ok(spec),
@@ -242,24 +178,22 @@ impl Wizard {
         }
     }
 
-    fn raw(&self, id: &str) -> String {
-        self.fields.iter().flatten().find(|f| f.id == id).map_or("", |f| f.value()).to_owned()
+    /// The field that a problem is shown at: the one of this path, or of a whole table (`destination.repository`) the one that was filled.
+    fn field_of<'p>(&self, path: &'p str) -> &'p str {
+        if self.all().any(|f| f.id == path) {
+            return path;
+        }
+        let inside = |f: &&Field| f.id.strip_prefix(path).is_some_and(|rest| rest.starts_with('.'));
+        self.all().filter(inside).find(|f| f.is_set()).or_else(|| self.all().find(inside)).map_or(path, |f| f.id)
     }
 
-    fn store(&self, end: &str) -> Store {
-        let get = |name: &str| self.some(&format!("{end}.{name}"));
-        Store {
-            provider: get("provider").unwrap_or_else(|| "aws".to_owned()),
-            bucket: get("bucket").unwrap_or_default(),
-            region: get("region"),
-            endpoint: get("endpoint"),
-            credential: get("credential").filter(|c| c != DEFAULT_CHAIN),
-            path_style: match self.value(&format!("{end}.path_style")) {
-                "path" => Some(true),
-                "host" => Some(false),
-                _ => None,
-            },
-        }
+    fn raw(&self, id: &str) -> String {
+        self.all().find(|f| f.id == id).map_or("", |f| f.value()).to_owned()
+    }
+
+    /// Texts with commas between them.
+    fn list(&self, id: &str) -> Vec<String> {
+        self.value(id).split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
     fn parsed<T: std::str::FromStr<Err: std::fmt::Display>>(&self, id: &'static str, mistakes: &mut Vec<Mistake>) -> Option<T> {
@@ -292,11 +226,35 @@ impl Wizard {
         mistakes
     }
 
-    /// The destination bucket was typed again.
+    /// What of the destination must be typed before anything starts: what it is called (`bucket`, `registry`, `region`), and the text.
+    #[must_use]
+    pub fn guarded(&self) -> (&'static str, String) {
+        match self.engine() {
+            Engine::S3 => ("bucket", self.value("destination.bucket").to_owned()),
+            Engine::Image => {
+                let registry = image::registry(self, "destination");
+                let what = if registry.is_ecr() && registry.ecr_region().is_some() { "region" } else { "registry" };
+                (what, registry.place())
+            }
+        }
+    }
+
+    /// The destination was typed again.
     #[must_use]
     pub fn is_guarded(&self) -> bool {
-        let bucket = self.value("destination.bucket");
-        !bucket.is_empty() && self.guard.text() == bucket
+        let (_, place) = self.guarded();
+        !place.is_empty() && self.guard.text() == place
+    }
+
+    /// Fills a field of the chosen engine, for tests.
+    #[cfg(test)]
+    pub(crate) fn set(&mut self, id: &str, value: &str) {
+        let engine = self.engine();
+        let mut fields = self.fields.iter_mut().flatten().filter(|f| f.engine.is_none_or(|e| e == engine));
+        match &mut fields.find(|f| f.id == id).expect(id).kind {
+            Kind::Text(input) => *input = Input::new(value),
+            Kind::Choice(words, at) => *at = words.iter().position(|w| w == value).expect(value),
+        }
     }
 }
 
@@ -304,62 +262,5 @@ fn mistake(field: &str, error: &impl std::fmt::Display) -> Mistake {
     Mistake { field: field.to_owned(), message: error.to_string() }
 }
 
-fn globs(text: &str) -> Vec<String> {
-    text.split(',').map(str::trim).filter(|g| !g.is_empty()).map(str::to_owned).collect()
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn set(wizard: &mut Wizard, id: &str, value: &str) {
-        let field = wizard.fields.iter_mut().flatten().find(|f| f.id == id).expect(id);
-        match &mut field.kind {
-            Kind::Text(input) => *input = Input::new(value),
-            Kind::Choice(words, at) => *at = words.iter().position(|w| w == value).expect(value),
-        }
-    }
-
-    #[test]
-    fn a_filled_form_is_the_task_file_it_writes() {
-        let mut wizard = Wizard::default();
-        assert!(!wizard.is_touched());
-        wizard.offer_credentials(["cn-reader"].into_iter());
-        for (id, value) in [
-            ("name", "photos"),
-            ("source.bucket", "a"),
-            ("source.prefix", "raw/"),
-            ("source.credential", "cn-reader"),
-            ("source.path_style", "path"),
-            ("destination.bucket", "b"),
-            ("destination.encryption.type", "aws:kms"),
-            ("options.include", "*.jpg, **.png"),
-            ("options.newer_than", "7d"),
-            ("limits.bandwidth", "800MB/s"),
-            ("trigger", "cron"),
-            ("trigger.value", "0 2 * * *"),
-        ] {
-            set(&mut wizard, id, value);
-        }
-        let spec = wizard.spec().expect("a good form");
-        assert_eq!(TaskSpec::from_toml("x.toml", &spec.to_toml()), Ok(spec.clone()));
-        let Job::S3(job) = &spec.job else { panic!("an S3 task") };
-        assert_eq!((job.source.store.credential.as_deref(), job.source.store.path_style), (Some("cn-reader"), Some(true)));
-        assert_eq!(job.options.include, ["*.jpg", "**.png"]);
-        wizard.guard = Input::new("b");
-        assert!(wizard.is_guarded() && wizard.is_touched());
-    }
-
-    #[test]
-    fn every_mistake_is_told_on_its_step() {
-        let mut wizard = Wizard::default();
-        set(&mut wizard, "options.larger_than", "big");
-        set(&mut wizard, "trigger", "every");
-        let all: Vec<_> = wizard.spec().expect_err("mistakes").into_iter().map(|m| m.field).collect();
-        assert_eq!(all, ["name", "options.larger_than", "trigger.value"]);
-        set(&mut wizard, "name", "x");
-        wizard.go_to(1);
-        assert_eq!(wizard.mistakes_here().iter().map(|m| m.field.as_str()).collect::<Vec<_>>(), ["source.bucket"]);
-        assert!(!wizard.is_guarded(), "an empty bucket is no guard");
-    }
-}
+mod tests;

@@ -55,7 +55,8 @@ pub(super) fn next(model: &mut Model) -> Vec<Effect> {
         return create(model, true);
     }
     if let Some(mistake) = model.wizard.mistakes_here().into_iter().next() {
-        if let Some(at) = model.wizard.current().iter().position(|f| f.id == mistake.field) {
+        let at = model.wizard.current().iter().position(|f| f.id == mistake.field);
+        if let Some(at) = at {
             model.wizard.focus = at;
         }
         complain(model, format!("{} {}", mistake.field, mistake.message));

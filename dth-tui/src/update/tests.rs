@@ -238,6 +238,33 @@ fn the_form_leads_to_a_test_and_a_task() {
 }
 
 #[test]
+fn images_are_chosen_named_tested_and_guarded_by_the_registry() {
+    let mut model = sample::typical();
+    press(&mut model, &[Key::Char('n')]);
+    press(&mut model, &letters("mirror"));
+    press(&mut model, &[Key::Up, Key::Right, Key::Enter]);
+    press(&mut model, &letters("docker.io"));
+    press(&mut model, &[Key::Tab]);
+    press(&mut model, &letters("Library/nginx"));
+    press(&mut model, &[Key::Enter]);
+    assert_eq!((model.wizard.step, model.wizard.focus), (1, 1), "the mistake has the focus");
+    assert!(model.toast.as_ref().is_some_and(|t| t.text.starts_with("source.images has \"Library/nginx\"")), "{:?}", model.toast);
+    press(&mut model, &[Key::Ctrl('u')]);
+    press(&mut model, &letters("library/nginx:1.27"));
+    press(&mut model, &[Key::Enter]);
+    press(&mut model, &letters("http://127.0.0.1:5000"));
+    press(&mut model, &[Key::Enter]);
+    let asked = asks(press(&mut model, &[Key::Enter]));
+    let [Ask::CheckStart(spec)] = &asked[..] else { panic!("the test begins by itself: {asked:?}") };
+    assert_eq!(spec.ends(), ("docker://docker.io/library/nginx:1.27".to_owned(), "docker://127.0.0.1:5000/".to_owned()));
+    assert!(asks(press(&mut model, &[Key::Enter])).is_empty());
+    assert!(model.toast.as_ref().is_some_and(|t| t.text.contains("type the destination registry first")), "{:?}", model.toast);
+    press(&mut model, &letters("127.0.0.1:5000"));
+    let asked = asks(press(&mut model, &[Key::Enter]));
+    assert!(matches!(&asked[..], [Ask::Create { start: true, spec }] if spec.engine() == "image"), "{asked:?}");
+}
+
+#[test]
 fn a_refused_task_leaves_the_form_as_it_was() {
     let mut model = sample::typical();
     fill_form(&mut model);
@@ -298,7 +325,7 @@ fn no_key_breaks_anything_anywhere() {
         .chain([Key::Enter, Key::Esc, Key::Tab, Key::BackTab, Key::Up, Key::Down, Key::Left, Key::Right])
         .chain([Key::PageUp, Key::PageDown, Key::Home, Key::End, Key::Backspace, Key::Delete])
         .collect();
-    for model in [sample::empty(), sample::typical(), sample::hostile()] {
+    for model in [sample::empty(), sample::typical(), sample::image_review(sample::image()), sample::hostile()] {
         for (_, screen) in sample::every_screen(&model) {
             let mut walked = screen.clone();
             for key in &keys {

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use dth_proto::{
     bandwidth::BandwidthNow,
-    spec::{Compare, ImageJob, Job, S3Job},
+    spec::Job,
     units,
     view::{InFlight, Phase, TaskDetail, TaskView},
 };
 use ratatui::{layout::Rect, text::Line};
 
-use super::{figure, throughput};
+use super::{definition, figure, throughput};
 use crate::{
     model::Model,
     theme::Theme,
@@ -39,15 +39,26 @@ pub(super) fn lines(area: Rect, model: &Model, theme: &Theme) -> Vec<Line<'stati
     lines.extend(detail.phases.iter().map(|p| phase(p, width, model, theme)));
     lines.push(rates(view, detail, width, model, theme));
     let after = after(view, detail, width, model, theme);
-    if tall {
-        // the chart takes what the fixed lines leave, and leaves four lines for what is being copied
-        let chart = height.saturating_sub(lines.len() + after.len() + 3 + 4).clamp(2, 8);
+    if tall && let Some(chart) = chart(detail, height.saturating_sub(lines.len() + after.len())) {
         lines.extend(throughput::lines(Some(&view.name), width, chart, model, theme));
     }
     lines.extend(after);
     let room = height.saturating_sub(lines.len());
     lines.extend(in_flight(detail, width, room, theme));
     lines
+}
+
+/// Rows of the chart beside its three lines of title and axis, where `room` lines are left by what is fixed; `None`: no chart.
+fn chart(detail: &TaskDetail, room: usize) -> Option<usize> {
+    match detail.spec.job {
+        // four lines stay for what is being copied
+        Job::S3(_) => Some(room.saturating_sub(3 + 4).clamp(2, 8)),
+        // few images are copied at once, each for long: they go before the chart
+        Job::Image(_) => {
+            let copying = if detail.in_flight_count == 0 { 0 } else { 1 + detail.in_flight.len() };
+            room.checked_sub(copying + 3).filter(|rows| *rows >= 2).map(|rows| rows.min(8))
+        }
+    }
 }
 
 fn state(view: &TaskView, width: usize, model: &Model, theme: &Theme) -> Line<'static> {
@@ -85,8 +96,12 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
     let mut lines =
         vec![end("from", &view.from, &view.from_where, credential(true)), end("to", &view.to, &view.to_where, credential(false))];
     if let (true, Some(detail)) = (tall, detail) {
-        let text = options(detail, model);
-        lines.push(Row::new(width, theme.glyph.cut).gap(1).left("opts", 6, theme.dim).text(&text, theme.plain).line());
+        let line =
+            |label: &str, text: &str| Row::new(width, theme.glyph.cut).gap(1).left(label, 6, theme.dim).text(text, theme.plain).line();
+        if let Job::Image(job) = &detail.spec.job {
+            lines.push(line("pick", &format!("{}; {}", definition::repositories(job), definition::tags(job))));
+        }
+        lines.push(line("opts", &options(detail, model)));
     }
     lines
 }
@@ -94,42 +109,14 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
 /// The definition's options in words.
 pub(super) fn options(detail: &TaskDetail, model: &Model) -> String {
     let mut parts = match &detail.spec.job {
-        Job::S3(job) => objects(job),
-        Job::Image(job) => images(job),
+        Job::S3(job) => definition::objects(job),
+        Job::Image(job) => definition::content(job).into_iter().chain(definition::creation(job)).collect(),
     };
     if let Some(now) = &detail.bandwidth {
         parts.push(limit(now, model));
     }
     parts.push(detail.view.trigger.clone());
     parts.join(", ")
-}
-
-/// The options of an S3 job.
-fn objects(job: &S3Job) -> Vec<String> {
-    let mut parts = vec![in_words(job.options.compare).to_owned()];
-    match (job.options.metadata, job.options.tags) {
-        (true, true) => parts.push("keep metadata and tags".to_owned()),
-        (true, false) => parts.push("keep metadata".to_owned()),
-        (false, true) => parts.push("keep tags".to_owned()),
-        (false, false) => parts.push("no metadata, no tags".to_owned()),
-    }
-    if let Some(class) = &job.destination.storage_class {
-        parts.push(format!("class {class}"));
-    }
-    parts
-}
-
-/// The options of an image job.
-fn images(job: &ImageJob) -> Vec<String> {
-    let options = &job.options;
-    let mut parts = vec![match options.platforms.as_slice() {
-        [] => "all platforms, digests kept".to_owned(),
-        some => some.join(" "),
-    }];
-    if options.referrers {
-        parts.push("with signatures".to_owned());
-    }
-    parts
 }
 
 /// `limit 200 MB/s until 18:00`.
@@ -139,17 +126,6 @@ fn limit(now: &BandwidthNow, model: &Model) -> String {
         Some(until) if until.since(model.now) < DAY => format!("{rate} until {}", model.zone.next(until, model.now)),
         Some(until) => format!("{rate} until {}", model.zone.coming(until, model.now)),
         None => rate,
-    }
-}
-
-/// When an object counts as already there.
-pub(super) fn in_words(compare: Compare) -> &'static str {
-    match compare {
-        Compare::Auto => "new and changed only",
-        Compare::Size => "other size only",
-        Compare::Etag => "other size or ETag only",
-        Compare::Newer => "other size or newer only",
-        Compare::Always => "everything, always",
     }
 }
 
@@ -226,7 +202,7 @@ fn after(view: &TaskView, detail: &TaskDetail, width: usize, model: &Model, them
     }
     let sizes: Vec<String> = detail.sizes.iter().map(|(class, n)| format!("{class} {}", units::count(*n))).collect();
     if detail.largest > 0 {
-        lines.push(line(&format!("objects: {}  largest {}", sizes.join("  "), units::bytes(detail.largest)), theme.plain));
+        lines.push(line(&format!("{}: {}  largest {}", detail.spec.items(), sizes.join("  "), units::bytes(detail.largest)), theme.plain));
     }
     let by = |title: &str, map: &std::collections::BTreeMap<String, u64>| {
         let parts: Vec<String> = map.iter().map(|(name, n)| format!("{name} {}", units::count(*n))).collect();
@@ -254,23 +230,29 @@ fn in_flight(detail: &TaskDetail, width: usize, room: usize, theme: &Theme) -> V
     if detail.in_flight_count == 0 || room < 2 {
         return Vec::new();
     }
+    let items = detail.spec.items();
     let head = format!(
-        "copying {} objects, memory {} of {}",
+        "copying {} {}, memory {} of {}",
         units::count(detail.in_flight_count),
+        if detail.in_flight_count == 1 { items.trim_end_matches('s') } else { items },
         units::bytes(detail.memory.0),
         units::bytes(detail.memory.1)
     );
     let mut lines = vec![Row::new(width, theme.glyph.cut).gap(1).text(&head, theme.dim).line()];
-    lines.extend(detail.in_flight.iter().take(room - 1).map(|f| object(f, width, theme)));
+    lines.extend(detail.in_flight.iter().take(room - 1).map(|f| item(f, &detail.spec.job, width, theme)));
     lines
 }
 
-fn object(of: &InFlight, width: usize, theme: &Theme) -> Line<'static> {
+fn item(of: &InFlight, job: &Job, width: usize, theme: &Theme) -> Line<'static> {
     let row = Row::new(width, theme.glyph.cut).gap(2);
-    let parts = of
-        .parts
-        .filter(|_| width >= 60)
-        .map_or(String::new(), |(n, all)| format!("part {}/{}", units::grouped(n.into()), units::grouped(all.into())));
+    let parts = match (job, of.parts) {
+        _ if width < 60 => String::new(),
+        // its size is known when its manifests have been read
+        (Job::Image(_), _) if of.size == 0 => "reading".to_owned(),
+        (Job::Image(_), Some((n, all))) => format!("blob {}/{}", units::grouped(n.into()), units::grouped(all.into())),
+        (Job::S3(_), Some((n, all))) => format!("part {}/{}", units::grouped(n.into()), units::grouped(all.into())),
+        (_, None) => String::new(),
+    };
     let tail = 1 + 8 + 1 + if width >= 60 { 18 } else { 0 } + 6;
     let key = row.room().saturating_sub(tail);
     row.left(&of.key, key, theme.plain)

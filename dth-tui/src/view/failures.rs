@@ -104,7 +104,8 @@ fn items(width: usize, height: usize, model: &Model, theme: &Theme) -> Vec<Line<
     let items = f.of_group();
     let fixed = if width < 60 { vec![number("SIZE", 8)] } else { vec![number("SIZE", 8), number("TRIES", 5), text("LAST TRY", 8)] };
     let key = width.saturating_sub(2 + table::width(&fixed) + 1);
-    let columns: Vec<Column> = [text("KEY", key)].into_iter().chain(fixed).collect();
+    let images = model.task.as_ref().and_then(|t| model.shown().tasks.get(t)).is_some_and(|t| t.engine == "image");
+    let columns: Vec<Column> = [text(if images { "IMAGE" } else { "KEY" }, key)].into_iter().chain(fixed).collect();
     let Some(room) = height.checked_sub(1) else {
         return Vec::new();
     };

@@ -1,6 +1,7 @@
 //! Drawing: one file per screen and overlay, each a function of the model that keeps nothing.
 
 mod confirm;
+mod definition;
 mod detail;
 mod failures;
 mod figure;

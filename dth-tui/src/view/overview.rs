@@ -2,7 +2,7 @@
 
 use dth_proto::{
     units,
-    view::{TaskState, TaskView},
+    view::{TaskState, TaskView, items_counted},
 };
 use ratatui::{layout::Rect, style::Style, text::Line};
 
@@ -146,15 +146,16 @@ fn totals(width: usize, height: usize, model: &Model, theme: &Theme) -> Vec<Line
     if height < 12 {
         return vec![first, second];
     }
-    let objects = format!(
-        "{} of {floor}{} objects   {}   retried {}   failed ",
+    let items = format!(
+        "{} of {floor}{} {}   {}   retried {}   failed ",
         units::count(s.counters.listed.saturating_sub(s.counters.pending)),
         units::count(s.counters.listed),
+        items_counted(model.shown().tasks.values()),
         figure::per_second(s.objects_per_s),
         figure::share(s.counters.retries, s.counters.requests)
     );
     let failed = if s.counters.failed > 0 { theme.bad } else { theme.plain };
-    vec![first, second, row().text(&objects, theme.plain).text(&units::count(s.counters.failed), failed).line()]
+    vec![first, second, row().text(&items, theme.plain).text(&units::count(s.counters.failed), failed).line()]
 }
 
 fn columns(width: usize) -> Vec<Column> {

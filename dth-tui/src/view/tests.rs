@@ -22,7 +22,11 @@ fn screen(model: &Model, width: u16, height: u16, theme: &Theme) -> TestBackend 
 }
 
 fn check(suffix: &str, model: &Model, size: (u16, u16), glyph: crate::glyph::GlyphSet) {
-    for (name, mut model) in sample::every_screen(model) {
+    check_all(suffix, sample::every_screen(model), size, glyph);
+}
+
+fn check_all(suffix: &str, screens: Vec<(&str, Model)>, size: (u16, u16), glyph: crate::glyph::GlyphSet) {
+    for (name, mut model) in screens {
         model.size = size;
         let drawn = screen(&model, size.0, size.1, &Theme::ansi(glyph));
         insta::with_settings!({ snapshot_path => "snapshots", prepend_module_to_snapshot => false, omit_expression => true }, {
@@ -39,6 +43,51 @@ fn screens_at_80x24() {
 #[test]
 fn screens_at_40x10() {
     check("40x10", &sample::typical(), (40, 10), ASCII);
+}
+
+/// The screens that look different with images.
+fn screens_of_images() -> Vec<(&'static str, Model)> {
+    let model = sample::image();
+    let mut all: Vec<_> = sample::every_screen(&model)
+        .into_iter()
+        .filter(|(name, _)| matches!(*name, "overview" | "transfers" | "detail" | "failures"))
+        .collect();
+    let filled = sample::image_review(model);
+    for (step, name) in ["wizard_kind", "wizard_from", "wizard_to", "wizard_options"].into_iter().enumerate() {
+        let mut model = filled.clone();
+        model.wizard.go_to(step);
+        all.push((name, model));
+    }
+    all.push(("wizard_review", filled));
+    all
+}
+
+#[test]
+fn images_at_every_size() {
+    for size in [(120, 40), (80, 24), (40, 10)] {
+        check_all(&format!("image_{}x{}", size.0, size.1), screens_of_images(), size, ASCII);
+    }
+}
+
+#[test]
+fn where_images_are_shown_nothing_is_called_an_object() {
+    let mut model = sample::image();
+    model.mirror.tasks.retain(|_, task| task.engine == "image");
+    model.mirror.problems.clear();
+    model.log.events.clear();
+    let screens = sample::every_screen(&model).into_iter().filter(|(name, _)| !name.starts_with("wizard")).chain(screens_of_images());
+    for (name, mut model) in screens {
+        model.mirror.tasks.retain(|_, task| task.engine == "image");
+        model.mirror.problems.clear();
+        model.log.events.clear();
+        let buffer = render(&model, 120, 40, &Theme::ansi(ASCII));
+        let text: String = (0..40).map(|y| row_text(&buffer, y).to_lowercase() + "\n").collect();
+        // the form's first step offers both
+        let text = text.replace("s3 objects", "").replace("all keys", "").replace("kms key", "");
+        for word in ["object", "bucket", " keys ", " key "] {
+            assert!(!text.contains(word), "{word} on {name}:\n{text}");
+        }
+    }
 }
 
 #[test]
@@ -84,11 +133,11 @@ fn is_harmless(buffer: &Buffer) -> bool {
 
 /// Every size from 0x0 to 100x40, every screen of one model at each; the models take turns.
 fn every_size(odd: bool) {
-    let models = [sample::empty(), sample::typical(), sample::hostile()].map(|m| sample::every_screen(&m));
+    let models = [sample::empty(), sample::typical(), sample::hostile(), sample::image()].map(|m| sample::every_screen(&m));
     let themes = [Theme::ansi(UNICODE), Theme::mono(ASCII)];
     let sizes = (0..=100).flat_map(|width| (0..=40).map(move |height| (width, height)));
     for (number, (width, height)) in sizes.enumerate().filter(|(n, _)| (n % 2 == 1) == odd) {
-        let theme = &themes[number / 2 % 2];
+        let theme = &themes[number / models.len() % 2];
         for (name, model) in &models[number % models.len()] {
             let buffer = render(model, width, height, theme);
             assert!(is_harmless(&buffer), "{name} at {width}x{height}");
@@ -111,8 +160,13 @@ fn every_odd_size_is_survived() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
     #[test]
-    fn no_size_panics(width in 0u16..=100, height in 0u16..=40, which in 0usize..3, ascii: bool, down: bool, mono: bool) {
-        let mut model = match which { 0 => sample::empty(), 1 => sample::typical(), _ => sample::hostile() };
+    fn no_size_panics(width in 0u16..=100, height in 0u16..=40, which in 0usize..4, ascii: bool, down: bool, mono: bool) {
+        let mut model = match which {
+            0 => sample::empty(),
+            1 => sample::typical(),
+            2 => sample::image_review(sample::image()),
+            _ => sample::hostile(),
+        };
         model.size = (width, height);
         if down {
             model = sample::every_screen(&model).pop().expect("no_link is last").1;

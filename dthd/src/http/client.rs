@@ -161,7 +161,7 @@ fn is_end(error: &io::Error) -> bool {
 
 fn classify(error: &legacy::Error) -> SendError {
     let text = in_words(error);
-    if causes(error).any(|cause| cause.is::<Cut>()) {
+    if causes(error).any(<dyn Error>::is::<Cut>) {
         return SendError::Connection(text);
     }
     if causes(error).any(|cause| cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_user)) {

@@ -1,7 +1,6 @@
 //! Manifests: the bytes as they are, and what they name.
 
 mod content;
-mod referrers;
 mod schema1;
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,17 @@ pub fn hint(class: FailureClass, code: &str, side: Side, operation: &str) -> Opt
             "s3:PutObject on the objects, and kms:GenerateDataKey if the bucket encrypts with a KMS key"
         }
         "PutObjectTagging" => "s3:PutObjectTagging, or set tags = false",
+        "ListTags" | "ListImages" | "DescribeImages" => "the right to list tags (on ECR ecr:ListImages and ecr:DescribeImages)",
+        "ListRepositories" | "DescribeRepositories" => "the right to list repositories (on ECR ecr:DescribeRepositories)",
+        "GetManifest" | "HeadManifest" | "GetBlob" | "HeadBlob" | "ListReferrers" => {
+            "the right to pull (on ECR ecr:BatchGetImage and ecr:GetDownloadUrlForLayer)"
+        }
+        "PutManifest" | "StartUpload" | "MountBlob" | "PutBlob" | "PatchBlob" | "UploadStatus" => {
+            "the right to push (on ECR ecr:InitiateLayerUpload, ecr:UploadLayerPart, ecr:CompleteLayerUpload and ecr:PutImage)"
+        }
+        "GetAuthorizationToken" => "ecr:GetAuthorizationToken",
+        "CreateRepository" => "ecr:CreateRepository, or set create = \"never\"",
+        "BatchCheckLayerAvailability" => "ecr:BatchCheckLayerAvailability",
         _ => "the right for this request",
     };
     let text = match (class, code) {
@@ -69,9 +80,19 @@ pub fn hint(class: FailureClass, code: &str, side: Side, operation: &str) -> Opt
         }
         (_, "RequestTimeTooSkewed") => "the clock of this machine is wrong: set it, then retry".to_owned(),
         (FailureClass::Auth, _) => format!("likely the {who} credential lacks {right}: add it, then retry"),
+        (FailureClass::Throttled, "TOOMANYREQUESTS") => {
+            format!("the {who} registry limits requests: sign in there with a credential that may do more, or retry later")
+        }
         (FailureClass::Throttled, _) => format!("the {who} is busier than it wants to be: retry later, or set limits.bandwidth"),
         (FailureClass::Transient, _) => format!("trouble on the way to the {who}: retry; if it stays, look at the network between"),
-        (FailureClass::Changed, _) => "the object was overwritten while it was copied, several times: retry when it is at rest".to_owned(),
+        (FailureClass::Changed, _) => "the source was overwritten while it was copied, several times: retry when it is at rest".to_owned(),
+        (_, "MANIFEST_UNKNOWN" | "NAME_UNKNOWN") => {
+            format!("the image or its repository is not at the {who}, or the credential does not see it: look at the name")
+        }
+        // Amazon ECR, "Preventing image tags from being overwritten"
+        (_, "TAG_INVALID" | "ImageTagAlreadyExistsException") => {
+            format!("the tag is at the {who} with another digest and cannot be moved: allow mutable tags there, or leave the tag out")
+        }
         (_, "NoSuchBucket") => format!("the {who} bucket does not exist in this region, or has another name"),
         (_, "KeyTooLongError" | "KeyTooLong") => {
             "the key is longer than 1024 bytes with the destination prefix: use a shorter one".to_owned()
@@ -100,6 +121,25 @@ mod tests {
             tries: 1,
             at: Timestamp(at),
         }
+    }
+
+    #[test]
+    fn hints_speak_of_what_the_request_was_for() {
+        use FailureClass::{Auth, Permanent, Throttled, Transient};
+        for (class, code, side, operation, part) in [
+            (Auth, "AccessDenied", Side::Source, "GetObject", "likely the source credential lacks s3:GetObject"),
+            (Auth, "DENIED", Side::Destination, "StartUpload", "likely the destination credential lacks the right to push"),
+            (Auth, "DENIED", Side::Source, "GetBlob", "the right to pull (on ECR ecr:BatchGetImage"),
+            (Throttled, "TOOMANYREQUESTS", Side::Source, "GetManifest", "the source registry limits requests: sign in"),
+            (Throttled, "SlowDown", Side::Source, "GetObject", "limits.bandwidth"),
+            (Permanent, "MANIFEST_UNKNOWN", Side::Source, "GetManifest", "is not at the source"),
+            (Permanent, "TAG_INVALID", Side::Destination, "PutManifest", "cannot be moved"),
+            (Transient, "EOF", Side::Destination, "PutBlob", "trouble on the way to the destination"),
+        ] {
+            let hint = hint(class, code, side, operation).expect(code);
+            assert!(hint.contains(part), "{code} on {operation}: {hint}");
+        }
+        assert_eq!(hint(Permanent, "EntityTooLarge", Side::Destination, "PutObject"), None);
     }
 
     #[test]

@@ -106,12 +106,12 @@ impl Row<'_> {
     }
 }
 
-/// list, compare, copy, verify: what is done of what. Copy and verify count bytes, the others objects.
+/// list, compare, copy, verify: what is done of what. Copy counts bytes, the others `items`, which is the task's word for them.
 #[must_use]
-pub fn phases(run: &RunView, live: Option<&Live>) -> Vec<Phase> {
+pub fn phases(run: &RunView, live: Option<&Live>, items: &str) -> Vec<Phase> {
     let c = &run.counters;
     let over = run.outcome.is_some_and(|o| o != RunOutcome::Failed);
-    let objects = live.map_or(0.0, |l| l.objects_per_s);
+    let per_s = live.map_or(0.0, |l| l.objects_per_s);
     let bytes = live.map_or(0.0, |l| l.rate as f64);
     let listing = if run.duration_s > 0.0 { c.listed as f64 / run.duration_s } else { 0.0 };
     let phase = |name: &str, unit: &str, done: u64, total: u64, rate: f64, finished: bool| Phase {
@@ -126,11 +126,11 @@ pub fn phases(run: &RunView, live: Option<&Live>) -> Vec<Phase> {
     let all = over || (run.listing_done && c.pending == 0);
     vec![
         // how many there will be is not known before the end; the rate is the mean so far
-        phase("list", "objects", c.listed, if run.listing_done { c.listed } else { 0 }, listing, run.listing_done),
-        phase("compare", "objects", decided, c.listed, objects, all),
+        phase("list", items, c.listed, if run.listing_done { c.listed } else { 0 }, listing, run.listing_done),
+        phase("compare", items, decided, c.listed, per_s, all),
         phase("copy", "bytes", c.bytes_done, c.bytes_listed, bytes, all),
-        // an object is counted as copied only when it has been verified
-        phase("verify", "objects", c.copied, c.copied + c.pending, objects, all),
+        // an item is counted as copied only when it has been verified
+        phase("verify", items, c.copied, c.copied + c.pending, per_s, all),
     ]
 }
 
@@ -174,6 +174,18 @@ mod tests {
         let run = Some(run_view(&task.spec.name, &record, &counters));
         let live = Some(Live { stalled_s, ..Live::default() });
         Row { task: &task, state, run, live, next_run: None, failure: None }.view().word
+    }
+
+    #[test]
+    fn phases_count_what_the_engine_moves() {
+        let task = task();
+        let record = RunRecord::queued(1, RunKind::Full, task.spec.clone(), "test".to_owned(), Timestamp(0));
+        let run = run_view(&task.spec.name, &record, &Counters { listed: 9, copied: 4, same: 2, pending: 3, ..Counters::default() });
+        for items in ["objects", "images"] {
+            let phases = phases(&run, None, items);
+            let seen: Vec<_> = phases.iter().map(|p| (p.name.as_str(), p.unit.as_str(), p.done, p.total)).collect();
+            assert_eq!(seen, [("list", items, 9, 0), ("compare", items, 6, 9), ("copy", "bytes", 0, 0), ("verify", items, 4, 7)]);
+        }
     }
 
     #[test]

@@ -27,20 +27,45 @@ pub(super) const INVALID_LAYER: &str = "InvalidLayerException";
 fn classify(status: u16, code: &str) -> FailureClass {
     match (code, status) {
         (
-            "AccessDeniedException" | "AccessDenied" | "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidSignatureException"
-            | "SignatureDoesNotMatch" | "IncompleteSignature" | "IncompleteSignatureException" | "MissingAuthenticationToken"
-            | "MissingAuthenticationTokenException" | "ExpiredTokenException" | "ExpiredToken" | "RequestExpired" | "OptInRequired"
-            | "NotAuthorized" | "BlockedByOrganizationPolicyException",
+            "AccessDeniedException"
+            | "AccessDenied"
+            | "UnrecognizedClientException"
+            | "InvalidClientTokenId"
+            | "InvalidSignatureException"
+            | "SignatureDoesNotMatch"
+            | "IncompleteSignature"
+            | "IncompleteSignatureException"
+            | "MissingAuthenticationToken"
+            | "MissingAuthenticationTokenException"
+            | "ExpiredTokenException"
+            | "ExpiredToken"
+            | "RequestExpired"
+            | "OptInRequired"
+            | "NotAuthorized"
+            | "BlockedByOrganizationPolicyException",
             _,
         ) => FailureClass::Auth,
         (
-            "ThrottlingException" | "Throttling" | "ThrottledException" | "TooManyRequestsException" | "TOOMANYREQUESTS"
-            | "RequestLimitExceeded" | "RequestThrottled" | "RequestThrottledException" | "SlowDown",
+            "ThrottlingException"
+            | "Throttling"
+            | "ThrottledException"
+            | "TooManyRequestsException"
+            | "TOOMANYREQUESTS"
+            | "RequestLimitExceeded"
+            | "RequestThrottled"
+            | "RequestThrottledException"
+            | "SlowDown",
             _,
         ) => FailureClass::Throttled,
         (
-            "ServerException" | "InternalFailure" | "InternalError" | "InternalServerError" | "ServiceUnavailable"
-            | "ServiceUnavailableException" | "RequestTimeout" | "RequestTimeoutException",
+            "ServerException"
+            | "InternalFailure"
+            | "InternalError"
+            | "InternalServerError"
+            | "ServiceUnavailable"
+            | "ServiceUnavailableException"
+            | "RequestTimeout"
+            | "RequestTimeoutException",
             _,
         ) => FailureClass::Transient,
         // sent anew, both may go well
@@ -99,13 +124,17 @@ impl Service {
         let message = match code {
             "AccessDeniedException" | "AccessDenied" => {
                 let action = action(operation, &said);
-                format!("{said}; {credential} needs {action} on {what}: allow it in the policies of IAM, of the repository, or of the registry")
+                format!(
+                    "{said}; {credential} needs {action} on {what}: allow it in the policies of IAM, of the repository, or of the registry"
+                )
             }
             "UnrecognizedClientException" | "InvalidClientTokenId" => {
                 format!("{place} does not know the keys of {credential}: {said}; keys belong to one partition (aws, aws-cn, aws-us-gov)")
             }
             REPOSITORY_NOT_FOUND => format!("{what} does not exist at {place}: {said}"),
-            "LimitExceededException" => format!("{said}; delete what is not needed, or ask AWS to raise this quota (Service Quotas, Amazon ECR)"),
+            "LimitExceededException" => {
+                format!("{said}; delete what is not needed, or ask AWS to raise this quota (Service Quotas, Amazon ECR)")
+            }
             "KmsException" => {
                 format!("{said}; the policy of the repository's key must let {credential} use it (kms:CreateGrant, kms:DescribeKey)")
             }

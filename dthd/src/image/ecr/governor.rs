@@ -88,7 +88,7 @@ impl Api {
 /// The quotas of all accounts and regions. Clones share them.
 #[derive(Clone, Default)]
 pub struct Governors {
-    meters: Arc<Mutex<HashMap<(String, Api), Arc<Meter>>>>,
+    meters: Arc<Mutex<Meters>>,
 }
 
 impl fmt::Debug for Governors {
@@ -97,6 +97,9 @@ impl fmt::Debug for Governors {
         f.debug_map().entries(meters.iter().map(|(key, meter)| (key, meter.bucket().rate()))).finish()
     }
 }
+
+/// By place and API.
+type Meters = HashMap<(String, Api), Arc<Meter>>;
 
 /// One quota.
 struct Meter {

@@ -182,15 +182,15 @@ impl Ecr {
     /// When no answer comes.
     pub async fn mounts_blobs(&self) -> Result<bool, TransferError> {
         let ask = || async {
-            if let Some(account) = self.service().account()
-                && !self.inner.token.proxy_endpoint().await?.contains(account)
-            {
-                return Ok(false);
+            if let Some(account) = self.service().account() {
+                let own = spec::Registry { registry: self.inner.token.proxy_endpoint().await?, ..spec::Registry::default() };
+                if own.ecr_account().is_some_and(|own| own != account) {
+                    return Ok(false);
+                }
             }
             let service = self.service();
-            let answer = service
-                .call("GetAccountSetting", "", 0, || service.sdk().get_account_setting().name("BLOB_MOUNTING").send())
-                .await;
+            let answer =
+                service.call("GetAccountSetting", "", 0, || service.sdk().get_account_setting().name("BLOB_MOUNTING").send()).await;
             match answer {
                 Ok(setting) => Ok(setting.value().is_some_and(|value| value.eq_ignore_ascii_case("ENABLED"))),
                 Err(error) if matches!(error.class, FailureClass::Auth | FailureClass::Permanent) => {

@@ -111,9 +111,8 @@ impl Stage {
 #[tokio::test]
 async fn addresses_come_from_account_and_region() {
     let (credential, _dir) = signer().await;
-    let open = async |registry: spec::Registry| {
-        Ecr::open(&registry, Side::Source, &credential, &Governors::default(), Arc::default()).await
-    };
+    let open =
+        async |registry: spec::Registry| Ecr::open(&registry, Side::Source, &credential, &Governors::default(), Arc::default()).await;
     let named = spec::Registry { account: Some("123456789012".into()), ..registry(None) };
     let ecr = open(named.clone()).await.expect("a registry");
     assert_eq!(ecr.site().await.expect("known").url("/v2/"), "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/");

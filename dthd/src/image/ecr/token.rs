@@ -54,9 +54,7 @@ impl Token {
     async fn current(&self) -> Result<Held, TransferError> {
         let mut held = self.held.lock().await;
         let refused = self.refused.load(SeqCst);
-        if !refused
-            && let Some(good) = held.as_ref().filter(|held| Instant::now() < held.renew)
-        {
+        if !refused && let Some(good) = held.as_ref().filter(|held| Instant::now() < held.renew) {
             return Ok(good.clone());
         }
         match self.fetch().await {

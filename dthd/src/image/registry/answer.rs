@@ -9,11 +9,7 @@ use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
 use super::{Call, Registry, send::QUIET};
-use crate::{
-    http::client::in_words,
-    image::digest::Digest,
-    transfer::TransferError,
-};
+use crate::{http::client::in_words, image::digest::Digest, transfer::TransferError};
 
 /// An answer that is there as a whole.
 #[derive(Debug)]

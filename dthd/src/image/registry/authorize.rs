@@ -156,10 +156,13 @@ impl Registry {
             {
                 Login::Renewed(renew) => {
                     // of many requests that are refused at once, the first has it renewed for all
-                    if renew.basic().await.is_ok_and(|current| current.header() == *header) {
+                    let is_shown = |current: &super::Basic| current.header() == *header;
+                    if renew.basic().await.is_ok_and(|current| is_shown(&current)) {
                         renew.refused();
                     }
-                    Remedy::Renew { was_old: refusal.is_expired() }
+                    // where nothing else can be had, the next request says why
+                    let unchanged = renew.basic().await.is_ok_and(|current| is_shown(&current));
+                    if unchanged { Remedy::None } else { Remedy::Renew { was_old: true } }
                 }
                 _ => Remedy::None,
             },
@@ -176,27 +179,33 @@ impl Registry {
             self.error(FailureClass::Permanent, GET_TOKEN, "RealmRefused", why)
         };
         let realm = realm.map_err(refused)?;
+        let login = &self.inner.sign_in.login;
         let mut renewed = false;
         loop {
-            let error = match self.ask_for_token(&realm, &bearer, &scopes).await? {
+            let (status, error) = match self.ask_for_token(&realm, &bearer, &scopes).await? {
                 Ok(given) => return Ok(given),
-                Err(error) => error,
+                Err(refused) => refused,
             };
-            if let (Login::Renewed(renew), FailureClass::Auth, false) = (&self.inner.sign_in.login, error.class, renewed) {
-                renew.refused();
-                renewed = true;
-                continue;
-            }
-            // 403 is about what the token should allow, 401 about who asks
-            if error.class == FailureClass::Auth && error.code != "DENIED" {
+            // 403 is about what the token should allow, 401 about who asks; or, to somebody who is nobody, about anything
+            if status == StatusCode::UNAUTHORIZED && !matches!(login, Login::Anonymous) {
+                if let (Login::Renewed(renew), false) = (login, renewed) {
+                    renew.refused();
+                    renewed = true;
+                    continue;
+                }
                 self.inner.sign_in.tokens.refuse(&error);
             }
             return Err(error);
         }
     }
 
-    /// One request to the token server: what it gave, or its refusal.
-    async fn ask_for_token(&self, realm: &Uri, bearer: &Bearer, scopes: &Scopes) -> Result<Result<Given, TransferError>, TransferError> {
+    /// One request to the token server: what it gave, or how it refused.
+    async fn ask_for_token(
+        &self,
+        realm: &Uri,
+        bearer: &Bearer,
+        scopes: &Scopes,
+    ) -> Result<Result<Given, (StatusCode, TransferError)>, TransferError> {
         let mut call = Call { operation: GET_TOKEN, ..Call::default() };
         let mut shown = None;
         let target = match &self.inner.sign_in.login {
@@ -235,14 +244,15 @@ impl Registry {
                 ),
                 _ => format!("the token server {server}: {}", error.message),
             };
-            return Ok(Err(error));
+            return Ok(Err((head.status, error)));
         }
         let date = head.headers.get(header::DATE).and_then(|value| httpdate::parse_http_date(value.to_str().ok()?).ok());
         let given = Given::read(&body, date.map_or_else(clock::now, Timestamp::from_system));
-        Ok(given.ok_or_else(|| {
+        let unusable = || {
             let why = format!("the token server {server} gave an answer without a token that can be used");
             self.error(FailureClass::Transient, GET_TOKEN, "BadToken", why)
-        }))
+        };
+        given.map(Ok).ok_or_else(unusable)
     }
 }
 

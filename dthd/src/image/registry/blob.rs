@@ -137,3 +137,38 @@ fn content_range(text: &str) -> Option<(Range<u64>, Option<u64>)> {
     let end = last.checked_add(1)?;
     (first < end && total.is_none_or(|total| end <= total)).then_some((first..end, total))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn ranges_of_answers_are_read() {
+        for (text, expected) in [
+            ("bytes 0-0/1", Some((0..1, Some(1)))),
+            ("bytes 4-9/10", Some((4..10, Some(10)))),
+            ("bytes 4 - 9 / 10", Some((4..10, Some(10)))),
+            ("bytes 4-9/*", Some((4..10, None))),
+            ("bytes 4-9/9", None),
+            ("bytes 5-4/10", None),
+            ("bytes */10", None),
+            ("bytes 4-9", None),
+            ("items 4-9/10", None),
+            ("bytes 4-18446744073709551615/*", None),
+            ("", None),
+        ] {
+            assert_eq!(content_range(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_range_is_too_odd(text in "(bytes)?[ 0-9*/x-]{0,30}") {
+            if let Some((range, total)) = content_range(&text) {
+                prop_assert!(!range.is_empty() && total.is_none_or(|total| range.end <= total));
+            }
+        }
+    }
+}

@@ -45,7 +45,7 @@ pub enum DockerError {
         name: String,
     },
     /// The file is not what it should be.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {why}; correct it, or name another credential in the task", path.display())]
     File {
         /// Where.
         path: PathBuf,
@@ -61,7 +61,7 @@ pub enum DockerError {
         host: String,
     },
     /// A helper gave nothing.
-    #[error("docker-credential-{helper} for {server}: {why}")]
+    #[error("docker-credential-{helper} for {server}: {why}; correct docker's config.json, or name another credential in the task")]
     Helper {
         /// Its name, without `docker-credential-`.
         helper: String,

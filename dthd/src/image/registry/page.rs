@@ -4,13 +4,9 @@ use std::collections::HashSet;
 
 use dth_proto::failure::FailureClass;
 use http::{HeaderMap, StatusCode, Uri, header};
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{
-    Call, Registry,
-    answer::Answer,
-    redirect,
-};
+use super::{Call, Registry, answer::Answer, redirect};
 use crate::transfer::TransferError;
 
 /// Names asked for at a time. ECR refuses more.
@@ -20,9 +16,8 @@ const LARGEST: usize = 64 << 20;
 /// Twenty million names, or a registry that never comes to an end.
 const MOST: usize = 20_000;
 
-/// What cannot stand in a segment of a path, or in the value of a query.
-const SPECIAL: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'#').add(b'%').add(b'&').add(b'+').add(b'/').add(b'<').add(b'=').add(b'>').add(b'?').add(b'\\');
+/// What cannot stand in a segment of a path, or in the value of a query. Digests have a colon, which can (RFC 3986, section 3.3).
+const SPECIAL: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// A name as a part of an address. Names from listings may be anything.
 pub(super) fn encoded(name: &str) -> String {
@@ -144,7 +139,7 @@ mod tests {
         assert_eq!(target("team/app", "tags/list"), "/v2/team/app/tags/list");
         assert_eq!(target("a?b/c d", "manifests/x"), "/v2/a%3Fb/c%20d/manifests/x");
         assert_eq!(encoded("sha256:00"), "sha256:00");
-        assert_eq!(encoded("../x#"), "..%2Fx%23");
+        assert_eq!(encoded("../x#`"), "..%2Fx%23%60");
     }
 
     proptest! {

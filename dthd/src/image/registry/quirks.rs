@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use dth_proto::failure::{FailureClass, Side};
 
-use super::{Login, Registry, ReferrersBy, Site, fallback_tag};
+use super::{Login, ReferrersBy, Registry, Site, fallback_tag};
 use crate::{
     http::fake::{Fake, Heard, Step, answer},
     image::{
@@ -38,7 +38,7 @@ pub(super) fn refusal(status: &str, code: &str) -> Vec<Step> {
 
 /// Method and target of each request.
 pub(super) fn asked(fake: &Fake) -> Vec<String> {
-    fake.heard().iter().map(|heard| line(heard)).collect()
+    fake.heard().iter().map(line).collect()
 }
 
 pub(super) fn line(heard: &Heard) -> String {
@@ -195,9 +195,7 @@ async fn tags_come_in_pages_or_all_at_once() {
             "GET /v2/paged/tags/list?last=c" => answer("200 OK", "", r#"{"name":"paged","tags":null}"#),
             "GET /v2/whole/tags/list?n=1000" => answer("200 OK", "", r#"{"tags":["z","y","z"]}"#),
             "GET /v2/circle/tags/list?n=1000" => answer("200 OK", &next("/v2/circle/tags/list?n=1000&last=b"), r#"{"tags":["a"]}"#),
-            "GET /v2/circle/tags/list?n=1000&last=b" => {
-                answer("200 OK", &next("/v2/circle/tags/list?n=1000&last=b"), r#"{"tags":["b"]}"#)
-            }
+            "GET /v2/circle/tags/list?n=1000&last=b" => answer("200 OK", &next("/v2/circle/tags/list?n=1000&last=b"), r#"{"tags":["b"]}"#),
             "GET /v2/small/tags/list?n=1000" => refusal("400 Bad Request", "PAGINATION_NUMBER_INVALID"),
             "GET /v2/small/tags/list" => answer("200 OK", "", r#"{"tags":["a"]}"#),
             "GET /v2/odd/tags/list?n=1000" => answer("200 OK", "", r#"{"errors":[]}"#),
@@ -295,6 +293,7 @@ async fn referrers_are_listed_under_a_tag_where_the_registry_lists_none() {
     for refused in [
         answer("404 Not Found", "content-type: text/plain\r\n", "404 page not found"),
         answer("200 OK", "content-type: text/html\r\n", "<html>"),
+        answer("200 OK", "content-type: application/json\r\n", r#"{"status":404}"#),
         refusal("400 Bad Request", "UNSUPPORTED"),
         head("405 Method Not Allowed", "content-length: 0\r\n"),
     ] {

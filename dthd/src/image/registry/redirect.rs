@@ -88,14 +88,16 @@ pub(super) fn check(registry: &Uri, from: &Uri, target: &Uri, is_private: bool) 
     Ok(())
 }
 
-/// Whether only public addresses of `target` may be used: a public registry must not be able to make the daemon ask its neighbours. AWS's
-/// own names are its own wherever they lead: in a VPC they can be endpoints of S3 or ECR.
+/// Whether only public addresses of `target` may be used: a public registry must not be able to make the daemon ask its neighbours. From
+/// ECR to AWS's own names every address will do: in a VPC they can be endpoints of S3.
 pub(super) fn needs_public(registry: &Uri, target: &Uri, is_private: bool) -> bool {
     let aws = |uri: &Uri| {
         let host = host(uri).to_ascii_lowercase();
         host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn")
     };
-    !is_private && !host(registry).eq_ignore_ascii_case(host(target)) && !(aws(registry) && aws(target))
+    let within_aws = host(registry).contains(".dkr.ecr.") && aws(registry) && aws(target);
+    let same_host = host(registry).eq_ignore_ascii_case(host(target));
+    !(is_private || same_host || within_aws)
 }
 
 /// Host, without the brackets of IPv6.

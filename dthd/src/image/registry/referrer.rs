@@ -104,10 +104,12 @@ impl Registry {
     }
 }
 
-/// Whether this is a list of referrers. Some registries answer everything with success and a page for people.
+/// Whether this is a list of referrers. Some registries answer everything with success, and a page for people or other JSON.
 fn is_index(answer: &Answer) -> bool {
     let kind = content_type(&answer.headers).and_then(|text| text.split(';').next()).map_or("", str::trim);
-    answer.status != StatusCode::NOT_FOUND && (kind.eq_ignore_ascii_case(OCI_INDEX) || kind.eq_ignore_ascii_case("application/json"))
+    let like_one = || Manifest::new(answer.body.clone(), None).is_ok_and(|manifest| manifest.media_type == OCI_INDEX);
+    answer.status != StatusCode::NOT_FOUND
+        && (kind.eq_ignore_ascii_case(OCI_INDEX) || (kind.eq_ignore_ascii_case("application/json") && like_one()))
 }
 
 fn each_once(mut descriptors: Vec<Descriptor>) -> Vec<Descriptor> {

@@ -15,13 +15,18 @@ use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::{Basic, Call, Login, Registry, Renew, Secret, Site};
+use super::{Basic, Call, Login, Registry, Renew, Secret, Site, send::QUIET};
 use crate::{
     http::{
         Flow,
         fake::{Fake, Heard, Step, answer},
     },
-    transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
+    transfer::{
+        TransferError,
+        progress::RequestCounters,
+        retry::RetryPolicy,
+        window::{Kind, Windows},
+    },
 };
 
 const EXPIRED: &str = r#"{"errors":[{"code":"DENIED","message":"Your authorization token has expired. Reauthenticate and try again."}]}"#;
@@ -167,6 +172,24 @@ async fn wrong_passwords_are_tried_once() {
         assert!(!error.to_string().contains("s3cr3t"));
     }
     assert_eq!(paths(&server).iter().filter(|path| path.starts_with("/token")).count(), 1, "accounts are locked after some");
+}
+
+#[tokio::test]
+async fn what_nobody_may_read_hides_nothing_else() {
+    let server = Fake::start(|_, heard| {
+        let host = heard.header("host").expect("a host");
+        match path(heard) {
+            token if token.starts_with("/token") && token.contains("private") => answer("401 Unauthorized", "", UNAUTHORIZED),
+            token if token.starts_with("/token") => answer("200 OK", "", r#"{"token":"t"}"#),
+            _ if heard.header("authorization").is_some() => answer("200 OK", "", "fine"),
+            _ => answer("401 Unauthorized", &format!("www-authenticate: Bearer realm=\"http://{host}/token\"\r\n"), UNAUTHORIZED),
+        }
+    })
+    .await;
+    let registry = at(&server, Login::Anonymous);
+    let error = registry.call(&get("private")).await.expect_err("not for everyone");
+    assert_eq!((error.class, error.operation), (FailureClass::Auth, "GetToken"));
+    registry.call(&get("public")).await.expect("for everyone");
 }
 
 async fn with_basic(refusal: &'static str, good: &'static str) -> Fake {
@@ -402,6 +425,84 @@ async fn flows_that_are_refused_end_at_once_and_say_why() {
     let server = Fake::start(|_, _| vec![Step::Close]).await;
     let error = upload(&at(&server, Login::Anonymous), b"body").await.expect_err("closed");
     assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "ConnectionFailed"));
+}
+
+#[tokio::test]
+async fn turns_end_with_the_head_of_the_answer() {
+    let server = Fake::start(|n, _| match n {
+        0..4 => vec![Step::Say(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nbegun".to_vec())],
+        _ => answer("429 Too Many Requests", "", ""),
+    })
+    .await;
+    let windows = Windows::default();
+    let (side, login, counters) = (Side::Source, Login::Anonymous, Arc::default());
+    let registry = Registry::open(Site::of(&server.endpoint()), side, login, Some(&windows), RetryPolicy::never(), counters);
+    let registry = registry.expect("certificates");
+    let window = windows.of(registry.host(), Kind::of("GetBlob"));
+    let call = Call { operation: "GetBlob", ..get("a") };
+    let mut unread = Vec::new();
+    for _ in 0..4 {
+        unread.push(registry.call(&call).await.expect("an answer"));
+        assert_eq!(window.in_use(), 0, "a body may wait for the other end, and that for a turn");
+    }
+    registry.call(&call).await.expect_err("too many");
+    assert_eq!(window.in_use(), 0);
+    assert_eq!(registry.at_a_time(Kind::of("GetBlob")), window.limit());
+}
+
+/// Waits for a request to arrive, then lets time pass by itself whenever nothing else happens.
+async fn arrived(server: &Fake) {
+    while server.heard().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    tokio::time::pause();
+}
+
+#[tokio::test]
+async fn silence_is_not_waited_for_for_ever() {
+    let server = Fake::start(|_, _| Vec::new()).await;
+    let registry = at(&server, Login::Anonymous);
+    let call = get("a");
+    let (answer, ()) = tokio::join!(registry.call(&call), arrived(&server));
+    let error = answer.expect_err("nothing came");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "RequestTimeout"));
+    assert!(error.message.contains("gave no answer within 60s"), "{error}");
+}
+
+#[tokio::test]
+async fn a_body_may_come_slowly_but_not_go_slowly() {
+    let server = Fake::start(|_, _| answer("201 Created", "", "")).await;
+    let registry = at(&server, Login::Anonymous);
+    let (mut sender, flow) = Flow::new(2, 2);
+    let watch = flow.watch();
+    let slowly = async {
+        sender.send(Bytes::from_static(b"x")).await.expect("room");
+        while watch.taken() == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::pause();
+        tokio::time::advance(QUIET * 5).await;
+        sender.send(Bytes::from_static(b"x")).await.expect("the registry waits");
+    };
+    let call = put("a");
+    let (answer, ()) = tokio::join!(registry.call_flow(&call, flow), slowly);
+    assert_eq!(answer.expect("whole").status(), StatusCode::CREATED);
+    tokio::time::resume();
+
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = format!("http://{}", listener.local_addr().expect("bound"));
+    let (registry, _) = open(&address, Login::Anonymous, RetryPolicy::never());
+    let (mut sender, flow) = Flow::new(1 << 40, 2);
+    let endless = async { while sender.send(Bytes::from_static(&[0; 65536])).await.is_ok() {} };
+    let unread = async {
+        let (stream, _) = listener.accept().await.expect("a client");
+        stream.readable().await.expect("a request");
+        tokio::time::pause();
+        stream
+    };
+    let (answer, (), _stream) = tokio::join!(registry.call_flow(&call, flow), endless, unread);
+    let error = answer.expect_err("nothing is read");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "RequestTimeout"));
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ const OCTETS: HeaderValue = HeaderValue::from_static("application/octet-stream")
 pub struct Upload {
     /// The blob will be in this one.
     pub repository: String,
-    /// Where the next request goes: path and query at the registry, or a whole address elsewhere. Changes with each answer.
+    /// The address of the next request, at the registry or elsewhere. Changes with each answer.
     pub location: String,
     /// Chunks but the last must have so many bytes (`OCI-Chunk-Min-Length`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -212,14 +212,16 @@ impl Registry {
         let call = request(CANCEL, Method::DELETE, &upload.repository, upload.location.clone());
         match self.call(&call).await {
             Ok(response) => drop(self.finish(CANCEL, response).await),
-            Err(error) => tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled"),
+            Err(error) => {
+                tracing::debug!(registry = self.host(), repository = %upload.repository, code = %error.code, "upload not cancelled");
+            }
         }
     }
 }
 
 /// What registries say of an upload that they do not know, or no longer want.
 fn is_unknown(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID")
+    matches!(error.code.as_str(), "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "NotFound")
 }
 
 /// All of it at once.

@@ -46,7 +46,8 @@ impl Supervisor {
         let mut failures = task.failures();
         failures.truncate(GROUPS);
         let config = self.resources.config();
-        let phases: Vec<Phase> = view.run.as_ref().map(|run| phases(run, view.live.as_ref())).unwrap_or_default();
+        let items = task.record.spec.items();
+        let phases: Vec<Phase> = view.run.as_ref().map(|run| phases(run, view.live.as_ref(), items)).unwrap_or_default();
         Some(TaskDetail {
             spec: task.record.spec.clone(),
             phases,
@@ -150,6 +151,7 @@ impl Task {
         };
         TaskFacts {
             task: row.name.clone(),
+            items: self.record.spec.items(),
             activity,
             failed: row.run.as_ref().map_or(0, |run| run.counters.failed),
             top_failure: self.failures().into_iter().next(),

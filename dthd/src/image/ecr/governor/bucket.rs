@@ -64,7 +64,7 @@ impl Bucket {
         // what is computed in fractions may lack the last of them
         if self.tokens >= 1.0 - 1e-6 {
             self.tokens = (self.tokens - 1.0).max(0.0);
-            self.short = self.tokens < 1.0;
+            self.short = false;
             return Ok(());
         }
         self.short = true;
@@ -123,9 +123,10 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// The most requests within any second.
+    /// The most requests within any second; they are in order.
     fn peak(sent: &[Duration]) -> usize {
-        sent.iter().map(|&start| sent.iter().filter(|&&at| at >= start && at < start + s(1)).count()).max().unwrap_or(0)
+        let until = |start: Duration| sent.partition_point(|&at| at < start + s(1));
+        sent.iter().enumerate().map(|(n, &start)| until(start) - n).max().unwrap_or(0)
     }
 
     #[test]

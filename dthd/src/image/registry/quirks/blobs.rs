@@ -48,7 +48,9 @@ async fn blobs_come_whole_or_from_a_byte_on() {
         None => vec![say("HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n01234"), say("56789")],
         Some("bytes=4-9") => vec![say("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 4-9/10\r\ncontent-length: 6\r\n\r\n456789")],
         Some("bytes=2-3") => vec![say("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 2-3/*\r\ncontent-length: 2\r\n\r\n23")],
-        Some("bytes=8-99") => vec![say("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 8-9/10\r\ntransfer-encoding: chunked\r\n\r\n2\r\n89\r\n0\r\n\r\n")],
+        Some("bytes=8-99") => vec![say(
+            "HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 8-9/10\r\ntransfer-encoding: chunked\r\n\r\n2\r\n89\r\n0\r\n\r\n",
+        )],
         _ => answer("200 OK", "", "0123456789"),
     })
     .await;

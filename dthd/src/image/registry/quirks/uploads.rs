@@ -135,7 +135,7 @@ async fn small_blobs_that_are_refused_are_given_up() {
     let fake = Fake::start(|_, heard| match line(heard).as_str() {
         line if line.starts_with("POST ") => begun("/up/2"),
         line if line.starts_with("PUT /up/denied") => refusal("403 Forbidden", "DENIED"),
-        _ => refusal("503 Service Unavailable", "UNAVAILABLE"),
+        _ => refusal("429 Too Many Requests", "TOOMANYREQUESTS"),
     })
     .await;
     let registry = registry(&fake);
