@@ -8,13 +8,14 @@
 //! | [`item`], [`words`] | one compact record per object acted upon |
 //! | `block` | neighbouring records in one value of the database |
 //! | [`pair`] | ETags of copies whose ETags cannot be compared |
-//! | [`upload`] | multipart uploads under way |
+//! | [`upload`], [`blob`] | multipart uploads and uploads of blobs under way |
 //! | [`request`] | answers to mutations, for clients that ask again |
 //! | [`offline`] | `dthd state info, check, backup` |
 //!
 //! Keys of all per-task trees begin with the task's uid, so that a task deleted and created again by the same name never
 //! meets its predecessor's records.
 
+pub mod blob;
 mod block;
 pub mod item;
 pub mod offline;
@@ -97,6 +98,7 @@ pub(crate) struct Trees {
     pub(crate) items: sled::Tree,
     pub(crate) pairs: sled::Tree,
     pub(crate) uploads: sled::Tree,
+    pub(crate) blobs: sled::Tree,
     pub(crate) requests: sled::Tree,
 }
 
@@ -109,12 +111,13 @@ impl Trees {
             items: db.open_tree("items")?,
             pairs: db.open_tree("pairs")?,
             uploads: db.open_tree("uploads")?,
+            blobs: db.open_tree("blobs")?,
             requests: db.open_tree("requests")?,
         })
     }
 
     /// Every tree with its name, for counting and copying.
-    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 7] {
+    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 8] {
         [
             ("meta", &self.meta),
             ("tasks", &self.tasks),
@@ -122,6 +125,7 @@ impl Trees {
             ("items", &self.items),
             ("pairs", &self.pairs),
             ("uploads", &self.uploads),
+            ("blobs", &self.blobs),
             ("requests", &self.requests),
         ]
     }

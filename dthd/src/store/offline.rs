@@ -73,6 +73,7 @@ pub fn check(dir: &Path) -> Result<Vec<String>, StoreError> {
                 "tasks" => from_json::<TaskRecord>(dir, name, &bytes).is_ok(),
                 "runs" => from_json::<RunRecord>(dir, name, &bytes).is_ok(),
                 "uploads" => from_json::<Upload>(dir, name, &bytes).is_ok(),
+                "blobs" => from_json::<serde_json::Value>(dir, name, &bytes).is_ok(),
                 "items" => count(&key, &bytes, |record| ItemRecord::decode(record).is_some()).is_some(),
                 "pairs" => count(&key, &bytes, |_| true).is_some(),
                 _ => true,

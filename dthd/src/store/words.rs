@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Index};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why an object was copied or left out, and how it was verified. The place of a word is on disk: words are only ever added, at the end.
-pub(crate) const WORDS: [&str; 25] = [
+pub(crate) const WORDS: [&str; 31] = [
     // why it was copied
     "missing",
     "size",
@@ -34,6 +34,14 @@ pub(crate) const WORDS: [&str; 25] = [
     "too-old",
     "too-new",
     "archived",
+    // images: another digest, and verified by the digest; what refers to it is missing
+    "digest",
+    "referrers",
+    // images: none of the platforms, vanished, without a tag, a tag that belongs to another image
+    "not-selected",
+    "gone",
+    "untagged",
+    "attached",
 ];
 
 /// The number of a word; `None`: it is none of [`WORDS`].
@@ -117,7 +125,9 @@ mod tests {
 
     #[test]
     fn words_keep_their_numbers() {
-        for (number, word) in [(0, "missing"), (5, "content-md5"), (16, "part-md5"), (17, "vanished"), (24, "archived")] {
+        for (number, word) in
+            [(0, "missing"), (5, "content-md5"), (16, "part-md5"), (17, "vanished"), (24, "archived"), (25, "digest"), (30, "attached")]
+        {
             assert_eq!((WORDS[number], super::number(word)), (word, u8::try_from(number).ok()));
         }
         let distinct: std::collections::BTreeSet<_> = WORDS.iter().collect();

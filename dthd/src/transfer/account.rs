@@ -25,7 +25,7 @@ pub struct Open {
     seq: Seq,
     /// Source key.
     pub key: String,
-    /// Bytes as listed.
+    /// Bytes as listed, or as told since by [`Account::sized`].
     pub size: u64,
 }
 
@@ -149,6 +149,21 @@ impl Account {
             self.note_skipped(&open.key, open.size, rule);
         }
         self.close(open, &Tally::skipped(open.size, rule));
+    }
+
+    /// How large it is turned out after it was listed (images: when their manifests were read).
+    pub fn sized(&self, open: &mut Open, size: u64) {
+        self.progress.resized(open.size, size);
+        open.size = size;
+    }
+
+    /// It turned out not to need a copy.
+    pub fn same(&self, open: &Open) {
+        if self.is_continued() {
+            // an earlier pass may have failed with it
+            self.forget(&open.key);
+        }
+        self.close(open, &Tally::same(open.size));
     }
 
     /// It was copied and verified; `size` of the generation that was copied.

@@ -55,6 +55,16 @@ impl ItemProgress {
         self.parts_total.store(parts_total, Ordering::Relaxed);
     }
 
+    /// The destination has so many more bytes of a part.
+    pub fn advance(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What was sent of a part is lost: so many bytes.
+    pub fn fall_back(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes.min(self.bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
     /// The destination has another part of so many bytes.
     pub fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -192,6 +202,11 @@ impl Progress {
         live.tally.add(outcome);
     }
 
+    /// An item that was listed with `from` bytes has `to`.
+    pub fn resized(&self, from: u64, to: u64) {
+        lock(&self.tally).tally.resize(from, to);
+    }
+
     /// An item was given up.
     pub fn failed(&self, item: &FailureItem) {
         lock(&self.failures).add(item);
@@ -289,6 +304,14 @@ impl Tally {
         self.largest = self.largest.max(size);
     }
 
+    /// Counts an item that was listed with `from` bytes as one of `to`.
+    pub fn resize(&mut self, from: u64, to: u64) {
+        self.counters.bytes_listed = (self.counters.bytes_listed + to).saturating_sub(from);
+        self.sizes[size_class(from)] = self.sizes[size_class(from)].saturating_sub(1);
+        self.sizes[size_class(to)] += 1;
+        self.largest = self.largest.max(to);
+    }
+
     /// Adds the counts of `other`.
     pub fn add(&mut self, other: &Self) {
         let (c, o) = (&mut self.counters, &other.counters);
@@ -369,6 +392,17 @@ mod tests {
         let counters = progress.counters();
         assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (4, 0, 32, 7));
         assert_eq!(progress.tally().skipped["excluded"], 1);
+    }
+
+    #[test]
+    fn a_size_that_is_known_late_leaves_the_counts_as_if_it_had_been_listed() {
+        let (mut late, mut known) = (Tally::default(), Tally::default());
+        late.list(0);
+        late.resize(0, 70_000_000);
+        known.list(70_000_000);
+        assert_eq!(late, known);
+        late.resize(70_000_000, 5);
+        assert_eq!((late.counters.bytes_listed, late.sizes), (5, [1, 0, 0, 0]));
     }
 
     #[test]

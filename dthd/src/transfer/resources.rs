@@ -8,6 +8,7 @@ use super::{bandwidth::Bandwidth, budget::Budget, window::Windows};
 use crate::{
     config::Config,
     credential::{Credential, CredentialError, Credentials},
+    image::shared::Shared,
 };
 
 /// See the module.
@@ -20,6 +21,8 @@ pub struct Resources {
     pub bandwidth: Bandwidth,
     /// Requests in flight, by endpoint and kind.
     pub windows: Windows,
+    /// What image tasks know of registries.
+    pub images: Shared,
 }
 
 impl Resources {
@@ -30,6 +33,7 @@ impl Resources {
             budget: Budget::new(config.limits.memory.0),
             bandwidth: Bandwidth::new(config.limits.bandwidth.clone(), config.limits.zone()),
             windows: Windows::default(),
+            images: Shared::default(),
             credentials: watch::Sender::new(Arc::new(Credentials::new(config.credentials.clone()))),
             config: watch::Sender::new(Arc::new(config)),
         })

@@ -40,7 +40,9 @@ impl Kind {
     pub fn of(operation: &str) -> Self {
         match operation {
             "ListObjectsV2" | "ListObjects" => Self::List,
+            "ListTags" | "ListRepositories" | "ListReferrers" => Self::List,
             "GetObject" | "HeadObject" | "GetObjectTagging" | "HeadBucket" | "ListParts" | "ListMultipartUploads" => Self::Read,
+            "GetManifest" | "HeadManifest" | "GetBlob" | "HeadBlob" | "GetToken" => Self::Read,
             _ => Self::Write,
         }
     }
@@ -296,6 +298,10 @@ mod tests {
         assert_eq!(Verdict::of(None), Verdict::Good);
         let kinds = ["ListObjectsV2", "HeadObject", "GetObject", "UploadPart", "DeleteObject"].map(Kind::of);
         assert_eq!(kinds, [Kind::List, Kind::Read, Kind::Read, Kind::Write, Kind::Write]);
+        let kinds =
+            ["ListTags", "ListReferrers", "HeadManifest", "GetBlob", "GetToken", "PutManifest", "MountBlob", "UploadStatus"].map(Kind::of);
+        let (list, read, write) = (Kind::List, Kind::Read, Kind::Write);
+        assert_eq!(kinds, [list, list, read, read, read, write, write, write]);
     }
 
     #[tokio::test]

@@ -118,7 +118,7 @@ impl Ecr {
         let service = self.service();
         let length = bytes.len() as u64;
         let end = first_byte.saturating_add(length);
-        let request = async || {
+        let request = || async {
             let request = service.sdk().upload_layer_part().set_registry_id(service.account().cloned());
             let request = request.repository_name(&upload.repository).upload_id(&upload.id);
             let request = request.part_first_byte(signed(first_byte)).part_last_byte(signed(end.saturating_sub(1)));

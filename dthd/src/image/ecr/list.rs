@@ -30,7 +30,7 @@ impl Ecr {
     pub async fn repositories(&self) -> Result<Vec<String>, TransferError> {
         const LIST: &str = "DescribeRepositories";
         let service = self.service();
-        self.pages(LIST, "", async |token: Option<String>| {
+        self.pages(LIST, "", |token: Option<String>| async move {
             let request = || {
                 let request = service.sdk().describe_repositories().max_results(PAGE).set_next_token(token.clone());
                 request.set_registry_id(service.account().cloned()).send()
@@ -59,7 +59,7 @@ impl Ecr {
     async fn listed(&self, repository: &str) -> Result<Vec<Listed>, TransferError> {
         const LIST: &str = "ListImages";
         let service = self.service();
-        self.pages(LIST, repository, async |token: Option<String>| {
+        self.pages(LIST, repository, |token: Option<String>| async move {
             let request = || {
                 let request = service.sdk().list_images().repository_name(repository).max_results(PAGE);
                 request.set_next_token(token.clone()).set_registry_id(service.account().cloned()).send()
@@ -78,7 +78,7 @@ impl Ecr {
     async fn described(&self, repository: &str) -> Result<Vec<Listed>, TransferError> {
         const LIST: &str = "DescribeImages";
         let service = self.service();
-        self.pages(LIST, repository, async |token: Option<String>| {
+        self.pages(LIST, repository, |token: Option<String>| async move {
             let request = || {
                 let request = service.sdk().describe_images().repository_name(repository).max_results(PAGE);
                 request.set_next_token(token.clone()).set_registry_id(service.account().cloned()).send()
@@ -96,11 +96,11 @@ impl Ecr {
         .await
     }
 
-    async fn pages<T>(
+    async fn pages<T, F: Future<Output = Result<Page<T>, TransferError>>>(
         &self,
         operation: &'static str,
         repository: &str,
-        page: impl AsyncFn(Option<String>) -> Result<Page<T>, TransferError>,
+        page: impl Fn(Option<String>) -> F,
     ) -> Result<Vec<T>, TransferError> {
         let (mut all, mut token) = (Vec::new(), None);
         loop {

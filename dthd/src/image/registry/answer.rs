@@ -97,6 +97,16 @@ impl Registry {
     }
 }
 
+/// What is not there by the specification's own code: many registries and all proxies have other words for it.
+pub(super) fn unknown(error: TransferError, code: &str) -> TransferError {
+    if is_not_found(&error) { TransferError { code: code.to_owned(), ..error } } else { error }
+}
+
+/// Status 404 without a code of the specification: without any, or Harbor's.
+pub(super) fn is_not_found(error: &TransferError) -> bool {
+    matches!(error.code.as_str(), "NotFound" | "NOT_FOUND")
+}
+
 /// A header as text; `None` also when it is none.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name)?.to_str().ok().map(str::trim)

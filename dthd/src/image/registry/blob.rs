@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use super::{
     Call, Registry,
-    answer::{number, text},
+    answer::{number, text, unknown},
     page::{encoded, target},
 };
 use crate::{image::digest::Digest, transfer::TransferError};
@@ -66,7 +66,7 @@ impl Registry {
             let bytes = format!("bytes={}-{}", range.start, range.end - 1);
             call.headers.push((header::RANGE, HeaderValue::from_str(&bytes).expect("digits and a dash")));
         }
-        let response = self.call(&call).await?;
+        let response = self.call(&call).await.map_err(|error| unknown(error, "BLOB_UNKNOWN"))?;
         let (head, body) = response.into_parts();
         let length = number(&head.headers, &header::CONTENT_LENGTH);
         let whole = BlobBody { registry: self.clone(), body, total: length, first: 0, got: 0, length };

@@ -8,7 +8,7 @@ use http::{HeaderValue, Method, StatusCode, header};
 
 use super::{
     Call, Registry,
-    answer::{Answer, content_digest, content_type, number},
+    answer::{Answer, content_digest, content_type, number, unknown},
     page::{encoded, target},
 };
 use crate::{
@@ -90,7 +90,8 @@ impl Registry {
     /// [`TransferError`]: `MANIFEST_UNKNOWN` where there is none; transient `DIGEST_MISMATCH` when the bytes were others each time; permanent
     /// `MANIFEST_INVALID` or `SIZE_INVALID` when they are no manifest.
     pub async fn manifest(&self, repository: &str, reference: &str) -> Result<Manifest, TransferError> {
-        self.fetch(repository, reference, &[]).await?.ok_or_else(|| {
+        let fetched = self.fetch(repository, reference, &[]).await.map_err(|error| unknown(error, "MANIFEST_UNKNOWN"))?;
+        fetched.ok_or_else(|| {
             let message = format!("{} has no {}", self.host(), name(repository, reference));
             self.error(FailureClass::Permanent, GET, "MANIFEST_UNKNOWN", message)
         })

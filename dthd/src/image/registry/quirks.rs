@@ -133,6 +133,9 @@ async fn manifests_that_stay_wrong_are_failures() {
     let announced = other.clone();
     let fake = Fake::start(move |_, heard| match line(heard).rsplit('/').next().unwrap_or_default() {
         "missing" => refusal("404 Not Found", "MANIFEST_UNKNOWN"),
+        "nowhere" => refusal("404 Not Found", "NAME_UNKNOWN"),
+        "harbor" => refusal("404 Not Found", "NOT_FOUND"),
+        "bare" => answer("404 Not Found", "", "404 page not found"),
         "announced" => answer("200 OK", &format!("docker-content-digest: {announced}\r\n"), INDEX),
         "page" => answer("200 OK", "content-type: text/html\r\n", "<html>"),
         "large" => answer("200 OK", "", &" ".repeat(4 * 1024 * 1024 + 1)),
@@ -142,6 +145,9 @@ async fn manifests_that_stay_wrong_are_failures() {
     let registry = registry(&fake);
     for (reference, class, expected, requests) in [
         ("missing", FailureClass::Permanent, "MANIFEST_UNKNOWN", 1),
+        ("nowhere", FailureClass::Permanent, "NAME_UNKNOWN", 1),
+        ("harbor", FailureClass::Permanent, "MANIFEST_UNKNOWN", 1),
+        ("bare", FailureClass::Permanent, "MANIFEST_UNKNOWN", 1),
         ("announced", FailureClass::Transient, "DIGEST_MISMATCH", 2),
         ("page", FailureClass::Permanent, "MANIFEST_INVALID", 1),
         ("large", FailureClass::Permanent, "SIZE_INVALID", 1),

@@ -1,4 +1,7 @@
-//! A registry as the client meets it: challenges, tokens, redirects, limits, broken bodies.
+//! A registry as the client meets it: redirects, limits, failures, silence.
+
+mod flow;
+mod sign_in;
 
 use std::{
     sync::{
@@ -8,19 +11,15 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use dth_proto::failure::{FailureClass, Side};
-use futures::future::{BoxFuture, join_all};
+use futures::future::BoxFuture;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 
-use super::{Basic, Call, Login, Registry, Renew, Secret, Site, send::QUIET};
+use super::{Basic, Call, Login, Registry, Renew, Site};
 use crate::{
-    http::{
-        Flow,
-        fake::{Fake, Heard, Step, answer},
-    },
+    http::fake::{Fake, Heard, Step, answer},
     transfer::{
         TransferError,
         progress::RequestCounters,
@@ -86,136 +85,12 @@ async fn with_tokens(good: impl Fn(&str) -> bool + Send + Sync + 'static) -> Fak
     .await
 }
 
-#[tokio::test]
-async fn tokens_are_had_once_and_shown_with_every_request() {
-    let server = with_tokens(|_| true).await;
-    let registry = at(&server, password());
-    let calls: Vec<Call<'_>> = (0..10).map(|_| get("team/app")).collect();
-    for answer in join_all(calls.iter().map(|call| registry.call(call))).await {
-        assert_eq!(text(answer.expect("signed in")).await, "fine");
-    }
-    assert_eq!(text(registry.call(&get("other")).await.expect("signed in")).await, "fine");
-    let heard = server.heard();
-    let count = |start: &str| heard.iter().filter(|h| path(h).starts_with(start)).count();
-    assert_eq!(count("/v2/team/app/"), 11, "one without a token finds out, the others wait for it");
-    assert_eq!(count("/v2/other/"), 1, "what one repository has shown holds for all");
-    let tokens: Vec<&Heard> = heard.iter().filter(|h| path(h).starts_with("/token")).collect();
-    assert_eq!(
-        tokens.iter().map(|h| path(h)).collect::<Vec<_>>(),
-        ["/token?account=me&service=it&scope=repository:team/app:pull", "/token?account=me&service=it&scope=repository:other:pull"]
-    );
-    assert!(tokens.iter().all(|h| h.header("authorization") == Some("Basic bWU6czNjcjN0")));
-    let shown = heard.iter().filter(|h| path(h).starts_with("/v2/")).filter(|h| h.head.contains("bWU6"));
-    assert_eq!(shown.count(), 0, "the password goes to the token server only");
-}
-
-#[tokio::test]
-async fn pushes_and_mounts_have_tokens_of_their_own() {
-    let server = with_tokens(|_| true).await;
-    let registry = at(&server, Login::Anonymous);
-    let mount = Call { operation: "MountBlob", method: Method::POST, also: Some("base"), ..put("team/app") };
-    registry.call(&mount).await.expect("signed in");
-    registry.call(&Call { target: "/v2/_catalog".to_owned(), ..Call::default() }).await.expect("signed in");
-    let tokens: Vec<String> = paths(&server).into_iter().filter(|path| path.starts_with("/token")).collect();
-    assert_eq!(
-        tokens,
-        [
-            "/token?service=it&scope=repository:base:pull&scope=repository:team/app:pull,push",
-            "/token?service=it&scope=registry:catalog:%2A"
-        ]
-    );
-    assert_eq!(server.heard()[0].header("content-length"), Some("0"), "also of nothing");
-}
-
-#[tokio::test]
-async fn identity_tokens_are_exchanged() {
-    let server = with_tokens(|_| true).await;
-    let registry = at(&server, Login::IdentityToken(Arc::new(Secret::new("idt"))));
-    registry.call(&get("a")).await.expect("signed in");
-    let heard = &server.heard()[1];
-    assert!(heard.head.starts_with("POST /token "), "{}", heard.head);
-    assert_eq!(
-        String::from_utf8_lossy(&heard.body),
-        "grant_type=refresh%5Ftoken&client_id=dthd&service=it&scope=repository%3Aa%3Apull&refresh_token=idt"
-    );
-}
-
-#[tokio::test]
-async fn a_refused_token_is_renewed_once() {
-    let server = with_tokens(|token| token != "t0").await;
-    let registry = at(&server, Login::Anonymous);
-    registry.call(&get("a")).await.expect("with the second token");
-    assert_eq!(server.heard().len(), 5, "{:?}", paths(&server));
-
-    let server = with_tokens(|_| false).await;
-    let error = at(&server, Login::Anonymous).call(&get("a")).await.expect_err("never good");
-    assert_eq!((error.class, error.code.as_str()), (FailureClass::Auth, "UNAUTHORIZED"));
-    assert!(error.message.contains("may not pull from a"), "{error}");
-    assert_eq!(server.heard().len(), 5, "{:?}", paths(&server));
-}
-
-#[tokio::test]
-async fn wrong_passwords_are_tried_once() {
-    let server = Fake::start(|_, heard| {
-        let host = heard.header("host").expect("a host");
-        if path(heard).starts_with("/token") {
-            return answer("401 Unauthorized", "", r#"{"details":"incorrect username or password"}"#);
-        }
-        answer("401 Unauthorized", &format!("www-authenticate: Bearer realm=\"http://{host}/token\"\r\n"), UNAUTHORIZED)
-    })
-    .await;
-    let (registry, _) = open(&server.endpoint(), password(), RetryPolicy::default());
-    for repository in ["a", "b", "c"] {
-        let error = registry.call(&get(repository)).await.expect_err("wrong");
-        assert_eq!((error.class, error.operation), (FailureClass::Auth, "GetToken"));
-        assert!(error.message.contains("as user \"me\"") && error.message.contains("incorrect username or password"), "{error}");
-        assert!(!error.to_string().contains("s3cr3t"));
-    }
-    assert_eq!(paths(&server).iter().filter(|path| path.starts_with("/token")).count(), 1, "accounts are locked after some");
-}
-
-#[tokio::test]
-async fn what_nobody_may_read_hides_nothing_else() {
-    let server = Fake::start(|_, heard| {
-        let host = heard.header("host").expect("a host");
-        match path(heard) {
-            token if token.starts_with("/token") && token.contains("private") => answer("401 Unauthorized", "", UNAUTHORIZED),
-            token if token.starts_with("/token") => answer("200 OK", "", r#"{"token":"t"}"#),
-            _ if heard.header("authorization").is_some() => answer("200 OK", "", "fine"),
-            _ => answer("401 Unauthorized", &format!("www-authenticate: Bearer realm=\"http://{host}/token\"\r\n"), UNAUTHORIZED),
-        }
-    })
-    .await;
-    let registry = at(&server, Login::Anonymous);
-    let error = registry.call(&get("private")).await.expect_err("not for everyone");
-    assert_eq!((error.class, error.operation), (FailureClass::Auth, "GetToken"));
-    registry.call(&get("public")).await.expect("for everyone");
-}
-
 async fn with_basic(refusal: &'static str, good: &'static str) -> Fake {
     Fake::start(move |_, heard| match heard.header("authorization") {
         Some(shown) if shown == good => answer("200 OK", "", "fine"),
         _ => answer(refusal, "www-authenticate: Basic realm=\"r\"\r\n", if refusal.starts_with("403") { EXPIRED } else { UNAUTHORIZED }),
     })
     .await
-}
-
-#[tokio::test]
-async fn passwords_are_shown_to_whom_asks_for_them() {
-    let server = with_basic("401 Unauthorized", "Basic bWU6czNjcjN0").await;
-    let registry = at(&server, password());
-    for _ in 0..2 {
-        registry.call(&get("a")).await.expect("signed in");
-    }
-    assert_eq!(server.heard().len(), 3, "the second request shows it at once");
-
-    let error = at(&server, Login::Anonymous).call(&get("a")).await.expect_err("nobody");
-    assert_eq!(error.class, FailureClass::Auth);
-    assert!(error.message.contains("authentication required; ") && error.message.contains("asked as nobody: name a credential"), "{error}");
-    let wrong = Login::Password(Arc::new(Basic::new("me", "wrong-one")));
-    let error = at(&server, wrong).call(&get("a")).await.expect_err("wrong");
-    assert!(error.message.contains("does not take the credential") && !error.message.contains("wrong-one"), "{error}");
-    assert_eq!(server.heard().len(), 6);
 }
 
 /// Gives the passwords `p0`, `p1`, ... in turn, another one each time it was refused.
@@ -232,24 +107,6 @@ impl Renew for Turns {
     fn refused(&self) {
         self.refused.fetch_add(1, SeqCst);
     }
-}
-
-#[tokio::test]
-async fn what_has_expired_is_renewed_once_for_all() {
-    // AWS:p1
-    let server = with_basic("403 Forbidden", "Basic QVdTOnAx").await;
-    let turns = Arc::new(Turns::default());
-    let registry = at(&server, Login::Renewed(Arc::clone(&turns) as Arc<dyn Renew>));
-    let calls: Vec<Call<'_>> = (0..5).map(|_| get("a")).collect();
-    for answer in join_all(calls.iter().map(|call| registry.call(call))).await {
-        answer.expect("renewed");
-    }
-    assert_eq!(turns.refused.load(SeqCst), 1);
-    assert!(server.heard().iter().all(|heard| heard.header("authorization").is_some()), "nothing is asked first");
-
-    let never = with_basic("403 Forbidden", "").await;
-    let error = at(&never, Login::Renewed(Arc::new(Turns::default()))).call(&get("a")).await.expect_err("never good");
-    assert_eq!((error.class, error.code.as_str(), never.heard().len()), (FailureClass::Auth, "DENIED", 2));
 }
 
 #[tokio::test]
@@ -323,13 +180,6 @@ async fn public_registries_do_not_lead_home() {
 }
 
 #[tokio::test]
-async fn token_servers_in_odd_places_are_not_asked() {
-    let server = Fake::start(|_, _| answer("401 Unauthorized", "www-authenticate: Bearer realm=\"ftp://x/token\"\r\n", "")).await;
-    let error = at(&server, password()).call(&get("a")).await.expect_err("nowhere to go");
-    assert_eq!((error.class, error.code.as_str(), server.heard().len()), (FailureClass::Permanent, "RealmRefused", 1));
-}
-
-#[tokio::test]
 async fn servers_that_want_less_are_left_alone_as_long_as_they_say() {
     let date = httpdate::fmt_http_date(crate::clock::now().plus(Duration::from_secs(60)).to_system());
     for (value, least, most) in [("7", 7, 7), (date.as_str(), 30, 60)] {
@@ -379,54 +229,6 @@ async fn failures_have_the_registrys_own_code() {
     assert_eq!(wanted.status(), StatusCode::NOT_FOUND);
 }
 
-async fn feed(mut sender: crate::http::FlowSender, body: &[u8]) {
-    for piece in body.chunks(1000) {
-        if sender.send(Bytes::copy_from_slice(piece)).await.is_err() {
-            return;
-        }
-    }
-}
-
-async fn upload(registry: &Registry, body: &[u8]) -> Result<StatusCode, TransferError> {
-    let (sender, flow) = Flow::new(body.len() as u64, 2);
-    let call = put("a");
-    let (answer, ()) = tokio::join!(registry.call_flow(&call, flow), feed(sender, body));
-    Ok(answer?.status())
-}
-
-#[tokio::test]
-async fn flows_are_signed_in_before_their_first_byte() {
-    let server = with_tokens(|_| true).await;
-    let (registry, counters) = open(&server.endpoint(), Login::Anonymous, RetryPolicy::default());
-    let body = vec![7_u8; 10_000];
-    let error = upload(&registry, &body).await.expect_err("nobody knew");
-    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "UNAUTHORIZED"), "the next one will show it");
-    assert_eq!(upload(&registry, &body).await, Ok(StatusCode::OK));
-    let heard = server.heard();
-    assert_eq!(heard.len(), 3, "never repeated by itself: {:?}", paths(&server));
-    assert!(heard[2].body == body && heard[2].header("authorization") == Some("Bearer t0"));
-    assert_eq!(counters.sent.load(SeqCst), 10_000);
-}
-
-#[tokio::test]
-async fn flows_that_are_refused_end_at_once_and_say_why() {
-    let server = with_basic("403 Forbidden", "Basic QVdTOnAx").await;
-    let turns = Arc::new(Turns::default());
-    let registry = at(&server, Login::Renewed(Arc::clone(&turns) as Arc<dyn Renew>));
-    let error = upload(&registry, b"body").await.expect_err("expired");
-    assert_eq!((error.class, error.code.as_str(), turns.refused.load(SeqCst)), (FailureClass::Transient, "DENIED", 1));
-    assert_eq!(upload(&registry, b"body").await, Ok(StatusCode::OK));
-
-    let invalid = r#"{"errors":[{"code":"DIGEST_INVALID","message":"provided digest did not match"}]}"#;
-    let server = Fake::start(move |_, _| answer("400 Bad Request", "", invalid)).await;
-    let error = upload(&at(&server, Login::Anonymous), b"body").await.expect_err("refused");
-    assert_eq!((error.class, error.code.as_str()), (FailureClass::Permanent, "DIGEST_INVALID"));
-
-    let server = Fake::start(|_, _| vec![Step::Close]).await;
-    let error = upload(&at(&server, Login::Anonymous), b"body").await.expect_err("closed");
-    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "ConnectionFailed"));
-}
-
 #[tokio::test]
 async fn turns_end_with_the_head_of_the_answer() {
     let server = Fake::start(|n, _| match n {
@@ -467,57 +269,4 @@ async fn silence_is_not_waited_for_for_ever() {
     let error = answer.expect_err("nothing came");
     assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "RequestTimeout"));
     assert!(error.message.contains("gave no answer within 60s"), "{error}");
-}
-
-#[tokio::test]
-async fn a_body_may_come_slowly_but_not_go_slowly() {
-    let server = Fake::start(|_, _| answer("201 Created", "", "")).await;
-    let registry = at(&server, Login::Anonymous);
-    let (mut sender, flow) = Flow::new(2, 2);
-    let watch = flow.watch();
-    let slowly = async {
-        sender.send(Bytes::from_static(b"x")).await.expect("room");
-        while watch.taken() == 0 {
-            tokio::task::yield_now().await;
-        }
-        tokio::time::pause();
-        tokio::time::advance(QUIET * 5).await;
-        sender.send(Bytes::from_static(b"x")).await.expect("the registry waits");
-    };
-    let call = put("a");
-    let (answer, ()) = tokio::join!(registry.call_flow(&call, flow), slowly);
-    assert_eq!(answer.expect("whole").status(), StatusCode::CREATED);
-    tokio::time::resume();
-
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = format!("http://{}", listener.local_addr().expect("bound"));
-    let (registry, _) = open(&address, Login::Anonymous, RetryPolicy::never());
-    let (mut sender, flow) = Flow::new(1 << 40, 2);
-    let endless = async { while sender.send(Bytes::from_static(&[0; 65536])).await.is_ok() {} };
-    let unread = async {
-        let (stream, _) = listener.accept().await.expect("a client");
-        stream.readable().await.expect("a request");
-        tokio::time::pause();
-        stream
-    };
-    let (answer, (), _stream) = tokio::join!(registry.call_flow(&call, flow), endless, unread);
-    let error = answer.expect_err("nothing is read");
-    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "RequestTimeout"));
-}
-
-#[tokio::test]
-async fn flows_that_are_given_up_are_failures() {
-    let server = Fake::start(|_, _| answer("201 Created", "", "")).await;
-    let registry = at(&server, Login::Anonymous);
-    let (mut sender, flow) = Flow::new(10, 2);
-    let call = put("a");
-    let give_up = async {
-        sender.send(Bytes::from_static(b"half ")).await.expect("room");
-        sender.abort();
-    };
-    let (answer, ()) = tokio::join!(registry.call_flow(&call, flow), give_up);
-    let error = answer.expect_err("not whole");
-    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "ConnectionFailed"));
-    assert!(error.message.contains("given up before its end"), "{error}");
-    assert!(server.heard().is_empty(), "the server never had a whole request");
 }

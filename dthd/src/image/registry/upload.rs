@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Call, Registry,
-    answer::{content_digest, number, text},
+    answer::{content_digest, is_not_found, number, text},
     page::{encoded, target},
 };
 use crate::{http::Flow, image::digest::Digest, transfer::TransferError};
@@ -221,7 +221,7 @@ impl Registry {
 
 /// What registries say of an upload that they do not know, or no longer want.
 fn is_unknown(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID" | "NotFound")
+    matches!(error.code.as_str(), "BLOB_UPLOAD_UNKNOWN" | "BLOB_UPLOAD_INVALID") || is_not_found(error)
 }
 
 /// All of it at once.

@@ -1,0 +1,195 @@
+//! Copies side by side, as many as the limits allow; each image by itself, so that one failure never ends the run.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use dth_proto::failure::{FailureClass, Side};
+use futures::FutureExt;
+use tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{feed::Task, look::filtered};
+use crate::{
+    image::{
+        copy::{Copier, Image, Unfinished},
+        digest::Digest,
+    },
+    s3::{compare::Recorded, object::ETag},
+    store::{Store, item::ItemOutcome},
+    transfer::{
+        TransferError,
+        account::{Account, Open, failed},
+        progress::Progress,
+        retry::RetryPolicy,
+        run::RunInput,
+        window::Kind,
+    },
+};
+
+/// How often an image is begun again when its requests failed in a way that may pass.
+const TRIES: u32 = 3;
+/// How long a pass that is stopped waits for what is in flight.
+const GRACE: Duration = Duration::from_secs(3);
+/// More images than this at a time help nobody: their manifests are in memory.
+const MOST: usize = 128;
+/// How images are verified.
+const VERIFIED: &str = "digest";
+
+/// See the module.
+#[derive(Clone)]
+pub(super) struct Work(Arc<Inner>);
+
+struct Inner {
+    uid: u64,
+    store: Store,
+    account: Arc<Account>,
+    progress: Arc<Progress>,
+    copier: Arc<Copier>,
+    stop: CancellationToken,
+}
+
+/// A finished image.
+struct Done {
+    /// Nothing had to be written.
+    same: bool,
+    source: Digest,
+    destination: Digest,
+}
+
+impl Work {
+    pub(super) fn new(input: &RunInput, copier: Arc<Copier>, account: &Arc<Account>, stop: CancellationToken) -> Self {
+        let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
+        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop }))
+    }
+
+    /// Copies what comes through the queue, at most `most` images at once and not many more than the registries take, until the queue is
+    /// closed and empty, or it is told to stop: then no blob is begun that need not be, what is in flight has a moment to finish, and the
+    /// rest is left. When this returns, nothing is in flight.
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, most: usize) {
+        let mut flying = JoinSet::new();
+        let mut open = true;
+        while open || !flying.is_empty() {
+            tokio::select! {
+                biased;
+                () = self.0.stop.cancelled() => break,
+                Some(_) = flying.join_next() => {}
+                task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
+                    Some(task) => {
+                        let work = Arc::clone(&self.0);
+                        flying.spawn(async move { work.image(task).await });
+                    }
+                    None => open = false,
+                },
+            }
+        }
+        let finished = async { while flying.join_next().await.is_some() {} };
+        if timeout(GRACE, finished).await.is_err() {
+            flying.shutdown().await;
+        }
+    }
+}
+
+impl Inner {
+    /// Images enough that both ends have the requests they take, with some ready to follow: more would only wait.
+    fn wanted(&self) -> usize {
+        let (source, destination) = (&self.copier.source.registry, &self.copier.destination.registry);
+        let requests = source.at_a_time(Kind::Read) + destination.at_a_time(Kind::Write);
+        (requests / 2).clamp(1, MOST)
+    }
+
+    async fn image(&self, Task { mut open, image, reason }: Task) {
+        let (tries, result) = {
+            let tries = self.tries(&mut open, &image);
+            AssertUnwindSafe(tries).catch_unwind().await.unwrap_or_else(|_| (1, Err(defect())))
+        };
+        match result {
+            Ok(done) if done.same => {
+                self.record(&image, &done);
+                self.account.same(&open);
+            }
+            Ok(done) => {
+                self.record(&image, &done);
+                let (source_etag, destination_etag) = (done.source.to_string(), done.destination.to_string());
+                let (reason, verified) = (reason.to_owned(), VERIFIED.to_owned());
+                self.account.copied(&open, open.size, tries, ItemOutcome::Copied { reason, verified, source_etag, destination_etag });
+            }
+            // not finished: it stays pending, and the next pass looks at it again
+            Err(Unfinished::Stopped) => {}
+            Err(Unfinished::Gone) => self.account.skipped(&open, "gone", true),
+            Err(Unfinished::NotSelected) => self.account.skipped(&open, "not-selected", true),
+            Err(Unfinished::Stale(error) | Unfinished::Failed(error)) => self.account.failed(&open, tries, failed(&error)),
+        }
+    }
+
+    /// Tries it as often as that may help.
+    async fn tries(&self, open: &mut Open, image: &Image) -> (u32, Result<Done, Unfinished>) {
+        let retry = RetryPolicy::default();
+        let (mut tries, mut doubt) = (1, false);
+        loop {
+            let error = match self.once(open, image, doubt).await {
+                Err(Unfinished::Stale(error)) if !doubt => {
+                    tracing::debug!(key = %open.key, code = %error.code, "the destination is asked again");
+                    self.copier.memory.forget(&image.pair.to);
+                    doubt = true;
+                    continue;
+                }
+                // bytes that are wrong have been read again already
+                Err(Unfinished::Failed(error)) if tries < TRIES && error.is_retryable() && error.code != "DIGEST_MISMATCH" => error,
+                result => return (tries, result),
+            };
+            let Some(wait) = retry.next_wait(tries, &error, rand::random()) else { return (tries, Err(error.into())) };
+            tokio::select! {
+                () = self.stop.cancelled() => return (tries, Err(Unfinished::Stopped)),
+                () = sleep(wait) => tries += 1,
+            }
+        }
+    }
+
+    async fn once(&self, open: &mut Open, image: &Image, doubt: bool) -> Result<Done, Unfinished> {
+        let reading = self.progress.fly(&open.key, 0);
+        let plan = self.copier.plan(image, doubt).await?;
+        // what arrived in an earlier try belongs to the image as well
+        self.account.sized(open, plan.size.max(open.size));
+        drop(reading);
+        let done = Done { same: plan.is_done(), source: plan.source_digest.clone(), destination: plan.digest().clone() };
+        if !done.same {
+            let flight = self.progress.fly(&open.key, open.size);
+            self.copier.execute(image, &plan, &flight.item, doubt).await?;
+        }
+        Ok(done)
+    }
+
+    /// Where platforms were left out, the digests differ: what became of which must be remembered.
+    fn record(&self, image: &Image, done: &Done) {
+        if done.source != done.destination {
+            let name = filtered(&image.pair.to, image.tag.as_deref(), &self.copier.options.platforms);
+            let pair = Recorded { source_etag: ETag::new(done.source.as_str()), destination_etag: ETag::new(done.destination.as_str()) };
+            self.store.put_pair(self.uid, &name, &pair);
+        }
+    }
+}
+
+/// The copy of one image panicked; the others go on.
+fn defect() -> Unfinished {
+    let message = "the copy ended in a defect of dthd: its log says where";
+    TransferError::new(FailureClass::Unknown, Side::Destination, "CopyImage", "Defect", message).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<F>(_: impl FnOnce(Arc<Inner>, Task) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_hundred_images_that_wait_take_little_memory() {
+        let each = size_of_future(|work: Arc<Inner>, task: Task| async move { work.image(task).await });
+        println!("{each} bytes per image");
+        assert!(each <= 16 * 1024, "{each} bytes each");
+    }
+}
