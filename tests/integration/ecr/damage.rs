@@ -21,7 +21,12 @@ fn damaged(source: &Server) -> Vec<(&'static str, Image, String)> {
             _ => Fault::new(Action::FlipBit(1_234)).on([Operation::GetBlob]).reference(layer(&image).digest()),
         };
         source.faults().add(fault);
-        let named = if size == 4_000 || size == 5_000 { name.to_owned() } else { layer(&image).digest().to_owned() };
+        let named = match name {
+            "manifest" => name.to_owned(),
+            // under the digest that the source tells there is nothing to read
+            "header" => "manifest unknown".to_owned(),
+            _ => layer(&image).digest().to_owned(),
+        };
         all.push((name, image, named));
     }
     all
