@@ -101,7 +101,7 @@ async fn every_quirk_is_survived() {
     let signature = Image::about(&source_image(&source, "multi"), 8, SIGNATURE, 300);
     source.store().push("team/app", None, &signature);
     let destination = ecr(Ecr { blob_mounting: true, ..Ecr::default() }).await;
-    let expired = expiring(&destination, [10, 90, 170]);
+    let expired = expiring(&destination, [10, 60]);
     for fault in [
         Fault::new(Action::TooMany(None)).every(11),
         Fault::unavailable().every(13),

@@ -60,7 +60,8 @@ async fn a_broken_stream_goes_on_in_parts() {
     let image = Image::new(2, &[SIZE]);
     source.store().push("app", Some("v1"), &image);
     let destination = Server::builder().ecr(Ecr::default()).start().await.unwrap();
-    destination.faults().add(Fault::new(Action::BreakUpload(30 << 20)).on([Operation::PutBlob]).first(1));
+    // the config is too small to be broken
+    destination.faults().add(Fault::new(Action::BreakUpload(30 << 20)).on([Operation::PutBlob]).first(2));
     let daemon = daemon().await;
     let task = super::into_ecr(&source, &destination);
     task.start(&daemon).await;
