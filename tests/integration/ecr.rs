@@ -107,7 +107,6 @@ async fn every_quirk_is_survived() {
         Fault::unavailable().every(13),
         Fault::new(Action::ResetAfter).every(17),
         Fault::new(Action::BreakUpload(50_000)).on([Operation::PutBlob]).every(4),
-        Fault::new(Action::Vanish).on([Operation::PutManifest]).nth(3),
     ] {
         destination.faults().add(fault);
     }
@@ -155,6 +154,33 @@ fn source_image(source: &Server, tag: &str) -> Image {
     let image = Image::index(vec![app, Image::of("linux/arm64", 2, &made(2, &[500_000]))]);
     assert_eq!(source.store().tags("team/app")[tag], image.digest());
     image
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn blobs_that_vanish_before_their_manifest_comes_are_sent_again() {
+    let source = Server::start().await.unwrap();
+    let image = Image::multi(1, &["linux/amd64", "linux/arm64"], &[300_000, 20_000]);
+    source.store().push("app", Some("v1"), &image);
+    let destination = ecr(Ecr::default()).await;
+    // there are layers already, of which ECR tells before it takes them away
+    image.blobs().into_iter().take(2).for_each(|blob| destination.store().add_blob("app", blob));
+    let vanish = |operation| destination.faults().add(Fault::new(Action::Vanish).on([operation]).first(1));
+    let vanished = vanish(Operation::BatchCheckLayerAvailability);
+    let daemon = daemon().await;
+    let task = into_ecr(&source, &destination);
+    task.start(&daemon).await;
+    let run = task.succeeds(&daemon).await;
+    assert_eq!(counts(&run), [1, 1, 0, 0, 0], "{run:?}");
+    assert_eq!(destination.faults().struck(vanished), 1);
+    identical(&source, &destination);
+
+    let other = Image::new(2, &[400_000]);
+    source.store().push("app", Some("v2"), &other);
+    let vanished = vanish(Operation::PutManifest);
+    let run = task.again(&daemon).await;
+    assert_eq!((run.counters.copied, destination.faults().struck(vanished)), (1, 1), "{run:?}");
+    identical(&source, &destination);
+    ended_well(daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
