@@ -134,8 +134,8 @@ bandwidth = "100MB/s"
             "t.toml:7: source.region belongs to ECR: ",
             "t.toml:14: destination.account \"12\" is not an account: 12 digits",
             "t.toml:8: source.images has \"Redis\": ",
-            "t.toml:33: options.untagged works only where the source is ECR",
-            "t.toml:32: options.platforms has \"arm64\": ",
+            "t.toml:34: options.untagged works only where the source is ECR",
+            "t.toml:33: options.platforms has \"arm64\": ",
             "t.toml:17: destination.create cannot be \"on-push\" with settings: ",
         ];
         assert_eq!(lines.len(), expected.len(), "{lines:#?}");

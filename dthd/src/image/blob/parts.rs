@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Bytes of a chunk.
-const CHUNK: u64 = 16 << 20;
+const CHUNK: u64 = 8 << 20;
 
 /// An upload under way, as the journal has it.
 #[derive(Clone, Debug, Serialize, Deserialize)]

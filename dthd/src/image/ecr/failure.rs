@@ -23,6 +23,26 @@ pub(super) const LAYER_EXISTS: &str = "LayerAlreadyExistsException";
 /// A layer whose digest is not the one that was announced.
 pub(super) const INVALID_LAYER: &str = "InvalidLayerException";
 
+/// An answer that names no error.
+const NAMELESS: &str = "UnexpectedAnswer";
+
+/// Whether an answer sounds like that of a server which speaks ECR's API, but not this operation.
+pub(super) fn is_not_offered(error: &TransferError) -> bool {
+    matches!(error.code.as_str(), NAMELESS | "UnknownOperationException" | "NotImplementedException" | "NotImplemented")
+}
+
+/// The code of an answer that names no error: gateways on the way have their own statuses.
+fn code_of_status(status: u16) -> &'static str {
+    match status {
+        401 | 403 => "AccessDenied",
+        429 => "TooManyRequests",
+        502 => "BadGateway",
+        503 => "ServiceUnavailable",
+        504 => "GatewayTimeout",
+        _ => NAMELESS,
+    }
+}
+
 /// The class of an answer of ECR. `status` is HTTP's, `code` the name of the exception, or empty.
 fn classify(status: u16, code: &str) -> FailureClass {
     match (code, status) {
@@ -97,7 +117,7 @@ impl Service {
                 let status = answer.raw().status().as_u16();
                 let class = if status < 300 { FailureClass::Transient } else { classify(status, "") };
                 let message = format!("{} gave an answer that cannot be read (status {status}): {}", self.place(), causes(error));
-                self.error(class, operation, "UnexpectedAnswer", message)
+                self.error(class, operation, code_of_status(status), message)
             }
             _ => {
                 let unanswered = unanswered(error, self.place(), self.credential().describe());
@@ -141,7 +161,7 @@ impl Service {
             _ => said,
         };
         let request_id = ["x-amzn-requestid", "x-amz-request-id"].into_iter().find_map(|name| raw.headers().get(name));
-        let code = if code.is_empty() { "UnexpectedAnswer" } else { code };
+        let code = if code.is_empty() { code_of_status(status) } else { code };
         let request_id = request_id.map(str::to_owned);
         TransferError { request_id, ..self.error(class, operation, code, message) }
     }

@@ -1,11 +1,14 @@
 //! What a registry has: repositories, images, layers.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::atomic::Ordering::Relaxed};
 
 use aws_sdk_ecr::types::LayerAvailability;
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
-use super::{Ecr, failure::REPOSITORY_NOT_FOUND};
+use super::{
+    Ecr,
+    failure::{REPOSITORY_NOT_FOUND, is_not_offered},
+};
 use crate::{
     image::{digest::Digest, select::Listed},
     transfer::TransferError,
@@ -117,7 +120,8 @@ impl Ecr {
         }
     }
 
-    /// Those of some blobs that a repository does not have, each once. A repository that does not exist has none.
+    /// Those of some blobs that a repository does not have, each once. A repository that does not exist has none; all count as missing, too,
+    /// where a server speaks ECR's API without this operation: to send a blob again does no harm.
     ///
     /// # Errors
     /// When ECR does not say.
@@ -126,6 +130,9 @@ impl Ecr {
         let service = self.service();
         let mut seen = HashSet::new();
         let mut missing: Vec<Digest> = digests.iter().filter(|digest| seen.insert(*digest)).cloned().collect();
+        if self.inner.blind.load(Relaxed) {
+            return Ok(missing);
+        }
         let mut there = HashSet::new();
         for batch in missing.chunks(BATCH) {
             let batch: Vec<String> = batch.iter().map(ToString::to_string).collect();
@@ -135,6 +142,11 @@ impl Ecr {
             };
             let answer = match service.call(CHECK, repository, 0, request).await {
                 Err(error) if error.code == REPOSITORY_NOT_FOUND => return Ok(missing),
+                Err(error) if is_not_offered(&error) => {
+                    tracing::info!(side = error.side.word(), %error, "blobs are sent without asking for them first");
+                    self.inner.blind.store(true, Relaxed);
+                    return Ok(missing);
+                }
                 answer => answer?,
             };
             // what is archived is sent again: it cannot be pulled as it is

@@ -25,7 +25,7 @@ mod token;
 use std::{
     collections::HashSet,
     fmt,
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicBool},
 };
 
 use dth_proto::{
@@ -34,11 +34,11 @@ use dth_proto::{
 };
 use tokio::sync::OnceCell;
 
+use self::{failure::is_not_offered, service::Service, token::Token};
 pub use self::{
     governor::{Api, Governors},
     layer::{LayerError, LayerUpload},
 };
-use self::{service::Service, token::Token};
 use super::registry::{Login, Site};
 use crate::{
     credential::Credential,
@@ -81,6 +81,8 @@ struct Inner {
     /// Where manifests and blobs are, if the task or the account says so.
     site: Option<Site>,
     mounts_blobs: OnceCell<bool>,
+    /// The server has no `BatchCheckLayerAvailability`.
+    blind: AtomicBool,
     /// Repositories of which ECR has not yet taken all settings.
     unfinished: Mutex<HashSet<String>>,
 }
@@ -127,7 +129,8 @@ impl Ecr {
             (None, None) => None,
         };
         let token = Arc::new(Token::new(Arc::clone(&service)));
-        let inner = Inner { service, token, site, mounts_blobs: OnceCell::new(), unfinished: Mutex::default() };
+        let inner =
+            Inner { service, token, site, mounts_blobs: OnceCell::new(), blind: AtomicBool::new(false), unfinished: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -193,7 +196,7 @@ impl Ecr {
                 service.call("GetAccountSetting", "", 0, || service.sdk().get_account_setting().name("BLOB_MOUNTING").send()).await;
             match answer {
                 Ok(setting) => Ok(setting.value().is_some_and(|value| value.eq_ignore_ascii_case("ENABLED"))),
-                Err(error) if matches!(error.class, FailureClass::Auth | FailureClass::Permanent) => {
+                Err(error) if is_not_offered(&error) || matches!(error.class, FailureClass::Auth | FailureClass::Permanent) => {
                     tracing::info!(side = error.side.word(), %error, "blobs are not mounted: the account's setting cannot be read");
                     Ok(false)
                 }

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 
 use super::{
     OpenError,
+    failure::{INVALID_LAYER, UPLOAD_NOT_FOUND, is_not_offered},
     governor::{Api, Governor, Governors},
 };
 use crate::{
@@ -220,9 +221,13 @@ fn is_expired(error: &TransferError) -> bool {
     matches!(error.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
 }
 
+/// Operations that the image engine can do without, at the cost of more requests.
+const OPTIONAL: [&str; 2] = ["BatchCheckLayerAvailability", "GetAccountSetting"];
+
 /// Whether the same request can have another answer: a layer that ECR found damaged stays so, it must be sent anew.
 fn may_repeat(error: &TransferError) -> bool {
-    !matches!(error.code.as_str(), super::failure::INVALID_LAYER | super::failure::UPLOAD_NOT_FOUND)
+    let without = OPTIONAL.contains(&error.operation) && is_not_offered(error);
+    !(without || matches!(error.code.as_str(), INVALID_LAYER | UPLOAD_NOT_FOUND))
 }
 
 #[cfg(test)]

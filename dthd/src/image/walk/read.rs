@@ -61,7 +61,7 @@ enum Found {
     /// Nothing that would have to be stored; what refers to it may have to.
     Stored(Digest),
     Manifest {
-        node: (Manifest, Content),
+        node: Box<(Manifest, Content)>,
         tag: Option<String>,
         of: Option<Digest>,
     },
@@ -114,7 +114,7 @@ impl<S: Sought> Walk<'_, S> {
                 Found::Stored(_) => {}
                 Found::Manifest { node, tag, of } => {
                     let (digest, children) = (node.0.digest.clone(), node.1.children.clone());
-                    if graph.add(node, tag, of)? {
+                    if graph.add(*node, tag, of)? {
                         asked.insert(digest.clone());
                         steps.extend(children.into_iter().map(|child| Step::Child(child.digest)));
                         if self.referrers {
@@ -194,9 +194,9 @@ impl<S: Sought> Walk<'_, S> {
         }
     }
 
-    fn with_content(&self, manifest: Manifest) -> Result<(Manifest, Content), TransferError> {
+    fn with_content(&self, manifest: Manifest) -> Result<Box<(Manifest, Content)>, TransferError> {
         let content = self.content(&manifest)?;
-        Ok((manifest, content))
+        Ok(Box::new((manifest, content)))
     }
 
     fn content(&self, manifest: &Manifest) -> Result<Content, TransferError> {

@@ -164,3 +164,25 @@ async fn mounts_are_asked_for_once() {
     let down = stage(|_, _| vec![Step::Close]).await;
     assert!(down.ecr.mounts_blobs().await.is_err(), "no answer is not a no");
 }
+
+#[tokio::test]
+async fn what_a_server_does_not_offer_is_done_without() {
+    let stage = stage(|_, asked| match asked.operation.as_str() {
+        "GetAccountSetting" => answer("500 Internal Server Error", "content-type: text/html\r\n", "<html>not implemented</html>"),
+        _ => bad("UnknownOperationException"),
+    })
+    .await;
+    assert_eq!((stage.ecr.mounts_blobs().await, stage.ecr.mounts_blobs().await), (Ok(false), Ok(false)));
+    for _ in 0..2 {
+        assert_eq!(stage.ecr.missing_blobs("app", &[digest(1)]).await, Ok(vec![digest(1)]));
+    }
+    assert_eq!(stage.operations(), ["GetAccountSetting", "BatchCheckLayerAvailability"]);
+}
+
+#[tokio::test]
+async fn a_gateway_that_is_down_does_not_hide_what_is_there() {
+    let stage = stage(|_, _| answer("502 Bad Gateway", "", "")).await;
+    let error = stage.ecr.missing_blobs("app", &[digest(1)]).await.expect_err("no answer of ECR");
+    assert_eq!((error.class, error.code.as_str()), (FailureClass::Transient, "BadGateway"));
+    assert_eq!(stage.asked().len(), 3);
+}
