@@ -141,6 +141,12 @@ async fn manifests_have_no_location_tags_may_be_fixed_and_ten_go_a_second() {
     assert_eq!(client.put("app", other.digest(), &other).await.status, 201, "by digest nothing is fixed");
     assert_eq!(client.put("app", other.digest(), &image).await.status, 400);
 
+    let excluded = Attributes { tag_exclusions: vec!["dev-*".to_owned()], ..Attributes::immutable() };
+    client.server.store().create_repository("app", excluded);
+    for tag in ["dev-1", "dev-1"] {
+        assert_eq!(client.put("app", tag, &image).await.status, 201);
+    }
+
     let mut refused = None;
     for n in 0..100 {
         let answer = client.put("app", &format!("v{}", n + 2), &image).await;

@@ -123,7 +123,7 @@ async fn blobs(script: &mut Script) {
     let chunked = Blob::new(Bytes::from_static(b"abcdefgh"));
     let session = script.session("team/app").await;
     let answer = script.ask(Method::PATCH, &session, &[("content-range", "0-4")], "abcde").await;
-    let answer = script.get(&answer.header("location").to_owned(), &[]).await;
+    let answer = script.get(answer.header("location"), &[]).await;
     let answer = script.ask(Method::PATCH, answer.header("location"), &[("content-range", "5-6")], "fg").await;
     script.ask(Method::PUT, &format!("{}&digest={}", answer.header("location"), chunked.digest()), &[], "h").await;
     script.get(&format!("/v2/team/app/blobs/{}", chunked.digest()), &[]).await;

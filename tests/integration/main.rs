@@ -9,6 +9,7 @@ mod control;
 mod dashboard;
 mod data;
 mod drawing;
+mod ecr;
 mod embedded_ecr;
 mod embedded_registry;
 mod embedded_s3;

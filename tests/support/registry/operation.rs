@@ -50,13 +50,24 @@ impl Operation {
     #[must_use]
     pub fn writes(self) -> bool {
         use Operation as O;
-        match self {
-            O::PutManifest | O::DeleteManifest | O::DeleteBlob => true,
-            O::StartUpload | O::MountBlob | O::PatchBlob | O::PutBlob | O::CancelUpload => true,
-            O::CreateRepository | O::InitiateLayerUpload | O::UploadLayerPart | O::CompleteLayerUpload => true,
-            O::SetRepositoryPolicy | O::PutLifecyclePolicy | O::PutAccountSetting => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            O::PutManifest
+                | O::DeleteManifest
+                | O::DeleteBlob
+                | O::StartUpload
+                | O::MountBlob
+                | O::PatchBlob
+                | O::PutBlob
+                | O::CancelUpload
+                | O::CreateRepository
+                | O::InitiateLayerUpload
+                | O::UploadLayerPart
+                | O::CompleteLayerUpload
+                | O::SetRepositoryPolicy
+                | O::PutLifecyclePolicy
+                | O::PutAccountSetting
+        )
     }
 }
 

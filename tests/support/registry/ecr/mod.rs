@@ -72,6 +72,8 @@ impl Default for Ecr {
 pub struct Attributes {
     /// Tags cannot be moved.
     pub immutable: bool,
+    /// Except tags like these, with `*` for anything (`IMMUTABLE_WITH_EXCLUSION`).
+    pub tag_exclusions: Vec<String>,
     /// `scanOnPush`.
     pub scan_on_push: bool,
     /// `encryptionType` and `kmsKey`; `None`: AES256.
@@ -108,7 +110,9 @@ pub(super) fn enter(shared: &Shared, settings: &Ecr, call: &Call) -> Result<(), 
 
 /// Refuses a tag that is there and cannot be moved, even to where it is.
 pub(super) fn movable(repository: &Repository, call: &Call) -> Result<(), Refusal> {
-    if !repository.attributes.immutable || !repository.tags.contains_key(&call.reference) {
+    let attributes = &repository.attributes;
+    let excluded = attributes.tag_exclusions.iter().any(|pattern| is_like(&call.reference, pattern));
+    if !attributes.immutable || excluded || !repository.tags.contains_key(&call.reference) {
         return Ok(());
     }
     let message = format!(
@@ -116,6 +120,17 @@ pub(super) fn movable(repository: &Repository, call: &Call) -> Result<(), Refusa
         call.reference, call.repository
     );
     Err(Refusal::new(StatusCode::BAD_REQUEST, "TAG_INVALID", message))
+}
+
+/// Whether a tag is like a pattern in which `*` stands for anything.
+fn is_like(tag: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        None => tag == pattern,
+        Some((before, rest)) => tag.strip_prefix(before).is_some_and(|tag| {
+            let mut ends = tag.char_indices().map(|(at, _)| at).chain([tag.len()]);
+            ends.any(|at| is_like(&tag[at..], rest))
+        }),
+    }
 }
 
 /// Whether a blob may be mounted: the account allows it, a manifest of `from` needs the blob, and both are encrypted alike.
@@ -137,5 +152,26 @@ pub(super) fn vanish(shared: &Shared, call: &Call, input: &[u8]) {
     };
     for blob in named {
         shared.store.remove_blob(&call.repository, &blob);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patterns_have_stars() {
+        for (tag, pattern, like) in [
+            ("latest", "latest", true),
+            ("latest-1", "latest", false),
+            ("dev-1-x", "dev-*-x", true),
+            ("dev-1-y", "dev-*-x", false),
+            ("v1", "*", true),
+            ("", "*", true),
+            ("a.b.c", "*.b.*", true),
+            ("ab", "a*b*c", false),
+        ] {
+            assert_eq!(is_like(tag, pattern), like, "{tag} {pattern}");
+        }
     }
 }

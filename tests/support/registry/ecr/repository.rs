@@ -16,13 +16,20 @@ fn described(ask: &Ask<'_>, name: &str, repository: &Repository) -> Value {
     if let Some(key) = key {
         encryption["kmsKey"] = key.into();
     }
+    let mutability = match (attributes.immutable, attributes.tag_exclusions.is_empty()) {
+        (false, _) => "MUTABLE",
+        (true, true) => "IMMUTABLE",
+        (true, false) => "IMMUTABLE_WITH_EXCLUSION",
+    };
+    let exclusions = attributes.tag_exclusions.iter().map(|filter| json!({"filterType": "WILDCARD", "filter": filter}));
     json!({
         "repositoryArn": format!("arn:aws:ecr:{}:{}:repository/{name}", settings.region, settings.account),
         "registryId": settings.account,
         "repositoryName": name,
         "repositoryUri": format!("{}/{name}", ask.shared.address),
         "createdAt": Timestamp::now().as_second(),
-        "imageTagMutability": if attributes.immutable { "IMMUTABLE" } else { "MUTABLE" },
+        "imageTagMutability": mutability,
+        "imageTagMutabilityExclusionFilters": exclusions.collect::<Vec<_>>(),
         "imageScanningConfiguration": {"scanOnPush": attributes.scan_on_push},
         "encryptionConfiguration": encryption,
     })
@@ -59,8 +66,10 @@ pub(super) fn create(ask: &Ask<'_>) -> Result<Value, Fault> {
     }
     let encryption = &ask.input["encryptionConfiguration"];
     let tags = ask.input["tags"].as_array().into_iter().flatten();
+    let exclusions = ask.input["imageTagMutabilityExclusionFilters"].as_array().into_iter().flatten();
     let attributes = Attributes {
-        immutable: ask.input["imageTagMutability"].as_str() == Some("IMMUTABLE"),
+        immutable: ask.input["imageTagMutability"].as_str().is_some_and(|word| word.starts_with("IMMUTABLE")),
+        tag_exclusions: exclusions.filter_map(|one| one["filter"].as_str().map(str::to_owned)).collect(),
         scan_on_push: ask.input["imageScanningConfiguration"]["scanOnPush"].as_bool().unwrap_or_default(),
         encryption: encryption["encryptionType"]
             .as_str()

@@ -1,0 +1,74 @@
+//! Layers that are too large to begin anew when a token expires, an address runs out or an answer gets lost on the way.
+
+use std::time::Duration;
+
+use dth_tests::{
+    registry::{Action, Ecr, Fault, Image, Keep, Operation, Server},
+    task::{Task, ended_well},
+};
+
+use super::{at, daemon, layer};
+
+/// Above what goes to ECR in one piece (256 MiB).
+const LARGE: u64 = 300 << 20;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_that_expires_in_the_middle_of_a_layer_costs_nothing() {
+    // addresses of blobs are good for a moment only, as is what the connection brings of them
+    let short = Ecr { blob_address_lifetime: Duration::from_secs(2), ..Ecr::default() };
+    let source = Server::builder().ecr(short).start().await.unwrap();
+    let image = Image::new(1, &[LARGE, 10_000]);
+    source.store().push("app", Some("v1"), &image);
+    let destination = Server::builder().ecr(Ecr::default()).keep(Keep::Digest).start().await.unwrap();
+    let whole = layer(&image).digest().to_owned();
+    let stored = |action: Action| Fault::new(action).on([Operation::GetStoredBlob]).reference(&whole);
+    // each break finds that the token has expired meanwhile
+    source.faults().add(stored(Action::BreakDownload(20 << 20)).first(8));
+    source.faults().add(stored(Action::ExpireTokens).first(8));
+    // of the destination's answers some get lost, and its tokens expire as well
+    for fault in [
+        Fault::new(Action::ResetAfter).nth(7),
+        Fault::new(Action::Reset).nth(11),
+        Fault::new(Action::TooMany(None)).nth(13),
+        Fault::new(Action::ExpireTokens).nth(15),
+        Fault::new(Action::ResetAfter).nth(17),
+    ] {
+        destination.faults().add(fault.on([Operation::UploadLayerPart]));
+    }
+    let daemon = daemon().await;
+    let task = at(at(Task::images("large", "ecr", "ecr"), "source", &source), "destination", &destination);
+    task.start(&daemon).await;
+    let run = task.succeeds(&daemon).await;
+    assert_eq!(run.counters.copied, 1, "{run:?}");
+    let blob = destination.store().blob("app", &whole).expect("the layer is there");
+    assert_eq!((blob.len(), destination.store().tags("app")["v1"].as_str()), (LARGE, image.digest()));
+
+    let (from, to) = (source.requests(), destination.requests());
+    assert!(from.count(|entry| entry.operation == Operation::GetBlob && entry.status == 403) > 0, "{:?}", from.entries);
+    // what was on its way when a connection broke is read again, and no more
+    assert!(from.sent() < LARGE + LARGE / 5, "{} of {LARGE} bytes were read", from.sent());
+    assert_eq!(to.of(Operation::InitiateLayerUpload), 1, "{:?}", to.entries);
+    // in base64, three parts of 10 MiB twice
+    assert!(to.received() < LARGE / 3 * 4 + (60 << 20), "{} of {LARGE} bytes were sent", to.received());
+    ended_well(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broken_stream_goes_on_in_parts() {
+    const SIZE: u64 = 60 << 20;
+    let source = Server::start().await.unwrap();
+    let image = Image::new(2, &[SIZE]);
+    source.store().push("app", Some("v1"), &image);
+    let destination = Server::builder().ecr(Ecr::default()).start().await.unwrap();
+    // the config is too small to be broken
+    destination.faults().add(Fault::new(Action::BreakUpload(30 << 20)).on([Operation::PutBlob]).first(2));
+    let daemon = daemon().await;
+    let task = super::into_ecr(&source, &destination);
+    task.start(&daemon).await;
+    task.succeeds(&daemon).await;
+    super::identical(&source, &destination);
+    let requests = destination.requests();
+    assert_eq!((requests.of(Operation::InitiateLayerUpload), requests.of(Operation::PatchBlob)), (1, 0), "{:?}", requests.entries);
+    assert_eq!(requests.of(Operation::CompleteLayerUpload), 1);
+    ended_well(daemon).await;
+}
