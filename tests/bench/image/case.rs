@@ -113,7 +113,8 @@ impl Case {
         let what = if self.unchanged { "at both ends" } else { "to copy" };
         let base = if self.base { format!(" and one of {} in common", units::bytes(BASE)) } else { String::new() };
         let latency = if self.latency.is_zero() { String::new() } else { format!(", {:?} to either registry and back", self.latency) };
-        let Self { name, images, layers, size, .. } = self;
+        let Self { name, images, layers, .. } = self;
+        let size = units::bytes(self.size.0);
         format!("{name}: {images} image{} {what}, {layers} layer{} of {size} each{base}{latency}", plural(*images), plural(*layers))
     }
 

@@ -31,6 +31,9 @@ use crate::{
 
 /// How often an image is begun again when its requests failed in a way that may pass.
 const TRIES: u32 = 3;
+/// How often all is asked for again because the destination lacks what it was thought to have: what another image learned before may come
+/// back into the memory that it shares with this one.
+const DOUBTS: u32 = 4;
 /// How long a pass that is stopped waits for what is in flight.
 const GRACE: Duration = Duration::from_secs(3);
 /// More images than this at a time help nobody: their manifests are in memory.
@@ -127,13 +130,13 @@ impl Inner {
     /// Tries it as often as that may help.
     async fn tries(&self, open: &mut Open, image: &Image) -> (u32, Result<Done, Unfinished>) {
         let retry = RetryPolicy::default();
-        let (mut tries, mut doubt) = (1, false);
+        let (mut tries, mut doubts) = (1, 0);
         loop {
-            let error = match self.once(open, image, doubt).await {
-                Err(Unfinished::Stale(error)) if !doubt => {
+            let error = match self.once(open, image, doubts > 0).await {
+                Err(Unfinished::Stale(error)) if doubts < DOUBTS => {
                     tracing::debug!(key = %open.key, code = %error.code, "the destination is asked again");
                     self.copier.memory.forget(&image.pair.to);
-                    doubt = true;
+                    doubts += 1;
                     continue;
                 }
                 // bytes that are wrong have been read again already
