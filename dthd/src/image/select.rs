@@ -2,10 +2,10 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`named`] | repositories and images that the task names |
-//! | [`tag`] | the rules about tags |
-//! | [`version`] | the version that a tag says |
-//! | [`attached`] | tags that belong to another image: signatures, attestations, bills of material |
+//! | `named` | repositories and images that the task names |
+//! | `tag` | the rules about tags |
+//! | `version` | the version that a tag says |
+//! | `attached` | tags that belong to another image: signatures, attestations, bills of material |
 //!
 //! # Tags that belong to another image
 //!
