@@ -1,10 +1,8 @@
 //! The bytes of a blob in their order, whatever happens on the way: what breaks off goes on where it was.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use dth_proto::failure::FailureClass;
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::mismatch;
 use crate::{
@@ -35,8 +33,6 @@ pub(super) struct Reader<'a> {
     rest: Option<Bytes>,
     failures: u32,
     failed_at: u64,
-    /// How long the source took to begin.
-    pub(super) latency: Duration,
 }
 
 impl<'a> Reader<'a> {
@@ -49,19 +45,7 @@ impl<'a> Reader<'a> {
         at: u64,
         size: Option<u64>,
     ) -> Self {
-        Self {
-            source,
-            repository,
-            digest,
-            bandwidth,
-            at,
-            end: size,
-            body: None,
-            rest: None,
-            failures: 0,
-            failed_at: at,
-            latency: Duration::ZERO,
-        }
+        Self { source, repository, digest, bandwidth, at, end: size, body: None, rest: None, failures: 0, failed_at: at }
     }
 
     /// Waits for the source to begin; gives the blob's size, where anybody says it.
@@ -140,9 +124,7 @@ impl<'a> Reader<'a> {
 
     async fn ask(&mut self) -> Result<(), TransferError> {
         let range = (self.at > 0).then(|| self.at..self.end.unwrap_or(i64::MAX as u64));
-        let began = Instant::now();
         let body = self.source.blob(self.repository, self.digest, range).await?;
-        self.latency = began.elapsed();
         match (self.end, body.total) {
             (Some(size), Some(total)) if total != size && body.first == 0 => {
                 let message = format!("blob {} has {total} bytes at {}, its manifest says {size}", self.digest, self.source.host());

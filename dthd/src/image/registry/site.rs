@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-/// What Docker calls its own registry, and where it really is.
-const DOCKER_HUB: &str = "registry-1.docker.io";
-const DOCKER_HUB_NAMES: [&str; 4] = ["docker.io", "index.docker.io", "registry.hub.docker.com", DOCKER_HUB];
+use dth_proto::spec::image::DOCKER_HUB;
+
+/// Where the registry really is that Docker calls by several names.
+const REALLY_AT: &str = "registry-1.docker.io";
 
 /// The address of a registry.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -32,7 +33,7 @@ impl Site {
             None => ("https", address),
         };
         let host = host.trim_end_matches('/');
-        let host = if DOCKER_HUB_NAMES.contains(&host) { DOCKER_HUB } else { host };
+        let host = if DOCKER_HUB.contains(&host) { REALLY_AT } else { host };
         Self { scheme, host: host.to_owned() }
     }
 
@@ -51,7 +52,7 @@ impl Site {
     /// Whether it is Docker Hub, where names without a `/` are in `library/`.
     #[must_use]
     pub fn is_docker_hub(&self) -> bool {
-        self.host == DOCKER_HUB
+        self.host == REALLY_AT
     }
 
     /// `https://host/path`; `path` begins with `/`.
