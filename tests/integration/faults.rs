@@ -134,9 +134,10 @@ async fn a_listing_page_that_fails_for_good_fails_the_run() {
                 destination.store().put("to", &key, object);
             }
         }
-        // the second page
+        // All pages from the second on: with 1,500 keys one of them is needed. A single one may have been asked for in vain, for a range
+        // that another has taken over meanwhile, and its failure then rightly does not matter.
         let list = [Operation::ListObjectsV2];
-        broken.faults().add(Fault::new(Action::Deny).on(list).nth(2));
+        broken.faults().add(Fault::new(Action::Deny).on(list).after(1));
         let daemon = Daemon::start("").await;
         let task = pair::task("copy", &source, &destination);
         task.start(&daemon).await;
@@ -146,6 +147,7 @@ async fn a_listing_page_that_fails_for_good_fails_the_run() {
         assert!(error.contains("ListObjectsV2") && error.contains("AccessDenied") && error.contains(side.word()), "{error}");
         assert!(run.counters.balanced() && run.counters.listed < 1_500 + u64::from(side == Side::Destination), "{:?}", run.counters);
 
+        broken.faults().clear();
         let run = task.again(&daemon).await;
         assert_eq!((run.run, run.counters.listed), (2, 1_500));
         identical(&source, "from", &destination, "to");

@@ -113,6 +113,7 @@ pub(crate) enum Turn {
     Every(u64),
     Only(u64),
     First(u64),
+    After(u64),
     Share(u64, u64),
 }
 
@@ -124,6 +125,7 @@ impl Turn {
             Self::Every(n) => count.checked_rem(n) == Some(0),
             Self::Only(n) => count == n,
             Self::First(n) => count <= n,
+            Self::After(n) => count > n,
             Self::Share(some, of) => count.checked_rem(of).is_some_and(|turn| turn < some),
         }
     }
@@ -182,6 +184,13 @@ impl Fault {
     #[must_use]
     pub fn first(mut self, n: u64) -> Self {
         self.turn = Turn::First(n);
+        self
+    }
+
+    /// All of the requests that match but the first `n`.
+    #[must_use]
+    pub fn after(mut self, n: u64) -> Self {
+        self.turn = Turn::After(n);
         self
     }
 
