@@ -3,21 +3,22 @@
 mod file;
 pub mod image;
 mod rules;
+pub mod s3;
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 pub use self::{
     image::{CreateRepository, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings},
     rules::SpecProblem,
+    s3::{Archived, Compare, Delete, Encryption, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, Versions},
 };
 use crate::{
     bandwidth::BandwidthPlan,
     document::BadDocument,
     id::TaskName,
     time::{Span, Timestamp},
-    units::ByteSize,
 };
 
 /// A task as the user defined it.
@@ -52,152 +53,6 @@ pub enum Job {
     Image(ImageJob),
 }
 
-/// Objects from one bucket to another.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct S3Job {
-    /// Where from.
-    pub source: S3Source,
-    /// Where to.
-    pub destination: S3Destination,
-    /// How.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub options: S3Options,
-}
-
-/// A bucket as either end sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Store {
-    /// The store's dialect: `aws`, `seaweedfs`, `minio`, …, `other`.
-    pub provider: String,
-    /// Name of the bucket.
-    pub bucket: String,
-    /// Region; `None`: the SDK's own default, else us-east-1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
-    /// Where the provider's own endpoint does not fit: `http(s)://host[:port]`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub endpoint: Option<String>,
-    /// A name from dthd.toml, or `anonymous`; `None`: the SDK's default chain.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub credential: Option<String>,
-    /// Bucket in the path instead of in the host name; `None`: as the provider has it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub path_style: Option<bool>,
-}
-
-/// Where objects come from.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct S3Source {
-    /// The bucket.
-    #[serde(flatten)]
-    pub store: Store,
-    /// Only keys that begin with this; empty: all.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub prefix: String,
-    /// Pay for the reading.
-    #[serde(default, skip_serializing_if = "is_default")]
-    pub requester_pays: bool,
-}
-
-/// Where objects go.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct S3Destination {
-    /// The bucket.
-    #[serde(flatten)]
-    pub store: Store,
-    /// Put before the source key.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub prefix: String,
-    /// Taken away from the source key first; keys without it keep theirs.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub strip_prefix: String,
-    /// A storage class, or `keep`; `None`: the bucket's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage_class: Option<String>,
-    /// A canned ACL; `None`: no ACL is sent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub acl: Option<String>,
-    /// Server-side encryption; `None`: the bucket's default.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub encryption: Option<Encryption>,
-}
-
-/// Server-side encryption asked for at the destination.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Encryption {
-    /// `AES256` or `aws:kms`.
-    #[serde(rename = "type")]
-    pub kind: String,
-    /// The KMS key; `None`: the account's default key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub key: Option<String>,
-}
-
-/// When two objects count as the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Compare {
-    /// What was recorded at the last copy, else size and ETag where ETags can be compared, else size and a newer destination.
-    #[default]
-    Auto,
-    /// Equal size.
-    Size,
-    /// Equal size and ETag; ETags that cannot be compared count as different.
-    Etag,
-    /// Equal size, and the destination is not older.
-    Newer,
-    /// Never the same: copy everything.
-    Always,
-}
-
-/// Which objects, and how.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct S3Options {
-    /// When an object counts as already there.
-    #[serde(default)]
-    pub compare: Compare,
-    /// Copy system and user metadata.
-    #[serde(default = "yes")]
-    pub metadata: bool,
-    /// Copy tags.
-    #[serde(default = "yes")]
-    pub tags: bool,
-    /// Only keys that match one of these globs (`*` within a segment, `**` across); empty: all.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub include: Vec<String>,
-    /// No keys that match one of these.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub exclude: Vec<String>,
-    /// Only objects larger than this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub larger_than: Option<ByteSize>,
-    /// Only objects smaller than this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub smaller_than: Option<ByteSize>,
-    /// Only objects modified within this span before the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub newer_than: Option<Span>,
-    /// Only objects not modified within this span before the run.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub older_than: Option<Span>,
-}
-
-impl Default for S3Options {
-    fn default() -> Self {
-        Self {
-            compare: Compare::Auto,
-            metadata: true,
-            tags: true,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            larger_than: None,
-            smaller_than: None,
-            newer_than: None,
-            older_than: None,
-        }
-    }
-}
-
 /// What a task may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskLimits {
@@ -228,6 +83,39 @@ pub enum Trigger {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         timezone: Option<String>,
     },
+    /// By what happens at the source, near real time.
+    Events {
+        /// Where its events arrive.
+        events: EventQueue,
+    },
+}
+
+/// An SQS queue that receives what happens at the source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventQueue {
+    /// URL of the queue; where its host is not one of Amazon's, requests go to that host.
+    pub queue: String,
+    /// Region of the queue; `None`: the one in its URL, else the source's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// A name from dthd.toml; `None`: the SDK's default chain.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credential: Option<String>,
+    /// How often everything is compared in full, because queues may lose or delay events.
+    #[serde(default = "EventQueue::a_day", skip_serializing_if = "EventQueue::is_a_day")]
+    pub reconcile: Span,
+}
+
+impl EventQueue {
+    /// The `reconcile` of a task that names none: 24 hours.
+    #[must_use]
+    pub fn a_day() -> Span {
+        Span(Duration::from_hours(24))
+    }
+
+    fn is_a_day(span: &Span) -> bool {
+        *span == Self::a_day()
+    }
 }
 
 impl fmt::Display for Trigger {
@@ -237,6 +125,7 @@ impl fmt::Display for Trigger {
             Self::Every { every } => write!(f, "every {every}"),
             Self::Cron { cron, timezone: None } => write!(f, "cron {cron}"),
             Self::Cron { cron, timezone: Some(zone) } => write!(f, "cron {cron} {zone}"),
+            Self::Events { .. } => f.write_str("events"),
         }
     }
 }
@@ -317,28 +206,10 @@ impl TaskSpec {
     }
 }
 
-impl Store {
-    /// Where it is, short: region, else host of the endpoint, else provider.
-    #[must_use]
-    pub fn place(&self) -> String {
-        let host = self.endpoint.as_deref().map(|e| e.split_once("://").map_or(e, |(_, rest)| rest).trim_end_matches('/').to_owned());
-        host.or_else(|| self.region.clone()).unwrap_or_else(|| self.provider.clone())
-    }
-}
-
-impl S3Destination {
-    /// The destination key of a source key.
-    #[must_use]
-    pub fn key_for(&self, source_key: &str) -> String {
-        let rest = source_key.strip_prefix(self.strip_prefix.as_str()).unwrap_or(source_key);
-        format!("{}{rest}", self.prefix)
-    }
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn yes() -> bool {
     true
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }

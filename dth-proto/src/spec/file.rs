@@ -1,16 +1,14 @@
 //! A task as a TOML file: every key by name, every problem with its line.
 
 mod image;
+mod s3;
 
-use super::{Compare, Encryption, ImageJob, Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec, Trigger};
+use super::{Encryption, EventQueue, ImageJob, Job, S3Job, TaskLimits, TaskSpec, Trigger};
 use crate::{
     bandwidth::BandwidthPlan,
     document::{BadDocument, Document, DocumentProblem, Table},
     id::TaskName,
 };
-
-const COMPARE: [(&str, Compare); 5] =
-    [("auto", Compare::Auto), ("size", Compare::Size), ("etag", Compare::Etag), ("newer", Compare::Newer), ("always", Compare::Always)];
 
 pub(super) fn read(file: &str, text: &str) -> Result<TaskSpec, BadDocument> {
     let spec = Document::parse(file, text, task)?;
@@ -70,8 +68,8 @@ fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     }
     let job = match engine.unwrap_or(Engine::S3) {
         Engine::S3 => {
-            let (source, destination) = (t.required_table("source", source), t.required_table("destination", destination));
-            let options = t.table("options", options).unwrap_or_default();
+            let (source, destination) = (t.required_table("source", s3::source), t.required_table("destination", s3::destination));
+            let options = t.table("options", s3::options).unwrap_or_default();
             source.zip(destination).map(|(source, destination)| Job::S3(S3Job { source, destination, options }))
         }
         Engine::Image => {
@@ -85,54 +83,14 @@ fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     Some(TaskSpec { name: name?, description, labels, job: job?, limits, trigger })
 }
 
-fn store(t: &mut Table<'_, '_>) -> Store {
-    Store {
-        provider: t.text("provider").unwrap_or_else(|| "aws".to_owned()),
-        bucket: t.required("bucket", "name the bucket").unwrap_or_default(),
-        region: t.text("region"),
-        endpoint: t.text("endpoint"),
-        credential: t.text("credential"),
-        path_style: t.flag("path_style"),
-    }
-}
-
-fn source(t: &mut Table<'_, '_>) -> S3Source {
-    S3Source { store: store(t), prefix: t.text("prefix").unwrap_or_default(), requester_pays: t.flag("requester_pays").unwrap_or_default() }
-}
-
-fn destination(t: &mut Table<'_, '_>) -> S3Destination {
-    S3Destination {
-        store: store(t),
-        prefix: t.text("prefix").unwrap_or_default(),
-        strip_prefix: t.text("strip_prefix").unwrap_or_default(),
-        storage_class: t.text("storage_class"),
-        acl: t.text("acl"),
-        encryption: encryption(t, "AES256 or aws:kms"),
-    }
-}
-
 fn encryption(t: &mut Table<'_, '_>, kinds: &str) -> Option<Encryption> {
     t.table("encryption", |e| {
         let kind = e.required("type", kinds);
         let key = e.text("key");
-        kind.map(|kind| Encryption { kind, key })
+        let bucket_key = e.flag("bucket_key");
+        kind.map(|kind| Encryption { kind, key, bucket_key })
     })
     .flatten()
-}
-
-fn options(t: &mut Table<'_, '_>) -> S3Options {
-    t.choice("delete", &[("never", ())]);
-    S3Options {
-        compare: t.choice("compare", &COMPARE).unwrap_or_default(),
-        metadata: t.flag("metadata").unwrap_or(true),
-        tags: t.flag("tags").unwrap_or(true),
-        include: t.texts("include").unwrap_or_default(),
-        exclude: t.texts("exclude").unwrap_or_default(),
-        larger_than: t.parsed("larger_than"),
-        smaller_than: t.parsed("smaller_than"),
-        newer_than: t.parsed("newer_than"),
-        older_than: t.parsed("older_than"),
-    }
 }
 
 fn trigger(t: &mut Table<'_, '_>) -> Option<Trigger> {
@@ -140,12 +98,13 @@ fn trigger(t: &mut Table<'_, '_>) -> Option<Trigger> {
     let every = t.parsed("every");
     let cron = t.text("cron");
     let timezone = t.text("timezone");
-    let given: Vec<&str> = ["at", "every", "cron"].into_iter().filter(|k| t.has(k)).collect();
+    let events = t.table("events", events).flatten();
+    let given: Vec<&str> = ["at", "every", "cron", "events"].into_iter().filter(|k| t.has(k)).collect();
     if given.len() != 1 {
         let found = if given.is_empty() { "none".to_owned() } else { given.join(" and ") };
         t.problem(
             given.get(1).copied(),
-            format!("[trigger] takes one of at, every and cron, not {found}; without [trigger] the task is manual"),
+            format!("[trigger] takes one of at, every, cron and events, not {found}; without [trigger] the task is manual"),
         );
         return None;
     }
@@ -155,6 +114,14 @@ fn trigger(t: &mut Table<'_, '_>) -> Option<Trigger> {
     at.map(|at| Trigger::At { at })
         .or_else(|| every.map(|every| Trigger::Every { every }))
         .or_else(|| cron.map(|cron| Trigger::Cron { cron, timezone }))
+        .or_else(|| events.map(|events| Trigger::Events { events }))
+}
+
+fn events(t: &mut Table<'_, '_>) -> Option<EventQueue> {
+    let queue = t.required("queue", "the URL of the SQS queue that receives the notifications");
+    let (region, credential) = (t.text("region"), t.text("credential"));
+    let reconcile = t.parsed("reconcile").unwrap_or_else(EventQueue::a_day);
+    queue.map(|queue| EventQueue { queue, region, credential, reconcile })
 }
 
 #[cfg(test)]
@@ -268,6 +235,6 @@ timezone = "Asia/Shanghai"
     #[test]
     fn triggers_are_one_of_three() {
         let two = FULL.replace("cron = \"0 2 * * *\"", "cron = \"0 2 * * *\"\nevery = \"1h\"");
-        assert!(lines(&two)[0].contains("takes one of at, every and cron, not every and cron"), "{:?}", lines(&two));
+        assert!(lines(&two)[0].contains("takes one of at, every, cron and events, not every and cron"), "{:?}", lines(&two));
     }
 }

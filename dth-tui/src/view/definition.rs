@@ -8,6 +8,7 @@ pub(super) fn compare(compare: Compare) -> &'static str {
         Compare::Auto => "new and changed only",
         Compare::Size => "other size only",
         Compare::Etag => "other size or ETag only",
+        Compare::Checksum => "other size or checksum only",
         Compare::Newer => "other size or newer only",
         Compare::Always => "everything, always",
     }

@@ -280,7 +280,7 @@ mod tests {
             source: dth_proto::spec::S3Source::default(),
             destination: S3Destination {
                 acl: acl.map(str::to_owned),
-                encryption: kms.then(|| Encryption { kind: "aws:kms".into(), key: None }),
+                encryption: kms.then(|| Encryption { kind: "aws:kms".into(), key: None, bucket_key: None }),
                 ..S3Destination::default()
             },
             options: dth_proto::spec::S3Options::default(),

@@ -127,7 +127,7 @@ pub fn decide(
         Compare::Newer => by_time(source, destination),
         Compare::Size => Same(SameReason::Size),
         // returned above
-        Compare::Always => Copy(CopyReason::Always),
+        Compare::Checksum | Compare::Always => Copy(CopyReason::Always),
     }
 }
 
@@ -353,8 +353,8 @@ mod tests {
     #[test]
     fn kms_makes_etags_incomparable() {
         let aws = super::super::provider::find("aws").expect("known");
-        let kms = Encryption { kind: "aws:kms".to_owned(), key: None };
-        let managed = Encryption { kind: "AES256".to_owned(), key: None };
+        let kms = Encryption { kind: "aws:kms".to_owned(), key: None, bucket_key: None };
+        let managed = Encryption { kind: "AES256".to_owned(), key: None, bucket_key: None };
         for (encryption, comparable) in [(None, true), (Some(&managed), true), (Some(&kms), false)] {
             assert_eq!(CompareRules::between(aws, aws, encryption), CompareRules { etags_comparable: comparable });
         }

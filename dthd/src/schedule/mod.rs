@@ -50,6 +50,7 @@ impl Schedule {
                 });
             }
             Trigger::Every { every } => Kind::Every(every.0),
+            Trigger::Events { events } => Kind::Every(events.reconcile.0),
             Trigger::Cron { cron, timezone } => Kind::Cron(Box::new(Cron::new(cron, timezone.as_deref())?)),
         }))
     }

@@ -103,7 +103,7 @@ fn settings(form: &Wizard) -> RepositorySettings {
         immutable_tags: chosen("immutable_tags").map(|word| word == "yes"),
         scan_on_push: chosen("scan_on_push").map(|word| word == "yes"),
         encryption: chosen("encryption.type")
-            .map(|kind| Encryption { kind: kind.to_owned(), key: form.some("destination.repository.encryption.key") }),
+            .map(|kind| Encryption { kind: kind.to_owned(), key: form.some("destination.repository.encryption.key"), bucket_key: None }),
         ..RepositorySettings::default()
     }
 }

@@ -57,6 +57,7 @@ pub(super) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) -> S3Job {
         // a space at the end of a prefix is part of it
         prefix: form.raw("source.prefix"),
         requester_pays: form.value("source.requester_pays") == "yes",
+        ..S3Source::default()
     };
     let destination = S3Destination {
         store: store(form, "destination"),
@@ -66,8 +67,9 @@ pub(super) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) -> S3Job {
         acl: form.some("destination.acl"),
         encryption: match form.value("destination.encryption.type") {
             "as the bucket" => None,
-            kind => Some(Encryption { kind: kind.to_owned(), key: form.some("destination.encryption.key") }),
+            kind => Some(Encryption { kind: kind.to_owned(), key: form.some("destination.encryption.key"), bucket_key: None }),
         },
+        checksum: None,
     };
     let options = S3Options {
         compare: match form.value("options.compare") {
@@ -85,6 +87,7 @@ pub(super) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) -> S3Job {
         smaller_than: form.parsed("options.smaller_than", mistakes),
         newer_than: form.parsed("options.newer_than", mistakes),
         older_than: form.parsed("options.older_than", mistakes),
+        ..S3Options::default()
     };
     S3Job { source, destination, options }
 }

@@ -192,7 +192,7 @@ fn described_settings(repository: &Repository) -> RepositorySettings {
         immutable_tags,
         tag_exclusions: exclusions.map(|filter| filter.filter().to_owned()).collect(),
         scan_on_push: repository.image_scanning_configuration().map(ImageScanningConfiguration::scan_on_push),
-        encryption: encryption.map(|e| Encryption { kind: e.encryption_type().to_string(), key: e.kms_key().map(str::to_owned) }),
+        encryption: encryption.map(|e| Encryption { kind: e.encryption_type().to_string(), key: e.kms_key().map(str::to_owned), bucket_key: None }),
         ..RepositorySettings::default()
     }
 }
@@ -235,7 +235,7 @@ mod tests {
     const KEY: &str = "arn:aws:kms:us-east-1:123456789012:key/1";
 
     fn with_key(key: Option<&str>) -> RepositorySettings {
-        let encryption = Some(Encryption { kind: "KMS".into(), key: key.map(str::to_owned) });
+        let encryption = Some(Encryption { kind: "KMS".into(), key: key.map(str::to_owned), bucket_key: None });
         RepositorySettings { encryption, ..RepositorySettings::default() }
     }
 

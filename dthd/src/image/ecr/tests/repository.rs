@@ -12,7 +12,7 @@ fn full() -> RepositorySettings {
         immutable_tags: Some(true),
         tag_exclusions: vec!["dev-*".into()],
         scan_on_push: Some(true),
-        encryption: Some(Encryption { kind: "KMS".into(), key: Some("alias/images".into()) }),
+        encryption: Some(Encryption { kind: "KMS".into(), key: Some("alias/images".into()), bucket_key: None }),
         lifecycle_policy: Some(r#"{"rules":[]}"#.into()),
         policy: Some(r#"{"Statement":[]}"#.into()),
         tags: [("team".to_owned(), "platform".to_owned())].into(),
