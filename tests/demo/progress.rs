@@ -36,7 +36,7 @@ pub fn spec(route: &Route, source: &str, destination: &str) -> anyhow::Result<Ta
         description: route.description.to_owned(),
         labels: BTreeMap::new(),
         job: Job::S3(S3Job {
-            source: S3Source { store: store(route.source, source), prefix: route.source_prefix.to_owned(), requester_pays: false },
+            source: S3Source { store: store(route.source, source), prefix: route.source_prefix.to_owned(), ..S3Source::default() },
             destination: S3Destination {
                 store: store(route.destination, destination),
                 prefix: route.destination_prefix.to_owned(),

@@ -116,7 +116,7 @@ fn spec() -> TaskSpec {
             source: S3Source {
                 store: store("acme-photos-cn", "cn-north-1", "cn-reader"),
                 prefix: "raw/".to_owned(),
-                requester_pays: false,
+                ..S3Source::default()
             },
             destination: S3Destination {
                 store: store("acme-photos-global", "us-east-1", "global-writer"),

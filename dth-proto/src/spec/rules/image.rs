@@ -242,7 +242,9 @@ mod tests {
                 "at most 50",
             ),
             (
-                to_ecr(|job| job.destination.repository.encryption = Some(Encryption { kind: "aws:kms".into(), key: None, bucket_key: None })),
+                to_ecr(|job| {
+                    job.destination.repository.encryption = Some(Encryption { kind: "aws:kms".into(), key: None, bucket_key: None })
+                }),
                 "destination.repository.encryption.type",
                 "use AES256 or KMS",
             ),

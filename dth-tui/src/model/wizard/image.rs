@@ -102,8 +102,11 @@ fn settings(form: &Wizard) -> RepositorySettings {
     RepositorySettings {
         immutable_tags: chosen("immutable_tags").map(|word| word == "yes"),
         scan_on_push: chosen("scan_on_push").map(|word| word == "yes"),
-        encryption: chosen("encryption.type")
-            .map(|kind| Encryption { kind: kind.to_owned(), key: form.some("destination.repository.encryption.key"), bucket_key: None }),
+        encryption: chosen("encryption.type").map(|kind| Encryption {
+            kind: kind.to_owned(),
+            key: form.some("destination.repository.encryption.key"),
+            bucket_key: None,
+        }),
         ..RepositorySettings::default()
     }
 }

@@ -126,7 +126,10 @@ mod tests {
         let rights =
             |repository, copy_settings| creation_rights(&ImageDestination { repository, copy_settings, ..ImageDestination::default() });
         let none = RepositorySettings::default;
-        let kms = |kind: &str| RepositorySettings { encryption: Some(Encryption { kind: kind.to_owned(), key: None, bucket_key: None }), ..none() };
+        let kms = |kind: &str| RepositorySettings {
+            encryption: Some(Encryption { kind: kind.to_owned(), key: None, bucket_key: None }),
+            ..none()
+        };
         assert_eq!(rights(none(), false), "ecr:CreateRepository");
         assert_eq!(
             rights(RepositorySettings { policy: Some("{}".into()), ..none() }, false),

@@ -192,7 +192,11 @@ fn described_settings(repository: &Repository) -> RepositorySettings {
         immutable_tags,
         tag_exclusions: exclusions.map(|filter| filter.filter().to_owned()).collect(),
         scan_on_push: repository.image_scanning_configuration().map(ImageScanningConfiguration::scan_on_push),
-        encryption: encryption.map(|e| Encryption { kind: e.encryption_type().to_string(), key: e.kms_key().map(str::to_owned), bucket_key: None }),
+        encryption: encryption.map(|e| Encryption {
+            kind: e.encryption_type().to_string(),
+            key: e.kms_key().map(str::to_owned),
+            bucket_key: None,
+        }),
         ..RepositorySettings::default()
     }
 }
