@@ -48,12 +48,9 @@ impl World {
         let destination = S3Destination {
             store: store("to", &self.destination),
             prefix: if prefix.is_empty() { format!("{name}/") } else { String::new() },
-            strip_prefix: String::new(),
-            storage_class: None,
-            acl: None,
-            encryption: None,
+            ..S3Destination::default()
         };
-        let source = S3Source { store: store("from", &self.source), prefix: prefix.to_owned(), requester_pays: false };
+        let source = S3Source { store: store("from", &self.source), prefix: prefix.to_owned(), ..S3Source::default() };
         let mut spec =
             TaskSpec::from_toml("task.toml", "name = \"x\"\nengine = \"s3\"\n[source]\nbucket = \"a\"\n[destination]\nbucket = \"b\"\n")
                 .unwrap();
