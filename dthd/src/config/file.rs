@@ -79,13 +79,14 @@ fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
 }
 
 fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
-    const KINDS: [(&str, &str); 7] = [
+    const KINDS: [(&str, &str); 8] = [
         ("default", "default"),
         ("profile", "profile"),
         ("file", "file"),
         ("env", "env"),
         ("registry", "registry"),
         ("docker", "docker"),
+        ("sse-c", "sse-c"),
         ("anonymous", "anonymous"),
     ];
     if let Err(why) = validate::credential_name(name) {
@@ -106,6 +107,10 @@ fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
         Some("registry") => {
             t.required("path", "the JSON file with username and password, or with identity_token");
             path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::Registry { path })
+        }
+        Some("sse-c") => {
+            t.required("path", "the file with the key, 32 bytes or their base64");
+            path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::SseC { path })
         }
         Some("docker") => {
             let path = path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p));

@@ -7,6 +7,7 @@
 //! | [`range`] | listings cut into key ranges that are read side by side |
 //! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
+//! | [`by_store`] | objects that the store copies by itself |
 //! | [`hedge`] | a second request where one slow read holds everything up |
 //! | [`journal`] | multipart uploads under way |
 //! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
@@ -15,6 +16,7 @@
 //! | [`check`] | preflight |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
 
+pub mod by_store;
 pub mod check;
 pub mod client;
 pub mod compare;

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::LazyLock};
 
+use super::layout::PartLimits;
 use dth_proto::{
     document::{BadDocument, Document, Table, suggestion},
     spec::Store,
@@ -55,6 +56,22 @@ pub struct Profile {
     pub url_encoding: bool,
     /// See there.
     pub unsigned_payload: UnsignedPayload,
+    /// What an upload may look like.
+    pub parts: PartLimits,
+    /// CopyObject: the store can copy an object by itself.
+    pub copies: bool,
+    /// UploadPartCopy: it can also copy what needs an upload in parts (AWS: more than 5 GiB).
+    pub copies_parts: bool,
+    /// Objects can have tags.
+    pub tags: bool,
+    /// Objects can have a canned ACL.
+    pub acls: bool,
+    /// Object Lock: retention and legal hold.
+    pub object_lock: bool,
+    /// Storage classes that can be asked for; empty: nobody knows, anything is tried.
+    pub storage_classes: Vec<String>,
+    /// Storage classes of other stores and what they are here (`STANDARD_IA` -> `LINE`).
+    pub class_map: BTreeMap<String, String>,
     endpoint: Option<String>,
 }
 
@@ -87,6 +104,22 @@ impl Profile {
         let bare = store.endpoint.as_deref().is_some_and(has_no_name);
         store.path_style = store.path_style.or(Some(self.path_style || bare));
         store
+    }
+}
+
+impl Profile {
+    /// What a storage class of another store is here: the same name if it is known here, else what the profile says it is.
+    /// Where the classes are not known, every name is tried. `None`: there is no such class here, and none is to be sent.
+    #[must_use]
+    pub fn class_for<'a>(&'a self, class: &'a str) -> Option<&'a str> {
+        let known = self.storage_classes.is_empty() || self.has_class(class);
+        self.class_map.get(class).map(String::as_str).or_else(|| known.then_some(class))
+    }
+
+    /// Whether a class is known to be here.
+    #[must_use]
+    pub fn has_class(&self, class: &str) -> bool {
+        self.storage_classes.iter().any(|known| known == class)
     }
 }
 
@@ -159,6 +192,14 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
         list_version,
         url_encoding,
         unsigned_payload,
+        parts: PartLimits::default(),
+        copies: table.flag("copies").unwrap_or(true),
+        copies_parts: table.flag("copies_parts").unwrap_or(true),
+        tags: table.flag("tags").unwrap_or(true),
+        acls: table.flag("acls").unwrap_or(true),
+        object_lock: table.flag("object_lock").unwrap_or(true),
+        storage_classes: Vec::new(),
+        class_map: BTreeMap::new(),
         endpoint,
     })
 }

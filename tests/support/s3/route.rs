@@ -98,7 +98,7 @@ fn operation(method: &Method, bucket: &str, key: &str, query: &Query, headers: &
     use Operation as O;
     let copy = headers.contains_key("x-amz-copy-source");
     let unknown = || S3Error::not_implemented(&format!("{method} with this query"));
-    let subresource = ["acl", "policy", "versioning", "versions", "cors", "lifecycle", "attributes", "retention", "legal-hold", "restore"];
+    let subresource = ["acl", "policy", "versioning", "versions", "cors", "lifecycle", "attributes", "legal-hold", "restore"];
     if subresource.iter().any(|name| query.has(name)) {
         return Err(unknown());
     }
@@ -113,6 +113,8 @@ fn operation(method: &Method, bucket: &str, key: &str, query: &Query, headers: &
         ("GET", false, true) => O::ListObjects,
         ("POST", false, true) if query.has("delete") => O::DeleteObjects,
         ("GET", false, false) if query.has("tagging") => O::GetObjectTagging,
+        ("GET", false, false) if query.has("retention") => O::GetObjectRetention,
+        (_, false, false) if query.has("retention") => return Err(unknown()),
         ("PUT", false, false) if query.has("tagging") => O::PutObjectTagging,
         ("DELETE", false, false) if query.has("tagging") => O::DeleteObjectTagging,
         ("GET", false, false) if query.has("uploadId") => O::ListParts,

@@ -42,7 +42,7 @@ pub async fn compare<S: ListPages, D: ListPages>(
     let store = Store::open(state).map_err(|e| e.to_string())?;
     let progress = Progress::new(Tally::default(), false, Arc::default());
     let account = Account::resume(&store, RUN, None, Tally::default(), &progress);
-    let comparable = CompareRules::between(from, to, job.destination.encryption.as_ref());
+    let comparable = CompareRules::between(from, to, job);
     let rules = Rules::new(RUN.0, &store, &account, job, comparable, clock::now())?;
     let ends = (End { bucket: source, order: from.lists_in_byte_order }, End { bucket: destination, order: to.lists_in_byte_order });
     let (queue, mut missing) = mpsc::channel(QUEUE);

@@ -8,12 +8,16 @@ use hyper::body::Incoming;
 use super::{
     answer::{self, text},
     request::{Call, Hash, value},
+    seal::{self, Whose},
     send::{Failure, Wire},
 };
-use crate::s3::{metadata::ObjectInfo, object::ETag};
+use crate::{
+    credential::CustomerKey,
+    s3::{metadata::ObjectInfo, object::ETag},
+};
 
 const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
-const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
+pub(super) const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
 
 /// What to get: these bytes of this generation.
 #[derive(Clone, Copy, Debug)]
@@ -22,6 +26,8 @@ pub(in crate::s3) struct Pinned<'a> {
     pub(in crate::s3) etag: &'a ETag,
     /// `None`: all.
     pub(in crate::s3) range: Option<&'a Range<u64>>,
+    /// The key it is encrypted with, if that is one of ours.
+    pub(in crate::s3) customer: Option<&'a CustomerKey>,
 }
 
 /// The head of an answer, with its body still to be read.
@@ -46,6 +52,7 @@ impl Wire {
             let text = format!("bytes={}-{}", range.start, range.end - 1);
             headers.push((header::RANGE, value(&header::RANGE, &text).map_err(Failure::Request)?));
         }
+        headers.extend(what.customer.into_iter().flat_map(|key| seal::headers(Whose::Object, key)));
         if self.requester_pays {
             headers.push((PAYER, HeaderValue::from_static("requester")));
         }
