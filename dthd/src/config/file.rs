@@ -141,6 +141,9 @@ fn cloudwatch(t: &mut Table<'_, '_>, credentials: &[(String, Option<CredentialSp
         if let Some(kind @ ("registry" | "docker")) = kind {
             return Err(format!("= {name:?} is of type {kind}, which signs in to registries and not to AWS"));
         }
+        if kind == Some("sse-c") {
+            return Err(format!("= {name:?} is of type sse-c, which encrypts objects and signs nothing"));
+        }
         Ok(())
     });
     let endpoint = t.text("endpoint");
@@ -280,7 +283,7 @@ format = 'jsn'
             "t.toml:2: socket must begin with /",
             "t.toml:4: limits.memory must be at least 8MiB, not 1MiB",
             "t.toml:5: limits.runs must be from 1 to 1000, not 0",
-            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, anonymous",
+            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, sse-c, anonymous",
             "t.toml:8: credentials.a.arn is not a known key: ",
             "t.toml:9: credentials.b.path is missing: ",
             "t.toml:11: credentials.anonymous is built in",

@@ -26,7 +26,7 @@ operations! {
     ListBuckets HeadBucket CreateBucket DeleteBucket GetBucketLocation
     ListObjectsV2 ListObjects ListMultipartUploads
     GetObject HeadObject PutObject CopyObject DeleteObject DeleteObjects
-    GetObjectRetention GetObjectTagging PutObjectTagging DeleteObjectTagging
+    GetObjectAcl GetObjectRetention GetObjectTagging PutObjectTagging DeleteObjectTagging
     CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts
 }
 

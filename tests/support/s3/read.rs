@@ -61,6 +61,31 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error
     Ok(reply)
 }
 
+/// `GetObjectAcl`: that of the owner, and what the canned ACL of the request grants besides.
+pub(super) fn acl(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+    let object = buckets.bucket(&call.bucket)?.objects.get(&call.key).ok_or_else(S3Error::no_such_key)?;
+    let group = match object.attributes.asked.get("x-amz-acl").map(String::as_str) {
+        Some("public-read") => Some("AllUsers"),
+        Some("authenticated-read") => Some("AuthenticatedUsers"),
+        _ => None,
+    };
+    Ok(Reply::xml(Xml::document("AccessControlPolicy", |xml| {
+        xml.element("Owner", |xml| xml.text("ID", "embedded"));
+        xml.element("AccessControlList", |xml| {
+            xml.element("Grant", |xml| {
+                xml.element("Grantee", |xml| xml.text("ID", "embedded"));
+                xml.text("Permission", "FULL_CONTROL");
+            });
+            if let Some(group) = group {
+                xml.element("Grant", |xml| {
+                    xml.element("Grantee", |xml| xml.text("URI", format_args!("http://acs.amazonaws.com/groups/global/{group}")));
+                    xml.text("Permission", "READ");
+                });
+            }
+        });
+    })))
+}
+
 /// `GetObjectRetention`.
 pub(super) fn retention(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
     let object = buckets.bucket(&call.bucket)?.objects.get(&call.key).ok_or_else(S3Error::no_such_key)?;

@@ -319,6 +319,7 @@ fn carry_out(settings: &Builder, buckets: &mut Buckets, call: &Call, defects: De
         O::GetBucketLocation => buckets.bucket(&call.bucket).map(|_| Reply::xml(Xml::document("LocationConstraint", |_| {}))),
         O::ListObjects | O::ListObjectsV2 => list::reply(call, buckets, defects, settings.most_keys),
         O::ListMultipartUploads => multipart::list_uploads(call, buckets),
+        O::GetObjectAcl => read::acl(call, buckets),
         O::GetObjectRetention => read::retention(call, buckets),
         O::GetObject | O::HeadObject => read::reply(call, buckets),
         O::PutObject => write::put(call, buckets, settings.aws_checksums),
