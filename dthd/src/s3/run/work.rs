@@ -17,6 +17,7 @@ use crate::{
         compare::Recorded,
         copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
+        object::Pin,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
     transfer::{
@@ -168,7 +169,7 @@ impl Inner {
 
     async fn is_there(&self, task: &Task) -> bool {
         // not there, or not to be told: the copy itself will say what is wrong
-        self.destination.head(&task.destination_key, None).await.is_ok()
+        self.destination.head(&task.destination_key, Pin::default()).await.is_ok()
     }
 }
 
