@@ -215,7 +215,7 @@ fn feed(
             let failures = Failures::new(input, (of, class), (&ends.source, &ends.destination), rules, queue);
             tokio::spawn(failures.run(stop))
         }
-        RunKind::Full => {
+        RunKind::Full | RunKind::Plan | RunKind::Verify => {
             let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
             let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
             let (left, right) = (ends.source.clone(), ends.destination.clone());
@@ -251,13 +251,9 @@ async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
         PassEnd::Stopped => RunEnd::Finished(RunOutcome::Cancelled, None),
         PassEnd::Failed(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
         PassEnd::Unordered(side) => RunEnd::Finished(RunOutcome::Failed, Some(format!("the {} is out of order", side.word()))),
-        PassEnd::Complete => {
-            let counters = input.progress.counters();
-            let outcome = if counters.failed + counters.pending == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete };
-            RunEnd::Finished(outcome, None)
-        }
+        PassEnd::Complete => RunEnd::Finished(input.record.kind.outcome(&input.progress.counters()), None),
     };
-    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) {
+    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) || !input.record.kind.writes() {
         // what could not run may run again: the next run goes on with the parts that are there
         return finished;
     }

@@ -47,6 +47,8 @@ struct Inner {
     destination: Bucket,
     unordered: mpsc::Sender<Side>,
     stop: CancellationToken,
+    /// What is to be copied is copied; else it is only told.
+    writes: bool,
 }
 
 impl Work {
@@ -66,6 +68,7 @@ impl Work {
             destination: ends.destination.clone(),
             unordered,
             stop,
+            writes: input.record.kind.writes(),
         }))
     }
 
@@ -114,6 +117,10 @@ impl Inner {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
             let _ = self.unordered.try_send(Side::Destination);
+            return;
+        }
+        if !self.writes {
+            self.account.planned(&task.open, task.open.size, task.reason.word());
             return;
         }
         let retry = RetryPolicy::default();
