@@ -227,6 +227,7 @@ impl Store {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
+        self.writer.remove(&self.trees.meta, prefixes_key(uid).into_bytes());
         for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
@@ -262,6 +263,19 @@ impl Store {
         self.put_meta(&cuts_key(uid), &cuts);
     }
 
+    /// Of which run and of what digest the prefixes were that a task last read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn prefixes(&self, uid: u64) -> Result<Option<(u32, u64)>, StoreError> {
+        self.meta(&prefixes_key(uid))
+    }
+
+    /// Replaces what [`Self::prefixes`] gives.
+    pub fn put_prefixes(&self, uid: u64, of: (u32, u64)) {
+        self.put_meta(&prefixes_key(uid), &of);
+    }
+
     /// Runs before run `before` (`None`: all), newest first, at most `limit`.
     ///
     /// # Errors
@@ -274,6 +288,10 @@ impl Store {
 
 fn cuts_key(uid: u64) -> String {
     format!("cuts {uid}")
+}
+
+fn prefixes_key(uid: u64) -> String {
+    format!("prefixes {uid}")
 }
 
 /// Reads what remains of a run as any schema wrote it.
