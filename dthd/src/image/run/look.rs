@@ -85,6 +85,13 @@ struct Present {
     unknown: bool,
 }
 
+impl Present {
+    /// Whether the destination is known not to have a tag.
+    fn lacks(&self, tag: Option<&str>) -> bool {
+        self.missing || tag.is_some_and(|tag| !self.unknown && !self.tags.contains_key(tag))
+    }
+}
+
 /// The key of a repository that cannot be listed: no tag begins with `*`.
 pub(super) fn whole(repository: &str) -> String {
     format!("{repository}:*")
@@ -205,6 +212,11 @@ impl Look {
         of_tags: &HashMap<String, Digest>,
         listed: bool,
     ) -> Result<Decision, TransferError> {
+        if listed && item.digest.is_none() && present.lacks(item.tag.as_deref()) {
+            // it is read anyway, and says its digest by itself
+            let image = Image { pair: Arc::clone(pair), tag: item.tag, digest: None, there: None };
+            return Ok(Decision::Copy { image, reason: "missing" });
+        }
         let (digest, there) = tokio::join!(self.here(&item, &pair.from), self.there(&item, pair, present));
         let Some(digest) = digest? else {
             if listed {
@@ -223,7 +235,7 @@ impl Look {
             Some(_) => "digest",
             None => "missing",
         };
-        Ok(Decision::Copy { image: Image { pair: Arc::clone(pair), tag: item.tag, digest, there }, reason })
+        Ok(Decision::Copy { image: Image { pair: Arc::clone(pair), tag: item.tag, digest: Some(digest), there }, reason })
     }
 
     /// What the source has under the image's name.
