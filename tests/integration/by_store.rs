@@ -51,7 +51,8 @@ async fn nothing_passes_here_where_both_ends_are_one_store() {
     let moved = [Operation::GetObject, Operation::PutObject, Operation::UploadPart].map(|operation| requests.of(operation));
     assert_eq!((requests.of(Operation::CopyObject), moved), (4, [0; 3]), "{requests:?}");
     // the large one has no checksum, and another ETag than the parts gave: only its size can be compared
-    let words = all(&[("odd/ \u{1}+%&?#//ü", "server-side"), ("empty", "server-side"), ("web", "server-side"), ("large", "server-side-size")]);
+    let words =
+        all(&[("odd/ \u{1}+%&?#//ü", "server-side"), ("empty", "server-side"), ("web", "server-side"), ("large", "server-side-size")]);
     assert_eq!(ways(&copy, &daemon).await, words);
     for (key, ours) in server.store().all("from") {
         let theirs = server.store().get("to", &key).unwrap();

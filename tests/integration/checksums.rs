@@ -46,8 +46,10 @@ async fn what_both_ends_have_stored_decides() {
     copy.start(&daemon).await;
     let run = copy.succeeds(&daemon).await;
     assert_eq!((run.counters.listed, run.counters.same, run.counters.copied), (8, 3, 5), "{run:?}");
-    let reasons: Vec<(String, String)> = copy.items(&daemon).await.into_iter().map(|item| (item.key, item.reason.unwrap_or_default())).collect();
-    let expected = [("missing", "missing"), ("other-bytes", "checksum"), ("other-md5", "checksum"), ("other-size", "size"), ("unproven", "unproven")];
+    let reasons: Vec<(String, String)> =
+        copy.items(&daemon).await.into_iter().map(|item| (item.key, item.reason.unwrap_or_default())).collect();
+    let expected =
+        [("missing", "missing"), ("other-bytes", "checksum"), ("other-md5", "checksum"), ("other-size", "size"), ("unproven", "unproven")];
     assert_eq!(reasons, expected.map(|(key, reason)| (key.to_owned(), reason.to_owned())));
     assert!(copy.items(&daemon).await.iter().all(|item| item.outcome == "copied"));
     for (key, ours) in source.store().all("from") {
@@ -71,7 +73,9 @@ async fn what_both_ends_have_stored_decides() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_checksum_that_is_asked_for_is_stored() {
-    for (name, algorithm) in [("CRC32", Algorithm::Crc32), ("CRC64NVME", Algorithm::Crc64Nvme), ("SHA1", Algorithm::Sha1), ("SHA256", Algorithm::Sha256)] {
+    for (name, algorithm) in
+        [("CRC32", Algorithm::Crc32), ("CRC64NVME", Algorithm::Crc64Nvme), ("SHA1", Algorithm::Sha1), ("SHA256", Algorithm::Sha256)]
+    {
         let (source, destination) = stores().await;
         for (key, object) in [
             ("plain", Object::new("plain")),

@@ -60,7 +60,8 @@ impl Stand {
             .at_both_ends("credential", "stand")
             .with("source.prefix", key(group, way))
             .with("options.server_side_copy", way == BY_STORE);
-        let sealed = |task: Task, end: &str| task.with(&format!("{end}.encryption.type"), "SSE-C").with(&format!("{end}.encryption.key"), "seal");
+        let sealed =
+            |task: Task, end: &str| task.with(&format!("{end}.encryption.type"), "SSE-C").with(&format!("{end}.encryption.key"), "seal");
         let task = if group.sealed.0 { sealed(task, "source") } else { task };
         let task = if group.sealed.1 { sealed(task, "destination") } else { task };
         group.task.iter().fold(task, |task, (path, value)| match *value {
@@ -98,7 +99,8 @@ impl Stand {
             ways.insert(key.as_str(), told.unwrap_or_else(|| "not listed".to_owned()));
         }
         let asked = |sides: [&'static str; 2], sealed: fn(&Group) -> bool| -> Vec<Asked<'_>> {
-            let one = |(group, _, key): &'_ (&Group, (&str, u64), String)| (bucket(group, sides), key.clone(), sealed(group).then_some(SEAL));
+            let one =
+                |(group, _, key): &'_ (&Group, (&str, u64), String)| (bucket(group, sides), key.clone(), sealed(group).then_some(SEAL));
             keys.iter().map(one).map(|(bucket, key, seal)| Asked { bucket, key: Box::leak(key.into_boxed_str()), seal }).collect()
         };
         let ours = boto::about(&self.endpoint, self.keys, &asked(["from", "from-locked"], |group| group.sealed.0)).await;

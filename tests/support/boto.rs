@@ -119,12 +119,7 @@ async fn keep<T: DeserializeOwned>(work: &str, endpoint: &str, keys: (&str, &str
 ///
 /// # Panics
 /// When the script fails; with what it said.
-pub async fn make(
-    endpoint: &str,
-    keys: (&str, &str),
-    buckets: &[NewBucket<'_>],
-    objects: &[NewObject<'_>],
-) -> BTreeMap<String, String> {
+pub async fn make(endpoint: &str, keys: (&str, &str), buckets: &[NewBucket<'_>], objects: &[NewObject<'_>]) -> BTreeMap<String, String> {
     keep("make", endpoint, keys, &serde_json::json!({"buckets": buckets, "objects": objects})).await
 }
 

@@ -12,7 +12,7 @@ use super::{
     copy::{Copied, Copier, CopyError, CopyRequest, mismatch},
     journal::Journal,
     metadata::{Creation, Metadata, ObjectInfo},
-    object::Entry,
+    object::{Entry, Pin},
     verify::{Algorithm, Checksum, checksum::is_same, plan::Facts},
 };
 use crate::transfer::TransferError;
@@ -106,12 +106,19 @@ impl<J: Journal> Copier<J> {
             checksum: self.target.checksum.as_deref().and_then(Algorithm::named),
             creation: &creation,
         };
-        let from = CopyFrom { bucket: &self.source, key: &entry.key, etag: &entry.etag };
+        let from = CopyFrom { bucket: &self.source, key: &entry.key, pin: entry.pin() };
         let put = self.destination.copy_object(key, from, asked).await?;
         self.kept(key, entry.size).await?;
         let verified = self.proven_by_store(key, entry, &info, &put, false).await?;
         progress.add(entry.size);
-        Ok(Copied { size: entry.size, source_etag: entry.etag.clone(), destination_etag: put.etag, verified, bytes_sent: 0 })
+        Ok(Copied {
+            size: entry.size,
+            source_etag: entry.etag.clone(),
+            destination_etag: put.etag,
+            destination_version: put.version,
+            verified,
+            bytes_sent: 0,
+        })
     }
 
     /// Compares what the store says about the copy with what it says about the source; asks where the answer to the copy is not enough.
@@ -127,7 +134,7 @@ impl<J: Journal> Copier<J> {
         let told = told(&self.facts(&entry.etag, info), entry, put);
         let told = match told.or(proven.then_some(true)) {
             None => {
-                let found = self.destination.head(key, None).await?;
+                let found = self.destination.head(key, Pin { etag: None, version: put.version.as_deref() }).await?;
                 if found.size != entry.size {
                     let message = format!("the copy has {} bytes, the source {}", found.size, entry.size);
                     return Err(mismatch(Side::Destination, "CopyObject", message));

@@ -18,7 +18,7 @@ use super::{
     journal::{Journal, Upload},
     layout::{Layout, Part, REPEATED, layout, layout_by_store, parts, uniform},
     metadata::ObjectInfo,
-    object::{ETag, Entry},
+    object::{ETag, Entry, Pin},
     verify::{
         self, StoredChecksum,
         plan::{Guard, MultipartPlan, Witness},
@@ -100,7 +100,7 @@ impl<J: Journal> Copier<J> {
 
     /// What the source says of the generation that is to be copied.
     pub(super) async fn pinned(&self, entry: &Entry) -> Result<ObjectInfo, TransferError> {
-        let info = self.source.head(&entry.key, Some(&entry.etag)).await?;
+        let info = self.source.head(&entry.key, entry.pin()).await?;
         if info.etag == entry.etag && info.size == entry.size {
             return Ok(info);
         }
@@ -114,7 +114,7 @@ impl<J: Journal> Copier<J> {
         // what does not pass here need not fit into memory
         let largest = if by_store { limits.max } else { REPEATED };
         let source = match entry.etag.parts() {
-            Some(count) => match self.source.head_part(&entry.key, 1).await {
+            Some(count) => match self.source.head_part(&entry.key, entry.version.as_deref(), 1).await {
                 Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size, largest),
                 Ok(_) => None,
                 // Not every store knows partNumber.
@@ -177,7 +177,7 @@ impl<J: Journal> Copier<J> {
             None => *cut.insert(self.cut(entry, by_store).await?),
         };
         let plan = plan_of(replicated, true);
-        let creation = self.creation(&entry.key, info).await?;
+        let creation = self.creation(entry, info).await?;
         let mut attempt = 0;
         loop {
             let mut upload = Upload {
@@ -262,7 +262,14 @@ impl<J: Journal> Copier<J> {
             true => (self.proven_by_store(&upload.key, entry, info, &put, spoken).await?, 0),
             false => (plan.word(spoken, put.etag == entry.etag), entry.size - before),
         };
-        Ok(Copied { size: entry.size, source_etag: entry.etag.clone(), verified, destination_etag: put.etag, bytes_sent: passed })
+        Ok(Copied {
+            size: entry.size,
+            source_etag: entry.etag.clone(),
+            verified,
+            destination_etag: put.etag,
+            destination_version: put.version,
+            bytes_sent: passed,
+        })
     }
 
     /// Hears the witness, before the parts become an object: whether it has spoken for them.
@@ -330,14 +337,15 @@ impl<J: Journal> Copier<J> {
             let wait = self.destination.next_wait(attempt, &error);
             if is_no_upload(&error) || error.is_retryable() {
                 let gone = is_no_upload(&error);
-                if let Ok(found) = self.destination.head(&upload.key, None).await
+                if let Ok(found) = self.destination.head(&upload.key, Pin::default()).await
                     && landed(&found, upload, parts.len(), expected, gone)
                 {
                     if !gone {
                         // An upload whose completion was answered with an error may still be there.
                         self.destination.abort_upload(&upload.key, id).await?;
                     }
-                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum: found.checksum.map(Into::into) });
+                    let checksum = found.checksum.map(Into::into);
+                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum, version: found.version });
                 }
             }
             let Some(wait) = wait else { return Err(error.into()) };

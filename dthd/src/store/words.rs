@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Index};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why an object was copied or left out, and how it was verified. The place of a word is on disk: words are only ever added, at the end.
-pub(crate) const WORDS: [&str; 35] = [
+pub(crate) const WORDS: [&str; 40] = [
     // why it was copied
     "missing",
     "size",
@@ -42,6 +42,14 @@ pub(crate) const WORDS: [&str; 35] = [
     "gone",
     "untagged",
     "attached",
+    // why a plan would remove it
+    "delete",
+    // why it was left out: an expression, the storage class
+    "excluded-by-regex",
+    "excluded-class",
+    "not-in-class",
+    // why it was not deleted
+    "created-again",
     // compared by checksum: differs, cannot be compared
     "checksum",
     "unproven",

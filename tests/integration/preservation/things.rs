@@ -134,7 +134,12 @@ pub const GROUPS: [Group; 14] = [
         ..PLAIN
     },
     Group { name: "seal", sealed: (false, true), things: &[("SSE-C at the destination", is_sealed)], ..PLAIN },
-    Group { name: "unseal", sealed: (true, false), things: &[("SSE-C at the source", |ours, theirs| is_sealed(theirs, ours) && !is_sealed(ours, theirs))], ..PLAIN },
+    Group {
+        name: "unseal",
+        sealed: (true, false),
+        things: &[("SSE-C at the source", |ours, theirs| is_sealed(theirs, ours) && !is_sealed(ours, theirs))],
+        ..PLAIN
+    },
     Group {
         name: "lock",
         headers: &[

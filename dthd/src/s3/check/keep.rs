@@ -78,7 +78,7 @@ pub(super) async fn read(bucket: &Bucket, job: &S3Job, sample: &Entry, tell: &mu
     let without = "the store does not have them: nothing of them is copied";
     if job.options.tags {
         tell(step(Side::Source, "tags", CheckState::Running, format!("reading the tags of {key:?}"), None));
-        tell(match bucket.tags(key).await {
+        tell(match bucket.tags(key, None).await {
             Ok(_) => step(Side::Source, "tags", CheckState::Ok, format!("the tags of {key:?} can be read"), None),
             Err(error) if error.class == FailureClass::Auth => {
                 let hint = hint(&error, bucket, "s3:GetObjectTagging", key).map(|hint| format!("{hint}, or set options.tags = false"));

@@ -8,7 +8,7 @@ use super::{Bucket, Put};
 use crate::{
     s3::{
         metadata::Creation,
-        object::ETag,
+        object::Pin,
         verify::Algorithm,
         wire::{Copying, Origin},
     },
@@ -26,7 +26,7 @@ pub struct CopyFrom<'a> {
     /// Its key.
     pub key: &'a str,
     /// Its generation.
-    pub etag: &'a ETag,
+    pub pin: Pin<'a>,
 }
 
 /// What the copy is to have besides the bytes.
@@ -63,7 +63,7 @@ impl Bucket {
     async fn copying(&self, operation: &'static str, key: &str, from: CopyFrom<'_>, what: Copying<'_>) -> Result<Put, TransferError> {
         let source = &from.bucket.inner;
         let origin =
-            |customer| Origin { bucket: &source.name, key: from.key, etag: from.etag, requester_pays: source.requester_pays, customer };
+            |customer| Origin { bucket: &source.name, key: from.key, pin: from.pin, requester_pays: source.requester_pays, customer };
         let send = async |origin: Origin<'_>| {
             self.call(operation, 0, || async {
                 let answer = self.inner.wire.copy(key, origin, what, self.customer.as_ref()).await;
@@ -81,7 +81,7 @@ impl Bucket {
         if copied.etag.as_str().is_empty() {
             return Err(self.error(FailureClass::Transient, operation, "IncompleteAnswer", "the answer names no ETag"));
         }
-        Ok(Put { etag: copied.etag, opaque_etag: copied.opaque_etag, checksum: copied.checksum })
+        Ok(Put { etag: copied.etag, opaque_etag: copied.opaque_etag, checksum: copied.checksum, version: copied.version })
     }
 }
 

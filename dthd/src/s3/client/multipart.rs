@@ -154,7 +154,7 @@ impl Bucket {
         let kms = output.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms"));
         let opaque_etag = kms || self.customer.is_some();
         let checksum = checksum!(output);
-        Ok(Put { etag, opaque_etag, checksum })
+        Ok(Put { etag, opaque_etag, checksum, version: output.version_id().map(str::to_owned) })
     }
 
     /// Ends an upload and frees its parts; one that is gone is ended already.

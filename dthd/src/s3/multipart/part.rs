@@ -136,7 +136,7 @@ impl<J: Journal> Copier<J> {
 
     /// Lets the store copy one part.
     async fn part_by_store(&self, job: &Job<'_>, part: Part) -> Result<Done, TransferError> {
-        let from = CopyFrom { bucket: &self.source, key: &job.entry.key, etag: &job.entry.etag };
+        let from = CopyFrom { bucket: &self.source, key: &job.entry.key, pin: job.entry.pin() };
         let put = self.destination.copy_part(job.key, job.id, part.number, from, &part.range()).await?;
         job.left.fetch_sub(1, Relaxed);
         job.progress.add(part.len);
@@ -158,7 +158,7 @@ impl<J: Journal> Copier<J> {
                     more = Some(self.budget.take(part.len).await);
                     self.bandwidth.take(part.len).await;
                 }
-                let got = self.source.get_range(&job.entry.key, &job.entry.etag, part.range()).await?;
+                let got = self.source.get_range(&job.entry.key, job.entry.pin(), part.range()).await?;
                 Ok::<_, TransferError>((got.body, more))
             }
         };

@@ -20,6 +20,7 @@ use crate::{
         compare::{CompareRules, CopyReason, Recorded, by_checksum},
         copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
+        object::Pin,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
     transfer::{
@@ -51,6 +52,8 @@ struct Inner {
     comparable: CompareRules,
     unordered: mpsc::Sender<Side>,
     stop: CancellationToken,
+    /// What is to be copied is copied; else it is only told.
+    writes: bool,
 }
 
 impl Work {
@@ -71,6 +74,7 @@ impl Work {
             comparable: ends.rules,
             unordered,
             stop,
+            writes: input.record.kind.writes(),
         }))
     }
 
@@ -129,6 +133,10 @@ impl Inner {
                 Err(error) => tracing::debug!(key = ?task.entry.key, code = %error.code, "stored checksums cannot be compared"),
             }
         }
+        if !self.writes {
+            self.account.planned(&task.open, task.open.size, task.reason.word());
+            return;
+        }
         let retry = RetryPolicy::default();
         let mut tries = 1;
         let result = loop {
@@ -175,8 +183,9 @@ impl Inner {
     /// Why the object must be copied, by what both ends have stored about it; `None`: it is there.
     async fn by_checksum(&self, task: &Task) -> Result<Option<CopyReason>, TransferError> {
         let (source, destination) = (&self.copier.source, &self.destination);
-        let source = source.head(&task.entry.key, Some(&task.entry.etag).filter(|etag| !etag.as_str().is_empty()));
-        let (source, destination) = tokio::try_join!(source, destination.head(&task.destination_key, None))?;
+        let pin = if task.entry.etag.as_str().is_empty() { task.entry.version_pin() } else { task.entry.pin() };
+        let source = source.head(&task.entry.key, pin);
+        let (source, destination) = tokio::try_join!(source, destination.head(&task.destination_key, Pin::default()))?;
         // a record that cannot be read is as good as none
         let recorded = || self.store.pair(self.uid, &task.destination_key).ok().flatten();
         Ok(by_checksum(&source, &destination, recorded, &self.comparable))
@@ -184,7 +193,7 @@ impl Inner {
 
     async fn is_there(&self, task: &Task) -> bool {
         // not there, or not to be told: the copy itself will say what is wrong
-        self.destination.head(&task.destination_key, None).await.is_ok()
+        self.destination.head(&task.destination_key, Pin::default()).await.is_ok()
     }
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use hyper::body::Body;
 
 use super::{
-    answer::is_opaque,
+    answer::{is_opaque, text},
     encode,
     get::PAYER,
     put::creation_headers,
@@ -20,7 +20,7 @@ use crate::{
     credential::CustomerKey,
     s3::{
         metadata::Creation,
-        object::ETag,
+        object::{ETag, Pin},
         payload::Payload,
         verify::{Algorithm, Checksum},
     },
@@ -34,7 +34,7 @@ const ANSWER: usize = 1024 * 1024;
 pub(in crate::s3) struct Origin<'a> {
     pub(in crate::s3) bucket: &'a str,
     pub(in crate::s3) key: &'a str,
-    pub(in crate::s3) etag: &'a ETag,
+    pub(in crate::s3) pin: Pin<'a>,
     pub(in crate::s3) requester_pays: bool,
     /// The key it is encrypted with, if that is one of ours.
     pub(in crate::s3) customer: Option<&'a CustomerKey>,
@@ -73,6 +73,8 @@ pub(in crate::s3) struct Copied {
     pub(in crate::s3) opaque_etag: bool,
     /// Over all bytes, or over those of the part.
     pub(in crate::s3) checksum: Option<Checksum>,
+    /// The version that was made; of a part none.
+    pub(in crate::s3) version: Option<String>,
 }
 
 impl Wire {
@@ -100,7 +102,13 @@ impl Wire {
         };
         let mut source = format!("/{}", origin.bucket);
         encode::push_key(&mut source, origin.key);
-        for (name, text) in [("x-amz-copy-source", source.as_str()), ("x-amz-copy-source-if-match", &origin.etag.quoted())] {
+        if let Some(version) = origin.pin.version {
+            source.push('?');
+            source.push_str(&encode::query(&[("versionId", version)]));
+        }
+        let etag = origin.pin.etag.map(ETag::quoted);
+        for (name, text) in [("x-amz-copy-source", Some(source.as_str())), ("x-amz-copy-source-if-match", etag.as_deref())] {
+            let Some(text) = text else { continue };
             let name = HeaderName::from_static(name);
             headers.push((name.clone(), value(&name, text).map_err(Failure::Request)?));
         }
@@ -132,6 +140,7 @@ fn answer(headers: &HeaderMap, said: &[u8]) -> Copied {
         etag: ETag::new(&element(said, "ETag").unwrap_or_default()),
         opaque_etag: is_opaque(headers),
         checksum: checksum.filter(|_| !composite),
+        version: text(headers, "x-amz-version-id").map(str::to_owned),
     }
 }
 

@@ -7,13 +7,14 @@ use hyper::body::Incoming;
 
 use super::{
     answer::{self, text},
+    encode,
     request::{Call, Hash, value},
     seal::{self, Whose},
     send::{Failure, Wire},
 };
 use crate::{
     credential::CustomerKey,
-    s3::{metadata::ObjectInfo, object::ETag},
+    s3::{metadata::ObjectInfo, object::Pin},
 };
 
 const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
@@ -23,7 +24,7 @@ pub(super) const PAYER: HeaderName = HeaderName::from_static("x-amz-request-paye
 #[derive(Clone, Copy, Debug)]
 pub(in crate::s3) struct Pinned<'a> {
     pub(in crate::s3) key: &'a str,
-    pub(in crate::s3) etag: &'a ETag,
+    pub(in crate::s3) pin: Pin<'a>,
     /// `None`: all.
     pub(in crate::s3) range: Option<&'a Range<u64>>,
     /// The key it is encrypted with, if that is one of ours.
@@ -47,7 +48,9 @@ impl Wire {
         let mut headers = Vec::with_capacity(8);
         // asks for the stored checksum, which is compared by whoever receives the whole object
         headers.push((CHECKSUM, HeaderValue::from_static("ENABLED")));
-        headers.push((header::IF_MATCH, value(&header::IF_MATCH, &what.etag.quoted()).map_err(Failure::Request)?));
+        if let Some(etag) = what.pin.etag {
+            headers.push((header::IF_MATCH, value(&header::IF_MATCH, &etag.quoted()).map_err(Failure::Request)?));
+        }
         if let Some(range) = what.range {
             let text = format!("bytes={}-{}", range.start, range.end - 1);
             headers.push((header::RANGE, value(&header::RANGE, &text).map_err(Failure::Request)?));
@@ -59,7 +62,7 @@ impl Wire {
         let call = Call {
             method: Method::GET,
             key: Some(what.key),
-            query: String::new(),
+            query: what.pin.version.map(|version| encode::query(&[("versionId", version)])).unwrap_or_default(),
             headers,
             // the bytes as they are stored
             plain: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],

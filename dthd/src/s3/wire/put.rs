@@ -49,6 +49,8 @@ pub(in crate::s3) struct Written {
     pub(in crate::s3) opaque_etag: bool,
     /// What it computed, or was told and has compared.
     pub(in crate::s3) checksum: Option<Checksum>,
+    /// The version that was made.
+    pub(in crate::s3) version: Option<String>,
 }
 
 /// The digests that go along, for the store to compare.
@@ -96,6 +98,7 @@ impl Wire {
             etag: ETag::new(text(&head.headers, "etag").unwrap_or_default()),
             opaque_etag: is_opaque(&head.headers),
             checksum: Checksum::first(|algorithm| text(&head.headers, algorithm.header())),
+            version: text(&head.headers, "x-amz-version-id").map(str::to_owned),
         })
     }
 }
