@@ -13,8 +13,11 @@
 //! | `wire` | the three requests that move bytes, without the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
+//! | [`version`] | versions and delete markers: all of them in order, or the keys as of a time |
+//! | [`archive`] | objects that must be restored before they can be read |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
 
+pub mod archive;
 pub mod check;
 pub mod client;
 pub mod compare;
@@ -39,5 +42,6 @@ pub mod run;
 pub mod sorted;
 pub mod stream;
 pub mod verify;
+pub mod version;
 mod whole;
 mod wire;

@@ -7,6 +7,8 @@ use dth_proto::{
     spec::Store,
 };
 
+use super::archive::Depth;
+
 const FILE: &str = "providers.toml";
 const TEXT: &str = include_str!("../../../config/providers.toml");
 
@@ -55,6 +57,10 @@ pub struct Profile {
     pub url_encoding: bool,
     /// See there.
     pub unsigned_payload: UnsignedPayload,
+    /// Storage classes whose objects must be restored before they can be read.
+    pub archive_classes: Vec<String>,
+    /// Those of them from which nothing comes within minutes.
+    pub deep_archive_classes: Vec<String>,
     endpoint: Option<String>,
 }
 
@@ -77,6 +83,17 @@ impl Profile {
 }
 
 impl Profile {
+    /// How deep in an archive objects of a storage class are; `None`: in none.
+    #[must_use]
+    pub fn archive(&self, class: &str) -> Option<Depth> {
+        let within = |classes: &[String]| classes.iter().any(|archive| archive == class);
+        match () {
+            () if within(&self.deep_archive_classes) => Some(Depth::Deep),
+            () if within(&self.archive_classes) => Some(Depth::Shallow),
+            () => None,
+        }
+    }
+
     /// What a task says of a store, with what the profile knows filled in: endpoint, and how the bucket is addressed.
     #[must_use]
     pub fn complete(&self, store: &Store) -> Store {
@@ -147,6 +164,9 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
             &[("tls", UnsignedPayload::Tls), ("always", UnsignedPayload::Always), ("never", UnsignedPayload::Never)],
         )
         .unwrap_or(UnsignedPayload::Tls);
+    let classes = |table: &mut Table<'_, '_>, key, amazon: &str| table.texts(key).unwrap_or_else(|| vec![amazon.to_owned()]);
+    let archive_classes = classes(table, "archive_classes", "GLACIER");
+    let deep_archive_classes = classes(table, "deep_archive_classes", "DEEP_ARCHIVE");
     let endpoint = table.parsed::<Template>("endpoint").map(|template| template.0);
     Some(Profile {
         name: name.to_owned(),
@@ -159,6 +179,8 @@ fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
         list_version,
         url_encoding,
         unsigned_payload,
+        archive_classes,
+        deep_archive_classes,
         endpoint,
     })
 }

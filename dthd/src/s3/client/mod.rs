@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
+mod archive;
 mod failure;
 mod list;
 mod load;
@@ -9,6 +10,7 @@ mod multipart;
 #[cfg(test)]
 mod odd_stores;
 mod read;
+mod versions;
 mod write;
 
 use std::{

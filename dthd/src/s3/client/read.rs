@@ -33,7 +33,7 @@ pub struct Got {
     pub body: Payload,
 }
 
-fn info(o: &HeadObjectOutput) -> ObjectInfo {
+pub(super) fn info(o: &HeadObjectOutput) -> ObjectInfo {
     ObjectInfo {
         size: o.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         etag: ETag::new(o.e_tag().unwrap_or_default()),
@@ -78,7 +78,7 @@ impl Bucket {
         self.head_output(key, Pin { etag: None, version }, i32::try_from(number).ok()).await.map(|output| info(&output))
     }
 
-    async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
+    pub(super) async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
         self.call(HEAD, 0, || async {
             self.sdk()
                 .head_object()

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use dth_proto::{
     failure::Side,
-    spec::{S3Job, Store as StoreSpec, TaskSpec},
+    spec::{S3Job, Store as StoreSpec, TaskSpec, Versions},
 };
 
+use super::archives::Archives;
 use crate::{
     s3::{
         client::Bucket,
@@ -15,6 +16,7 @@ use crate::{
         hedge::Hedge,
         provider::{self, ByteOrder},
         sorted::SortSettings,
+        version::Versioning,
     },
     store::{Store, upload::Uploads},
     transfer::{progress::RequestCounters, resources::Resources, retry::RetryPolicy, run::RunInput},
@@ -28,6 +30,7 @@ pub(super) struct Ends {
     pub(super) destination_order: ByteOrder,
     pub(super) rules: CompareRules,
     pub(super) copier: Arc<Copier<Uploads>>,
+    pub(super) archives: Arc<Archives>,
     pub(super) sort: SortSettings,
     places: [String; 2],
 }
@@ -72,7 +75,9 @@ impl Ends {
             parts: resources.config().limits.parts as usize,
             hedge: Hedge::default(),
         });
+        let archives = Arc::new(Archives::new(uid, store, &source, &job.options, true));
         Ok(Self {
+            archives,
             source_order: order(source_profile, &places[0]),
             destination_order: order(destination_profile, &places[1]),
             rules: CompareRules::between(source_profile, destination_profile, job.destination.encryption.as_ref()),
@@ -82,6 +87,26 @@ impl Ends {
             copier,
             places,
         })
+    }
+
+    /// Whether both ends keep the versions that the task is about.
+    pub(super) async fn keep_versions(&self, job: &S3Job) -> Result<(), String> {
+        if job.options.as_of.is_some() && self.source.versioning().await.map_err(|e| e.to_string())? == Versioning::Never {
+            return Err(format!(
+                "the source bucket {} keeps no versions, so that nobody knows how it was then: leave as_of out",
+                self.source.name()
+            ));
+        }
+        if job.options.versions == Versions::All {
+            let why = match self.destination.versioning().await.map_err(|e| e.to_string())? {
+                Versioning::Enabled => return Ok(()),
+                Versioning::Suspended => "has its versioning suspended",
+                Versioning::Never => "keeps no versions",
+            };
+            let name = self.destination.name();
+            return Err(format!("the destination bucket {name} {why}: enable versioning on it, or set versions = \"latest\""));
+        }
+        Ok(())
     }
 
     /// From now on this side's listing is sorted; `false` when it already was.

@@ -24,7 +24,7 @@ mod sign;
 pub(super) use self::{
     address::Site,
     get::{Found, Pinned},
-    list::Listing,
+    list::{Listing, Versions},
     put::{Digests, Part},
     refusal::{Refusal, retry_after},
     send::{Failure, Wire},
