@@ -15,7 +15,7 @@ use super::{
     digest::Digest,
     end::End,
     manifest::Descriptor,
-    memory::Memory,
+    memory::{Asked, Memory},
     registry::{Mount, Registry, Upload},
     shared::Place,
 };
@@ -74,6 +74,7 @@ impl Blobs {
         if unknown.is_empty() {
             return Ok(());
         }
+        let asked = self.memory.asks();
         let missing = match ecr.missing_blobs(to, &unknown).await {
             Ok(missing) => missing,
             // it comes to be when the first blob is sent
@@ -81,7 +82,7 @@ impl Blobs {
             Err(error) => return Err(error),
         };
         for digest in unknown.iter().filter(|digest| !missing.contains(digest)) {
-            self.memory.blob_is_there(to, digest);
+            self.memory.blob_is_there(asked, to, digest);
         }
         Ok(())
     }
@@ -96,11 +97,8 @@ impl Blobs {
             let _turn = self.place.blob(it.to, digest).await;
             if !self.memory.has_blob(it.to, digest) {
                 self.memory.failure(digest).map_or(Ok(()), Err)?;
-                if let Err(error) = self.bring(it).await {
-                    self.memory.blob_failed(digest, &error);
-                    return Err(error);
-                }
-                self.memory.blob_is_there(it.to, digest);
+                let known = self.bring(it).await.inspect_err(|error| self.memory.blob_failed(digest, error))?;
+                self.memory.blob_is_there(known, it.to, digest);
             }
             // before the turn ends: whoever waits for it, of another task, must find the blob
             self.holds(it);
@@ -115,18 +113,20 @@ impl Blobs {
         }
     }
 
-    async fn bring(&self, it: Blob<'_>) -> Result<(), TransferError> {
+    /// Answers since when the destination is known to have it.
+    async fn bring(&self, it: Blob<'_>) -> Result<Asked, TransferError> {
         let digest = &it.blob.digest;
+        let asked = self.memory.asks();
         // ECR was asked for all blobs of the image
         let ask = it.ask || self.place.held_by(it.to, digest);
         if ask && self.destination.ecr.is_none() && self.destination.registry.has_blob(it.to, digest).await? {
             it.progress.advance(it.blob.size);
-            return Ok(());
+            return Ok(asked);
         }
         let mut session = match self.mount(it).await? {
             Some(Mount::Done) => {
                 it.progress.advance(it.blob.size);
-                return Ok(());
+                return Ok(self.memory.asks());
             }
             Some(Mount::Session(upload)) => Some(upload),
             None => None,
@@ -135,7 +135,8 @@ impl Blobs {
         let (mut sends, mut wrong) = (0, 0);
         loop {
             let error = match self.send(it, session.take(), sends > 0).await {
-                Ok(()) => return Ok(()),
+                // it may have taken hours, and is true only now
+                Ok(()) => return Ok(self.memory.asks()),
                 Err(error) => error,
             };
             sends += 1;

@@ -9,7 +9,7 @@ use crate::{
     clock,
     store::{
         RunRecord, Store,
-        item::{ItemOutcome, ItemRecord},
+        item::{ItemOutcome, ItemRecord, TO_DELETE},
         record::{Remaining, Tally},
     },
     transfer::{
@@ -193,6 +193,18 @@ impl Account {
         self.close(open, &tally);
     }
 
+    /// A run that changes nothing would copy it by sending so many bytes.
+    pub fn planned(&self, open: &Open, bytes: u64, reason: &str) {
+        self.put(&open.key, open.size, 1, ItemOutcome::Planned { reason: reason.to_owned() });
+        self.close(open, &Tally::planned(open.size, bytes, reason));
+    }
+
+    /// Records that a run that changes nothing would remove an item from the destination. It is counted by whoever enters it
+    /// ([`Tally::to_delete`]).
+    pub fn note_to_delete(&self, key: &str, size: u64) {
+        self.put(key, size, 1, ItemOutcome::Planned { reason: TO_DELETE.to_owned() });
+    }
+
     /// It was given up.
     pub fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
         self.note_failed(&open.key, open.size, tries, outcome);
@@ -207,6 +219,7 @@ impl Account {
                 Tally::copied(size, verified)
             }
             ItemOutcome::Skipped { reason } => Tally::skipped(size, reason),
+            ItemOutcome::Planned { reason } => Tally::planned(size, size, reason),
             _ => Tally::failed(size),
         };
         match outcome {

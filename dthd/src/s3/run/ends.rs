@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dth_proto::{
     failure::Side,
-    spec::{S3Job, Store as StoreSpec, TaskSpec, Versions},
+    spec::{PrefixList, S3Job, Store as StoreSpec, TaskSpec, Versions},
 };
 
 use super::archives::Archives;
@@ -32,6 +32,8 @@ pub(super) struct Ends {
     pub(super) copier: Arc<Copier<Uploads>>,
     pub(super) archives: Arc<Archives>,
     pub(super) sort: SortSettings,
+    /// Of `source.prefix_list`, where that is an object.
+    pub(super) list: Option<Bucket>,
     places: [String; 2],
 }
 
@@ -39,7 +41,7 @@ impl Ends {
     /// Opens both buckets; sends no request.
     pub(super) async fn open(input: &RunInput, job: &S3Job) -> Result<Self, String> {
         let counters = Arc::clone(&input.progress.requests);
-        Self::new(&input.store, &input.resources, input.uid, job, &input.record.spec, counters).await
+        Self::new(&input.store, &input.resources, input.uid, job, &input.record.spec, (counters, input.record.kind.writes())).await
     }
 
     async fn new(
@@ -48,7 +50,7 @@ impl Ends {
         uid: u64,
         job: &S3Job,
         spec: &TaskSpec,
-        counters: Arc<RequestCounters>,
+        (counters, writes): (Arc<RequestCounters>, bool),
     ) -> Result<Self, String> {
         let open = async |end: &StoreSpec, side: Side, requester_pays: bool| {
             let profile = provider::find(&end.provider).map_err(|e| format!("{} provider: {e}", side.word()))?;
@@ -59,6 +61,13 @@ impl Ends {
         };
         let (source, source_profile) = open(&job.source.store, Side::Source, job.source.requester_pays).await?;
         let (destination, destination_profile) = open(&job.destination.store, Side::Destination, false).await?;
+        let list = match job.source.prefix_list.as_deref().map(str::parse) {
+            Some(Ok(PrefixList::Object { bucket, .. })) => {
+                let store = StoreSpec { bucket, ..job.source.store.clone() };
+                Some(open(&store, Side::Source, job.source.requester_pays).await?.0)
+            }
+            _ => None,
+        };
         let places = [place(&source), place(&destination)];
         let order = |profile: &provider::Profile, place: &str| match store.meta::<bool>(place) {
             Ok(Some(true)) => ByteOrder::No,
@@ -75,13 +84,14 @@ impl Ends {
             parts: resources.config().limits.parts as usize,
             hedge: Hedge::default(),
         });
-        let archives = Arc::new(Archives::new(uid, store, &source, &job.options, true));
+        let archives = Arc::new(Archives::new(uid, store, &source, &job.options, writes));
         Ok(Self {
             archives,
             source_order: order(source_profile, &places[0]),
             destination_order: order(destination_profile, &places[1]),
             rules: CompareRules::between(source_profile, destination_profile, job.destination.encryption.as_ref()),
             sort: SortSettings::new(store.dir().join("sort")),
+            list,
             source,
             destination,
             copier,
@@ -142,5 +152,5 @@ fn place(bucket: &Bucket) -> String {
 /// # Errors
 /// When a bucket cannot be opened or an upload not be aborted, in words.
 pub async fn abort_uploads(store: &Store, resources: &Resources, uid: u64, spec: &TaskSpec, job: &S3Job) -> Result<(), String> {
-    Ends::new(store, resources, uid, job, spec, Arc::default()).await?.abort_uploads().await
+    Ends::new(store, resources, uid, job, spec, (Arc::default(), true)).await?.abort_uploads().await
 }

@@ -152,7 +152,7 @@ impl Failures {
         let source: Entry = match source {
             Ok(Some(entry)) => entry,
             Ok(None) => {
-                self.archives.forget_key(key);
+                self.archives.forget(key);
                 self.rules.skipped(block, key, 0, "vanished", true);
                 return None;
             }
@@ -165,7 +165,7 @@ impl Failures {
         let destination: Option<Entry> = destination.ok().map(|info| info.entry(destination_key.clone()));
         let Some(reason) = self.rules.decide(block, (&source).into(), destination.as_ref().map(Into::into), None) else {
             // the same, or left out by now
-            self.archives.forget_key(key);
+            self.archives.forget(key);
             return None;
         };
         Some(Task { open: Open::new(block, key, source.size), entry: source, destination_key, reason, ask_first: false })

@@ -5,16 +5,13 @@
 
 use std::{collections::VecDeque, sync::Arc};
 
-use dth_proto::{
-    failure::{FailureClass, Side},
-    spec::S3Job,
-};
+use dth_proto::failure::{FailureClass, Side};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     PassEnd,
-    archives::RESTORING,
+    archives::{Away, RESTORE, RESTORING},
     ends::Ends,
     failures::Which,
     rules::{Rules, too_long},
@@ -26,7 +23,8 @@ use crate::{
         compare::{CopyReason, Recorded},
         copy::{Copied, CopyError},
         key::KeyTooLong,
-        object::ETag,
+        object::{ETag, Entry},
+        prefix::Selection,
         version::{
             Version,
             as_of::of_key,
@@ -87,7 +85,7 @@ pub(super) struct VersionFeed {
     store: Store,
     source: Arc<Bucket>,
     destination: Arc<Bucket>,
-    prefix: String,
+    selection: Selection,
     rules: Rules,
     queue: mpsc::Sender<KeyTask>,
     room: Arc<Semaphore>,
@@ -100,19 +98,29 @@ enum FeedError {
     List(#[from] TransferError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error("the sorted prefixes cannot be read back: {0}")]
+    Prefixes(String),
     #[error("nobody takes what is to be copied")]
     Closed,
 }
 
 impl VersionFeed {
-    pub(super) fn new(uid: u64, keys: Keys, store: &Store, ends: &Ends, job: &S3Job, rules: Rules, queue: mpsc::Sender<KeyTask>) -> Self {
+    pub(super) fn new(
+        uid: u64,
+        keys: Keys,
+        store: &Store,
+        ends: &Ends,
+        selection: &Selection,
+        rules: Rules,
+        queue: mpsc::Sender<KeyTask>,
+    ) -> Self {
         Self {
             uid,
             keys,
             store: store.clone(),
             source: Arc::new(ends.source.clone()),
             destination: Arc::new(ends.destination.clone()),
-            prefix: job.source.prefix.clone(),
+            selection: selection.clone(),
             rules,
             queue,
             room: Arc::new(Semaphore::new(WAITING as usize)),
@@ -150,14 +158,17 @@ impl VersionFeed {
     async fn piece(&self, piece: Piece) -> Result<(), FeedError> {
         let Piece { span, part } = piece;
         let (map, mut block) = (&self.rules.map, Block::new(span));
-        let mut source = KeyCursor::new(Arc::clone(&self.source), Side::Source, &self.prefix, part.after.clone());
-        let there = map.destination_prefix(&self.prefix);
+        let mut source = KeyCursor::new(Arc::clone(&self.source), Side::Source, self.selection.prefix(), part.after.clone());
+        let there = map.destination_prefix(self.selection.prefix());
         let mut destination =
             KeyCursor::new(Arc::clone(&self.destination), Side::Destination, &there, part.after.as_deref().map(|key| map.start_after(key)));
         let mut tasks = Vec::new();
         while let Some((key, versions)) = source.next().await? {
             if part.until.as_ref().is_some_and(|until| key > *until) {
                 break;
+            }
+            if !self.selection.selects(&key).map_err(|e| FeedError::Prefixes(e.to_string()))? {
+                continue;
             }
             let destination_key = map.map_any(&key);
             let copies = destination.seek(&destination_key).await?;
@@ -335,7 +346,7 @@ impl Inner {
             self.account.close_one(&mut task.open, &name, version.size, tries, outcome);
         }
         if blocked.is_none() {
-            self.archives.forget_key(&task.key);
+            self.archives.forget(&task.key);
         }
         self.account.close_group(task.open);
     }
@@ -345,6 +356,9 @@ impl Inner {
         if self.stop.is_cancelled() {
             return None;
         }
+        if !self.writes && version.marker {
+            return Some((1, planned()));
+        }
         if version.marker {
             return Some(match self.destination.delete(&task.destination_key).await {
                 Ok(()) => (1, copied_as(MARKER, &ETag::default(), &ETag::default())),
@@ -353,25 +367,32 @@ impl Inner {
         }
         let entry = version.entry(&task.key);
         if self.archives.suspects(&entry)
-            && let Some(away) = Box::pin(self.away(&entry)).await
+            && let Some(away) = Box::pin(self.away(&entry, false)).await
         {
             return Some((1, away));
+        }
+        if !self.writes {
+            return Some((1, planned()));
         }
         let (tries, result) = Box::pin(self.copy(&entry, &task.destination_key)).await;
         let outcome = match result {
             Ok(copied) => self.version_copied(task, &copied).await,
             Err(CopyError::Stopped) => return None,
             Err(CopyError::Vanished) => ItemOutcome::Skipped { reason: "vanished".to_owned() },
-            Err(CopyError::Failed(error)) if is_in_archive(&error) => Box::pin(self.away(&entry)).await.unwrap_or_else(|| failed(&error)),
+            Err(CopyError::Failed(error)) if is_in_archive(&error) => {
+                Box::pin(self.away(&entry, true)).await.unwrap_or_else(|| failed(&error))
+            }
             Err(CopyError::Failed(error)) => failed(&error),
             Err(CopyError::Journal(error)) => unjournaled(&error),
         };
         Some((tries, outcome))
     }
 
-    async fn away(&self, entry: &crate::s3::object::Entry) -> Option<ItemOutcome> {
-        match self.archives.look(entry).await {
-            Ok(why) => why.map(|why| ItemOutcome::Skipped { reason: why.to_owned() }),
+    async fn away(&self, entry: &Entry, refused: bool) -> Option<ItemOutcome> {
+        match self.archives.look(entry, refused).await {
+            Ok(None) => None,
+            Ok(Some(Away::Skipped(why))) => Some(ItemOutcome::Skipped { reason: why.to_owned() }),
+            Ok(Some(Away::Planned)) => Some(ItemOutcome::Planned { reason: RESTORE.to_owned() }),
             Err(error) if error.class == FailureClass::Changed => Some(ItemOutcome::Skipped { reason: "vanished".to_owned() }),
             Err(error) => Some(failed(&error)),
         }
@@ -390,6 +411,10 @@ impl Inner {
         }
         copied_as(copied.verified, &copied.source_etag, &copied.destination_etag)
     }
+}
+
+fn planned() -> ItemOutcome {
+    ItemOutcome::Planned { reason: CopyReason::Missing.word().to_owned() }
 }
 
 fn copied_as(verified: &str, source_etag: &ETag, destination_etag: &ETag) -> ItemOutcome {

@@ -10,7 +10,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{archives::Archives, ends::Ends, feed::Task};
+use super::{
+    archives::{Archives, Away, RESTORE},
+    ends::Ends,
+    feed::Task,
+};
 use crate::{
     s3::{
         client::Bucket,
@@ -49,6 +53,8 @@ pub(super) struct Inner {
     pub(super) destination: Bucket,
     unordered: mpsc::Sender<Side>,
     pub(super) stop: CancellationToken,
+    /// What is to be copied is copied; else it is only told.
+    pub(super) writes: bool,
 }
 
 impl Work {
@@ -69,6 +75,7 @@ impl Work {
             destination: ends.destination.clone(),
             unordered,
             stop,
+            writes: input.record.kind.writes(),
         }))
     }
 
@@ -129,7 +136,11 @@ impl Inner {
             let _ = self.unordered.try_send(Side::Destination);
             return;
         }
-        if self.archives.suspects(&task.entry) && Box::pin(self.is_away(&task)).await {
+        if self.archives.suspects(&task.entry) && Box::pin(self.is_away(&task, false)).await {
+            return;
+        }
+        if !self.writes {
+            self.account.planned(&task.open, task.open.size, task.reason.word());
             return;
         }
         let (tries, result) = self.copy(&task.entry, &task.destination_key).await;
@@ -138,23 +149,24 @@ impl Inner {
             // not finished: it stays pending, and the next pass lists it again
             Err(CopyError::Stopped) => {}
             Err(CopyError::Vanished) => {
-                self.archives.forget(&task.entry);
+                self.archives.forget(&task.entry.key);
                 self.account.skipped(&task.open, "vanished", true);
             }
             // of some classes only the attempt shows it
-            Err(CopyError::Failed(error)) if is_in_archive(&error) && Box::pin(self.is_away(&task)).await => {}
+            Err(CopyError::Failed(error)) if is_in_archive(&error) && Box::pin(self.is_away(&task, true)).await => {}
             Err(CopyError::Failed(error)) => self.account.failed(&task.open, tries, failed(&error)),
             Err(CopyError::Journal(error)) => self.account.failed(&task.open, tries, unjournaled(&error)),
         }
     }
 
     /// Whether the object is in an archive and cannot be copied now; it is finished then.
-    async fn is_away(&self, task: &Task) -> bool {
-        match self.archives.look(&task.entry).await {
+    async fn is_away(&self, task: &Task, refused: bool) -> bool {
+        match self.archives.look(&task.entry, refused).await {
             Ok(None) => return false,
-            Ok(Some(why)) => self.account.skipped(&task.open, why, true),
+            Ok(Some(Away::Skipped(why))) => self.account.skipped(&task.open, why, true),
+            Ok(Some(Away::Planned)) => self.account.planned(&task.open, task.open.size, RESTORE),
             Err(error) if error.class == FailureClass::Changed => {
-                self.archives.forget(&task.entry);
+                self.archives.forget(&task.entry.key);
                 self.account.skipped(&task.open, "vanished", true);
             }
             Err(error) => self.account.failed(&task.open, 1, failed(&error)),
@@ -190,7 +202,7 @@ impl Inner {
             let pair = Recorded { source_etag: copied.source_etag.clone(), destination_etag: copied.destination_etag.clone() };
             self.store.put_pair(self.uid, &task.destination_key, &pair);
         }
-        self.archives.forget(&task.entry);
+        self.archives.forget(&task.entry.key);
         let outcome = ItemOutcome::Copied {
             reason: task.reason.word().to_owned(),
             verified: copied.verified.to_string(),
