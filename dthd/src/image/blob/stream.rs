@@ -10,13 +10,13 @@ use crate::{
 };
 
 /// Pieces (64 KiB at most) that may wait between the reading and the sending connection.
-const DEPTH: usize = 8;
+pub(super) const DEPTH: usize = 8;
 /// Memory that a streamed blob counts for: the buffers of two connections and what is between them. More than that is, so that not
 /// too many blobs are on their way at once: what is broken off in the middle is lost.
-const STREAM: u64 = 4 << 20;
+pub(super) const STREAM: u64 = 4 << 20;
 
 /// Why no more bytes were sent.
-enum Unsent {
+pub(super) enum Unsent {
     /// The source failed, or its bytes are others.
     Source(TransferError),
     /// The destination does not read on: its answer says why.
@@ -42,7 +42,7 @@ impl Blobs {
         Ok(())
     }
 
-    async fn session(&self, it: Blob<'_>, session: Option<Upload>) -> Result<Upload, TransferError> {
+    pub(super) async fn session(&self, it: Blob<'_>, session: Option<Upload>) -> Result<Upload, TransferError> {
         match session {
             Some(upload) => Ok(upload),
             None => self.destination.registry.start_upload(it.to).await,
@@ -150,6 +150,13 @@ impl Sent<'_> {
     pub(super) fn add(&mut self, bytes: u64) {
         self.progress.advance(bytes);
         self.bytes += bytes;
+    }
+
+    /// So many of them have arrived.
+    pub(super) fn go_to(&mut self, bytes: u64) {
+        self.progress.fall_back(self.bytes.saturating_sub(bytes));
+        self.progress.advance(bytes.saturating_sub(self.bytes));
+        self.bytes = bytes;
     }
 
     /// All `size` of them have arrived.
