@@ -112,6 +112,15 @@ impl Credential {
         &self.described
     }
 
+    /// Whether both share what they have loaded, or sign nothing.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.identity, &other.identity) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
+    }
+
     /// Requests are not signed.
     #[must_use]
     pub fn is_anonymous(&self) -> bool {

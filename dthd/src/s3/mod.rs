@@ -5,6 +5,7 @@
 //! | [`run`] | one run: feed, decide, copy, count, checkpoint |
 //! | [`list`], [`order`], [`sorted`], [`stream`] | listings in byte order, sorted on disk where the store is not |
 //! | [`range`] | listings cut into key ranges that are read side by side |
+//! | [`prefix`] | many prefixes, from the task or from a list: sorted on disk, listed as one |
 //! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
 //! | [`hedge`] | a second request where one slow read holds everything up |
@@ -33,6 +34,7 @@ pub mod object;
 pub mod order;
 pub mod page;
 pub mod payload;
+pub mod prefix;
 pub mod provider;
 pub mod range;
 pub mod run;

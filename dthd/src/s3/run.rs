@@ -39,6 +39,7 @@ use self::{
 };
 use crate::{
     clock,
+    s3::prefix::Selection,
     store::{RunKind, RunRecord},
     transfer::{
         Stop,
@@ -74,7 +75,10 @@ pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
     let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
     let end = match Ends::open(&input, &job).await {
         Ok(mut ends) => {
-            let end = passes(&mut input, &job, &mut ends, &account).await;
+            let end = match select(&mut input, &job, &ends, &account).await {
+                Ok(selection) => passes(&mut input, &job, &selection, &mut ends, &account).await,
+                Err(end) => end,
+            };
             finish(&input, &ends, end).await
         }
         Err(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
@@ -89,9 +93,29 @@ pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
     (record, end)
 }
 
-async fn passes(input: &mut RunInput, job: &S3Job, ends: &mut Ends, account: &Arc<Account>) -> PassEnd {
+/// Reads and sorts the prefixes of the run. A run that is continued begins again when its list has become another: what is finished was
+/// finished by the other list.
+async fn select(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Account) -> Result<Selection, PassEnd> {
+    let selection = tokio::select! {
+        selection = Selection::open(job, &ends.sort, ends.list.as_ref()) => selection.map_err(PassEnd::Failed)?,
+        () = told_to_stop(&mut input.stop) => return Err(PassEnd::Stopped),
+    };
+    if let Some(many) = selection.many() {
+        let now = (input.record.run, many.digest());
+        let before = input.store.prefixes(input.uid).map_err(|e| PassEnd::Failed(e.to_string()))?;
+        if before.is_some_and(|before| before.0 == now.0 && before.1 != now.1) {
+            let message = "the prefix list has changed since the run began: it begins again".to_owned();
+            input.events.push(Level::Info, Some((&input.name, Some(input.record.run))), message);
+            account.restart();
+        }
+        input.store.put_prefixes(input.uid, now);
+    }
+    Ok(selection)
+}
+
+async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &mut Ends, account: &Arc<Account>) -> PassEnd {
     loop {
-        let end = pass(input, job, ends, account).await;
+        let end = pass(input, job, selection, ends, account).await;
         let PassEnd::Unordered(side) = end else { return end };
         if !ends.sort(side) {
             return PassEnd::Failed(format!("the {} listing is not in byte order even after sorting", side.word()));
@@ -107,12 +131,12 @@ async fn passes(input: &mut RunInput, job: &S3Job, ends: &mut Ends, account: &Ar
     }
 }
 
-async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Account>) -> PassEnd {
+async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &Ends, account: &Arc<Account>) -> PassEnd {
     let began = Instant::now();
     let worked = input.record.worked;
     let (queue, jobs) = mpsc::channel(QUEUE);
     let stop_listing = CancellationToken::new();
-    let mut feeding = match feed(input, job, ends, account, queue, stop_listing.clone()) {
+    let mut feeding = match feed(input, (job, selection), ends, account, queue, stop_listing.clone()) {
         Ok(feeding) => feeding,
         Err(why) => return PassEnd::Failed(why),
     };
@@ -178,28 +202,28 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
 /// Begins to list what remains: everything the task selects, or the failed items of an earlier run.
 fn feed(
     input: &RunInput,
-    job: &S3Job,
+    (job, selection): (&S3Job, &Selection),
     ends: &Ends,
     account: &Arc<Account>,
     queue: mpsc::Sender<feed::Task>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
     let since = input.record.started.unwrap_or_else(clock::now);
-    let rules = Rules::new(input.uid, &input.store, account, job, ends.rules, since)?;
+    let rules = Rules::new(input.uid, &input.store, account, job, selection, ends.rules, since)?;
     Ok(match input.record.kind {
         RunKind::Retry { of, class } => {
             let failures = Failures::new(input, (of, class), (&ends.source, &ends.destination), rules, queue);
             tokio::spawn(failures.run(stop))
         }
-        RunKind::Full => {
+        RunKind::Full | RunKind::Plan | RunKind::Verify => {
             let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
             let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
             let (left, right) = (ends.source.clone(), ends.destination.clone());
             // a page of each end is asked for at a time; the end that takes fewer decides
             let slots = Box::new(move || left.at_a_time(Kind::List).min(right.at_a_time(Kind::List)));
             let sort = ends.sort.clone();
-            let (run, prefix) = ((input.uid, input.record.run), job.source.prefix.as_str());
-            let feed = Feed::new(run, &input.store, (source, destination), (prefix, rules), sort, queue, slots);
+            let run = (input.uid, input.record.run);
+            let feed = Feed::new(run, &input.store, (source, destination), (selection, rules), sort, queue, slots);
             tokio::spawn(feed.run(stop))
         }
     })
@@ -227,13 +251,9 @@ async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
         PassEnd::Stopped => RunEnd::Finished(RunOutcome::Cancelled, None),
         PassEnd::Failed(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
         PassEnd::Unordered(side) => RunEnd::Finished(RunOutcome::Failed, Some(format!("the {} is out of order", side.word()))),
-        PassEnd::Complete => {
-            let counters = input.progress.counters();
-            let outcome = if counters.failed + counters.pending == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete };
-            RunEnd::Finished(outcome, None)
-        }
+        PassEnd::Complete => RunEnd::Finished(input.record.kind.outcome(&input.progress.counters()), None),
     };
-    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) {
+    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) || !input.record.kind.writes() {
         // what could not run may run again: the next run goes on with the parts that are there
         return finished;
     }

@@ -119,7 +119,9 @@ impl Feed {
     /// Repositories in the order of their images' keys.
     async fn wanted(&self) -> Result<Vec<Wanted>, String> {
         let mut wanted = match self.kind {
-            RunKind::Full => self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect(),
+            RunKind::Full | RunKind::Plan | RunKind::Verify => {
+                self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect()
+            }
             RunKind::Retry { of, class } => self.failures(of, class)?,
         };
         wanted.sort_by(|a: &Wanted, b| item::order(&a.repository, &b.repository));

@@ -52,6 +52,8 @@ struct Inner {
     progress: Arc<Progress>,
     copier: Arc<Copier>,
     stop: CancellationToken,
+    /// What is to be copied is copied; else it is only told.
+    writes: bool,
 }
 
 /// A finished image.
@@ -65,7 +67,8 @@ struct Done {
 impl Work {
     pub(super) fn new(input: &RunInput, copier: Arc<Copier>, account: &Arc<Account>, stop: CancellationToken) -> Self {
         let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
-        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop }))
+        let writes = input.record.kind.writes();
+        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, writes }))
     }
 
     /// Copies what comes through the queue, at most `most` images at once and not many more than the registries take, until the queue is
@@ -113,6 +116,7 @@ impl Inner {
                 self.record(&image, &done);
                 self.account.same(&open);
             }
+            Ok(_) if !self.writes => self.account.planned(&open, open.size, reason),
             Ok(done) => {
                 self.record(&image, &done);
                 let (source_etag, destination_etag) = (done.source.to_string(), done.destination.to_string());
@@ -159,7 +163,7 @@ impl Inner {
         self.account.sized(open, plan.size.max(open.size));
         drop(reading);
         let done = Done { same: plan.is_done(), source: plan.source_digest.clone(), destination: plan.digest().clone() };
-        if !done.same {
+        if !done.same && self.writes {
             let flight = self.progress.fly(&open.key, open.size);
             Box::pin(self.copier.execute(image, &plan, &flight.item, doubt)).await?;
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dth_proto::{
     failure::Side,
-    spec::{S3Job, Store as StoreSpec, TaskSpec},
+    spec::{PrefixList, S3Job, Store as StoreSpec, TaskSpec},
 };
 
 use crate::{
@@ -29,6 +29,8 @@ pub(super) struct Ends {
     pub(super) rules: CompareRules,
     pub(super) copier: Arc<Copier<Uploads>>,
     pub(super) sort: SortSettings,
+    /// Of `source.prefix_list`, where that is an object.
+    pub(super) list: Option<Bucket>,
     places: [String; 2],
 }
 
@@ -56,6 +58,13 @@ impl Ends {
         };
         let (source, source_profile) = open(&job.source.store, Side::Source, job.source.requester_pays).await?;
         let (destination, destination_profile) = open(&job.destination.store, Side::Destination, false).await?;
+        let list = match job.source.prefix_list.as_deref().map(str::parse) {
+            Some(Ok(PrefixList::Object { bucket, .. })) => {
+                let store = StoreSpec { bucket, ..job.source.store.clone() };
+                Some(open(&store, Side::Source, job.source.requester_pays).await?.0)
+            }
+            _ => None,
+        };
         let places = [place(&source), place(&destination)];
         let order = |profile: &provider::Profile, place: &str| match store.meta::<bool>(place) {
             Ok(Some(true)) => ByteOrder::No,
@@ -77,6 +86,7 @@ impl Ends {
             destination_order: order(destination_profile, &places[1]),
             rules: CompareRules::between(source_profile, destination_profile, job.destination.encryption.as_ref()),
             sort: SortSettings::new(store.dir().join("sort")),
+            list,
             source,
             destination,
             copier,

@@ -15,6 +15,7 @@ use crate::{
         filter::Filter,
         key::{KeyMap, KeyTooLong, LONGEST_KEY},
         page::EntryRef,
+        prefix::Selection,
     },
     store::{
         Store,
@@ -48,12 +49,13 @@ impl Rules {
         store: &Store,
         account: &Arc<Account>,
         job: &S3Job,
+        selection: &Selection,
         comparable: CompareRules,
         since: Timestamp,
     ) -> Result<Self, String> {
-        let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;
+        let map = selection.map().clone();
         let filter = Filter::new(&job.options, since).map_err(|problems| problems.join("; "))?;
-        let prefixes = (job.source.prefix.len(), map.destination_prefix(&job.source.prefix).len());
+        let prefixes = (selection.prefix().len(), map.destination_prefix(selection.prefix()).len());
         Ok(Self {
             uid,
             store: store.clone(),

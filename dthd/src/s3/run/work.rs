@@ -17,6 +17,7 @@ use crate::{
         compare::Recorded,
         copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
+        object::Pin,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
     transfer::{
@@ -47,6 +48,8 @@ struct Inner {
     destination: Bucket,
     unordered: mpsc::Sender<Side>,
     stop: CancellationToken,
+    /// What is to be copied is copied; else it is only told.
+    writes: bool,
 }
 
 impl Work {
@@ -66,6 +69,7 @@ impl Work {
             destination: ends.destination.clone(),
             unordered,
             stop,
+            writes: input.record.kind.writes(),
         }))
     }
 
@@ -116,6 +120,10 @@ impl Inner {
             let _ = self.unordered.try_send(Side::Destination);
             return;
         }
+        if !self.writes {
+            self.account.planned(&task.open, task.open.size, task.reason.word());
+            return;
+        }
         let retry = RetryPolicy::default();
         let mut tries = 1;
         let result = loop {
@@ -161,7 +169,7 @@ impl Inner {
 
     async fn is_there(&self, task: &Task) -> bool {
         // not there, or not to be told: the copy itself will say what is wrong
-        self.destination.head(&task.destination_key, None).await.is_ok()
+        self.destination.head(&task.destination_key, Pin::default()).await.is_ok()
     }
 }
 
