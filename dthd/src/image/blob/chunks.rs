@@ -52,7 +52,7 @@ impl Blobs {
     /// See the module.
     pub(super) async fn chunks(&self, it: Blob<'_>, session: Option<Upload>, size: u64) -> Result<(), TransferError> {
         let entry = self.entry(it);
-        let mut sent = Sent { progress: it.progress, bytes: 0 };
+        let mut sent = Sent::of(it, size);
         let result = self.all_chunks(it, session, size, &entry, &mut sent).await;
         entry.settle(&result);
         if result.is_ok() {

@@ -1,5 +1,6 @@
 //! Uploads under way, so that another try, or another start of the daemon, goes on with them.
 
+use dth_proto::failure::FailureClass;
 use serde::{Deserialize, Serialize};
 
 use super::{Blob, Blobs, is_wrong};
@@ -48,10 +49,10 @@ impl Entry<'_> {
         }
     }
 
-    /// What failed in a way that may pass goes on from here; the rest begins again.
+    /// What failed in a way that may pass goes on from here, also with another token; the rest begins again.
     pub(super) fn settle(&self, result: &Result<(), TransferError>) {
         match result {
-            Err(error) if error.is_retryable() && !is_wrong(error) => {}
+            Err(error) if (error.is_retryable() || error.class == FailureClass::Auth) && !is_wrong(error) => {}
             _ => self.journal.remove(&self.name),
         }
     }

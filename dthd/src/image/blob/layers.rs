@@ -28,7 +28,7 @@ impl Blobs {
     pub(super) async fn layers(&self, it: Blob<'_>, size: u64) -> Result<(), TransferError> {
         let Some(ecr) = &self.destination.ecr else { return Err(not_ecr()) };
         let entry = self.entry(it);
-        let mut sent = Sent { progress: it.progress, bytes: 0 };
+        let mut sent = Sent::of(it, size);
         let result = self.all_parts(ecr, it, size, &entry, &mut sent).await;
         entry.settle(&result);
         if result.is_ok() {
