@@ -12,6 +12,8 @@
 
 mod compare;
 mod ends;
+mod estimate;
+mod explain;
 mod failures;
 mod feed;
 mod range;
@@ -21,7 +23,12 @@ mod work;
 
 use std::{sync::Arc, time::Duration};
 
-use dth_proto::{event::Level, failure::Side, spec::S3Job, view::RunOutcome};
+use dth_proto::{
+    event::Level,
+    failure::Side,
+    spec::{Compare, S3Job},
+    view::RunOutcome,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -29,7 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::{compare::compare, ends::abort_uploads};
+pub use self::{compare::compare, ends::abort_uploads, explain::explain};
 use self::{
     ends::Ends,
     failures::Failures,
@@ -185,6 +192,12 @@ fn feed(
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
     let since = input.record.started.unwrap_or_else(clock::now);
+    let mut job = job.clone();
+    if input.record.kind == RunKind::Verify && job.options.compare == Compare::Always {
+        // what is always copied may be equal nevertheless
+        job.options.compare = Compare::Auto;
+    }
+    let job = &job;
     let rules = Rules::new(input.uid, &input.store, account, job, ends.rules, since)?;
     Ok(match input.record.kind {
         RunKind::Retry { of, class } => {

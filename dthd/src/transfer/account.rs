@@ -14,6 +14,7 @@ use crate::{
     },
     transfer::{
         TransferError,
+        estimate::Requests,
         progress::Progress,
         watermark::{Block, Piece, Seq, Span, Watermark},
     },
@@ -177,10 +178,10 @@ impl Account {
         self.close(open, &tally);
     }
 
-    /// A run that changes nothing would copy it by sending so many bytes.
-    pub fn planned(&self, open: &Open, bytes: u64, reason: &str) {
+    /// A run that changes nothing would copy it by sending so many bytes in these requests.
+    pub fn planned(&self, open: &Open, bytes: u64, requests: Requests, reason: &str) {
         self.put(&open.key, open.size, 1, ItemOutcome::Planned { reason: reason.to_owned() });
-        self.close(open, &Tally::planned(open.size, bytes, reason));
+        self.close(open, &Tally::planned(open.size, bytes, requests, reason));
     }
 
     /// Records that a run that changes nothing would remove an item from the destination. It is counted by whoever enters it

@@ -10,7 +10,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ends::Ends, feed::Task};
+use super::{ends::Ends, estimate::requests, feed::Task};
 use crate::{
     s3::{
         client::Bucket,
@@ -120,7 +120,8 @@ impl Inner {
             return;
         }
         if !self.writes {
-            self.account.planned(&task.open, task.open.size, task.reason.word());
+            let size = task.open.size;
+            self.account.planned(&task.open, size, requests(size), task.reason.word());
             return;
         }
         let retry = RetryPolicy::default();
