@@ -15,8 +15,11 @@
 //! | `wire` | the three requests that move bytes, without the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
+//! | [`version`] | versions and delete markers: all of them in order, or the keys as of a time |
+//! | [`archive`] | objects that must be restored before they can be read |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
 
+pub mod archive;
 pub mod by_store;
 pub mod check;
 pub mod client;
@@ -43,5 +46,6 @@ pub mod run;
 pub mod sorted;
 pub mod stream;
 pub mod verify;
+pub mod version;
 mod whole;
 mod wire;

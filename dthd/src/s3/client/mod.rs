@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
+mod archive;
 mod copy;
 mod failure;
 mod list;
@@ -11,6 +12,7 @@ mod multipart;
 mod odd_stores;
 mod read;
 mod seal;
+mod versions;
 mod write;
 
 use std::{

@@ -39,7 +39,7 @@ pub struct Got {
     pub body: Payload,
 }
 
-fn info(o: &HeadObjectOutput) -> ObjectInfo {
+pub(super) fn info(o: &HeadObjectOutput) -> ObjectInfo {
     let checksums = [
         (Algorithm::Crc(Crc::Crc64Nvme), o.checksum_crc64_nvme()),
         (Algorithm::Crc(Crc::Crc32c), o.checksum_crc32_c()),
@@ -99,7 +99,7 @@ impl Bucket {
         self.head_output(key, Pin { etag: None, version }, i32::try_from(number).ok()).await.map(|output| info(&output))
     }
 
-    async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
+    pub(super) async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
         let found = self.head_with(key, pin, part, self.customer.as_ref()).await;
         match found {
             Err(error) if self.is_not_sealed(&error) => self.head_with(key, pin, part, None).await.map_err(|_| error),

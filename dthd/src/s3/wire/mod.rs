@@ -28,7 +28,7 @@ pub(super) use self::{
     address::Site,
     copy::{Copying, Origin},
     get::{Found, Pinned},
-    list::Listing,
+    list::{Listing, Versions},
     put::{Digests, Part},
     refusal::{Refusal, retry_after},
     send::{Failure, Wire},
