@@ -13,12 +13,14 @@
 //! | `wire` | the three requests that move bytes, without the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
+//! | [`doctor`] | what a store does, found out by trying |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
 
 pub mod check;
 pub mod client;
 pub mod compare;
 pub mod copy;
+pub mod doctor;
 pub mod error;
 pub mod filter;
 pub mod hedge;

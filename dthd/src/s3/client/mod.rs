@@ -8,6 +8,7 @@ mod load;
 mod multipart;
 #[cfg(test)]
 mod odd_stores;
+mod raw;
 mod read;
 mod write;
 

@@ -9,6 +9,7 @@
 //! | [`send`] | sending it, until it is at the right place at the right time |
 //! | [`refusal`], [`answer`] | a store's errors; an object's headers |
 //! | [`get`], [`put`], [`list`] | the requests themselves |
+//! | [`raw`] | any other, to find out what a store does |
 
 mod address;
 mod answer;
@@ -16,6 +17,7 @@ mod encode;
 mod get;
 mod list;
 mod put;
+mod raw;
 mod refusal;
 mod request;
 mod send;
@@ -26,6 +28,7 @@ pub(super) use self::{
     get::{Found, Pinned},
     list::Listing,
     put::{Digests, Part},
+    raw::{Raw, Reply},
     refusal::{Refusal, retry_after},
     send::{Failure, Wire},
 };
