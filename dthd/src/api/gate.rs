@@ -75,25 +75,35 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::Runs { .. }
         | DthRequest::WaitRun { .. }
         | DthRequest::Failures { .. }
-        | DthRequest::Items { .. } => Role::Viewer,
+        | DthRequest::Items { .. }
+        | DthRequest::Providers { .. } => Role::Viewer,
         DthRequest::Create { .. }
         | DthRequest::Edit { .. }
         | DthRequest::CloneTask { .. }
         | DthRequest::Control { .. }
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
-        | DthRequest::CheckPoll { .. } => Role::Operator,
+        | DthRequest::CheckPoll { .. }
+        | DthRequest::DoctorStart { .. }
+        | DthRequest::DoctorPoll { .. } => Role::Operator,
     }
 }
 
 /// Whether the request is worth a line in the log: who changed what must be found there.
 fn changes_something(request: &DthRequest) -> bool {
-    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. })
+    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. } | DthRequest::DoctorPoll { .. })
 }
 
 /// Whether the request is a long poll, which is answered when something happens.
 fn may_wait(request: &DthRequest) -> bool {
-    matches!(request, DthRequest::Watch { .. } | DthRequest::Events { .. } | DthRequest::WaitRun { .. } | DthRequest::CheckPoll { .. })
+    matches!(
+        request,
+        DthRequest::Watch { .. }
+            | DthRequest::Events { .. }
+            | DthRequest::WaitRun { .. }
+            | DthRequest::CheckPoll { .. }
+            | DthRequest::DoctorPoll { .. }
+    )
 }
 
 /// The answer `error` in the form that the caller of `request` expects.
@@ -115,5 +125,8 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::Retry { .. } => DthResponse::Retry(Err(error)),
         DthRequest::CheckStart { .. } => DthResponse::CheckStart(Err(error)),
         DthRequest::CheckPoll { .. } => DthResponse::CheckPoll(Err(error)),
+        DthRequest::DoctorStart { .. } => DthResponse::DoctorStart(Err(error)),
+        DthRequest::DoctorPoll { .. } => DthResponse::DoctorPoll(Err(error)),
+        DthRequest::Providers { .. } => DthResponse::Providers(Err(error)),
     }
 }
