@@ -18,6 +18,7 @@ mod embedded_registry;
 mod embedded_s3;
 mod faults;
 mod generations;
+mod hub;
 mod images;
 mod kill;
 mod lifecycle;

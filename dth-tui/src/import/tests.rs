@@ -89,6 +89,9 @@ fn every_parameter_of_both_templates_has_a_fate() {
             "destPutObjectSSEType" => "AWS_KMS".to_owned(),
             "srcAccountId" | "destAccountId" => "111122223333".to_owned(),
             "ec2CronExpression" => "0 2 * * ? *".to_owned(),
+            "destAcl" => "private".to_owned(),
+            "destStorageClass" => "STANDARD_IA".to_owned(),
+            "destPutObjectSSEKmsKeyId" => "arn:aws:kms:eu-west-1:111122223333:key/2".to_owned(),
             name if name.ends_with("InCurrentAccount") => "false".to_owned(),
             name => format!("a-{}", name.to_lowercase()),
         };

@@ -48,7 +48,8 @@ pub(super) fn found(base: &Profile, store: &Store, findings: &BTreeMap<&'static 
     p.url_encoding = or(ENCODING, base.url_encoding);
     p.etag_is_md5 = or(ETAG, base.etag_is_md5);
     p.multipart_etag_is_md5 = or(upload::ETAG, base.multipart_etag_is_md5);
-    let checksums = CHECKSUMS.map(|(name, ..)| known(name)).into_iter().chain([known(upload::PART_CHECKSUM)]);
+    let checksums =
+        CHECKSUMS.map(|(name, ..)| known(name)).into_iter().chain([known(upload::PART_CHECKSUM), known(upload::WHOLE_CHECKSUM)]);
     p.checksums = checksums
         .fold(Some(true), |all, one| if one == Some(false) { Some(false) } else { all.zip(one).map(|(all, one)| all && one) })
         .unwrap_or(base.checksums);
@@ -107,7 +108,9 @@ mod tests {
 
     fn all(finding: Finding) -> BTreeMap<&'static str, Finding> {
         let names = [ACL, CLASS, LOCK, TAGS, VERSIONS, BULK, COPY, ENCODING, ORDER, V1, V2, ETAG, UNSIGNED];
-        let more = [upload::UPLOAD, upload::ETAG, upload::COPY, upload::PART_CHECKSUM].into_iter().chain(CHECKSUMS.map(|(name, ..)| name));
+        let more = [upload::UPLOAD, upload::ETAG, upload::COPY, upload::PART_CHECKSUM, upload::WHOLE_CHECKSUM]
+            .into_iter()
+            .chain(CHECKSUMS.map(|(name, ..)| name));
         names.into_iter().chain(more).map(|name| (name, finding)).collect()
     }
 
