@@ -115,8 +115,10 @@ pub(super) fn complete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Er
             xml.text("ChecksumType", if sum.composite() { "COMPOSITE" } else { "FULL_OBJECT" });
         }
     }));
-    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    let version = bucket.insert(&call.key, Arc::new(object));
     bucket.uploads.remove(call.query.get("uploadId").unwrap_or_default());
+    let mut reply = reply;
+    write::set_version(&mut reply, version);
     Ok(reply)
 }
 

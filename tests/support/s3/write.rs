@@ -94,8 +94,15 @@ pub(super) fn put(call: &Call, buckets: &mut Buckets, aws_checksums: bool) -> Re
     reply.set("etag", format_args!("\"{etag}\""));
     set_checksums(&mut reply, &checksums);
     let object = Object { data: call.body.clone(), etag, modified: Timestamp::now(), attributes, checksums, parts: Vec::new() };
-    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    set_version(&mut reply, bucket.insert(&call.key, Arc::new(object)));
     Ok(reply)
+}
+
+/// The version that a request made, or is about.
+pub(super) fn set_version(reply: &mut Reply, version: Option<String>) {
+    if let Some(version) = version {
+        reply.set("x-amz-version-id", version);
+    }
 }
 
 pub(super) fn set_checksums(reply: &mut Reply, checksums: &[Checksum]) {
@@ -130,19 +137,24 @@ pub(super) fn copy(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error>
     object.attributes.storage_class = asked.storage_class;
     // a checksum of part checksums says nothing about an object without parts
     object.checksums.retain(|sum| !sum.composite());
-    let reply = Reply::xml(Xml::document("CopyObjectResult", |xml| {
+    let mut reply = Reply::xml(Xml::document("CopyObjectResult", |xml| {
         xml.text("ETag", format_args!("\"{}\"", object.etag));
         xml.text("LastModified", iso_time(object.modified));
     }));
     let bucket = buckets.bucket(&call.bucket)?;
     check_write_conditions(call, bucket.objects.get(&call.key))?;
-    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    set_version(&mut reply, bucket.insert(&call.key, Arc::new(object)));
     Ok(reply)
 }
 
 pub(super) fn delete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
-    buckets.bucket(&call.bucket)?.objects.remove(&call.key);
-    Ok(Reply::new(StatusCode::NO_CONTENT))
+    let marker = buckets.bucket(&call.bucket)?.delete(&call.key);
+    let mut reply = Reply::new(StatusCode::NO_CONTENT);
+    if marker.is_some() {
+        reply.set("x-amz-delete-marker", true);
+    }
+    set_version(&mut reply, marker);
+    Ok(reply)
 }
 
 /// At most 1,000 keys (AWS), with a digest of the body as AWS demands.
@@ -159,7 +171,7 @@ pub(super) fn delete_many(call: &Call, buckets: &mut Buckets) -> Result<Reply, S
     let bucket = buckets.bucket(&call.bucket)?;
     Ok(Reply::xml(Xml::document("DeleteResult", |xml| {
         for key in &keys {
-            bucket.objects.remove(key);
+            bucket.delete(key);
             if !quiet {
                 xml.element("Deleted", |xml| xml.text("Key", key));
             }
