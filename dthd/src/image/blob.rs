@@ -1,6 +1,8 @@
 //! Blobs from one registry to another: each once, checked before it can be seen.
 
-mod parts;
+mod chunks;
+mod journal;
+mod layers;
 mod reader;
 mod stream;
 mod way;
@@ -174,21 +176,18 @@ impl Blobs {
     /// Sends it once. `broken`: it was tried before.
     async fn send(&self, it: Blob<'_>, session: Option<Upload>, broken: bool) -> Result<(), TransferError> {
         let size = it.blob.known_size();
-        let way = way::of(size, self.destination.ecr.is_some(), broken, self.memory.takes_chunks());
+        let way = way::of(size, self.destination.ecr.is_some(), broken, self.memory.takes_parts());
         match (way, size) {
             (Way::Whole, Some(size)) => self.whole(it, session, size).await,
-            (Way::Layers | Way::Chunks, Some(size)) => {
+            (Way::Chunks, Some(size)) => self.chunks(it, session, size).await,
+            (Way::Layers, Some(size)) => {
                 if let Some(upload) = session {
                     self.destination.registry.cancel(upload).await;
                 }
-                self.parts(it, way, size).await
+                self.layers(it, size).await
             }
             (_, size) => self.stream(it, session, size).await,
         }
-    }
-
-    fn reader<'a>(&'a self, it: Blob<'a>, at: u64, size: Option<u64>) -> Reader<'a> {
-        Reader::new(&self.source, it.from, &it.blob.digest, &self.bandwidth, at, size)
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) struct Memory {
     created: Mutex<HashSet<Box<str>>>,
     /// The source does not tell what refers to a manifest: only tags do.
     pub(super) only_tags: AtomicBool,
-    no_chunks: AtomicBool,
+    only_whole: AtomicBool,
 }
 
 #[derive(Default)]
@@ -102,14 +102,14 @@ impl Memory {
         }
     }
 
-    /// Whether the destination takes chunks, as far as is known.
-    pub(super) fn takes_chunks(&self) -> bool {
-        !self.no_chunks.load(Relaxed)
+    /// Whether the destination takes a blob in parts, as far as is known.
+    pub(super) fn takes_parts(&self) -> bool {
+        !self.only_whole.load(Relaxed)
     }
 
     /// It does not.
-    pub(super) fn takes_no_chunks(&self) {
-        self.no_chunks.store(true, Relaxed);
+    pub(super) fn takes_only_whole_blobs(&self) {
+        self.only_whole.store(true, Relaxed);
     }
 }
 

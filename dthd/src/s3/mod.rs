@@ -8,6 +8,7 @@
 //! | [`prefix`] | many prefixes, from the task or from a list: sorted on disk, listed as one |
 //! | [`join`], [`compare`], [`filter`], [`key`] | pairs of source and destination; what to do with each; key mapping |
 //! | [`copy`], [`multipart`], [`layout`], [`verify`], [`metadata`] | one object from one end to the other, verified |
+//! | [`by_store`] | objects that the store copies by itself |
 //! | [`hedge`] | a second request where one slow read holds everything up |
 //! | [`journal`] | multipart uploads under way |
 //! | [`client`], [`error`] | requests to a bucket, and why they fail; nothing else knows the SDK |
@@ -19,6 +20,7 @@
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
 
 pub mod archive;
+pub mod by_store;
 pub mod check;
 pub mod client;
 pub mod compare;

@@ -36,6 +36,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::ends::customer_key;
 pub use self::{compare::compare, ends::abort_uploads};
 use self::{
     ends::Ends,

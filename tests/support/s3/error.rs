@@ -41,6 +41,7 @@ errors! {
     no_such_version NOT_FOUND "NoSuchVersion" "The specified version does not exist.";
     method_not_allowed METHOD_NOT_ALLOWED "MethodNotAllowed" "The specified method is not allowed against this resource.";
     restore_in_progress CONFLICT "RestoreAlreadyInProgress" "Object restore is already in progress";
+    no_object_lock NOT_FOUND "NoSuchObjectLockConfiguration" "The specified object does not have a ObjectLock configuration";
     no_such_upload NOT_FOUND "NoSuchUpload" "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     key_too_long BAD_REQUEST "KeyTooLongError" "Your key is too long";
     invalid_uri BAD_REQUEST "InvalidURI" "Couldn't parse the specified URI.";
@@ -72,6 +73,11 @@ impl S3Error {
     /// An argument that breaks its rule.
     pub(super) fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+    }
+
+    /// A request whose parts do not go together.
+    pub(super) fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
     }
 
     /// The header of the signature cannot be read, or its scope is not right.

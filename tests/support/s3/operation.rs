@@ -27,8 +27,26 @@ operations! {
     ListObjectsV2 ListObjects ListObjectVersions ListMultipartUploads GetBucketVersioning PutBucketVersioning
     RestoreObject
     GetObject HeadObject PutObject CopyObject DeleteObject DeleteObjects
-    GetObjectTagging PutObjectTagging DeleteObjectTagging
+    GetObjectAcl GetObjectRetention GetObjectTagging PutObjectTagging DeleteObjectTagging
     CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts
+}
+
+impl Operation {
+    /// Whether it reads objects, or about them.
+    pub(super) fn reads(self) -> bool {
+        use Operation as O;
+        matches!(
+            self,
+            O::ListObjects
+                | O::ListObjectsV2
+                | O::GetObject
+                | O::HeadObject
+                | O::GetObjectTagging
+                | O::GetObjectRetention
+                | O::CopyObject
+                | O::UploadPartCopy
+        )
+    }
 }
 
 impl fmt::Display for Operation {

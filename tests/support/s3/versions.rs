@@ -68,12 +68,20 @@ impl Bucket {
     /// # Errors
     /// As S3 has it: nothing there, no such version, or a delete marker.
     pub fn found(&self, call: &Call) -> Result<(Arc<Object>, Option<String>), S3Error> {
-        let versions = self.versions.get(&call.key);
-        let Some(id) = call.query.get("versionId") else {
-            let object = self.objects.get(&call.key).cloned().ok_or_else(S3Error::no_such_key)?;
+        self.find(&call.key, call.query.get("versionId"))
+    }
+
+    /// A version of a key; without an id the latest.
+    ///
+    /// # Errors
+    /// As [`Self::found`].
+    pub fn find(&self, key: &str, id: Option<&str>) -> Result<(Arc<Object>, Option<String>), S3Error> {
+        let versions = self.versions.get(key);
+        let Some(id) = id else {
+            let object = self.objects.get(key).cloned().ok_or_else(S3Error::no_such_key)?;
             return Ok((object, versions.and_then(|versions| versions.last()).map(|version| version.id.clone())));
         };
-        let alone = || (id == NULL && versions.is_none()).then(|| self.objects.get(&call.key).cloned()).flatten();
+        let alone = || (id == NULL && versions.is_none()).then(|| self.objects.get(key).cloned()).flatten();
         let version = versions.and_then(|versions| versions.iter().find(|version| version.id == id));
         match version.map(|version| version.object.clone()) {
             Some(Some(object)) => Ok((object, Some(id.to_owned()))),

@@ -1,6 +1,6 @@
 //! The rules of an S3 task.
 
-use super::LONGEST_KEY;
+use super::{LONGEST_KEY, keep};
 use crate::spec::{Archived, Compare, PrefixList, RestoreTier, S3Job, S3Source, Store, Versions};
 
 /// Prefixes that a definition names itself: it is shown on screens, and kept with every run.
@@ -34,14 +34,7 @@ pub(super) fn problems(job: &S3Job, add: &mut impl FnMut(&'static str, String)) 
     deletes(job, add);
     versions(job, add);
     archives(job, add);
-    if let Some(encryption) = &destination.encryption {
-        if !["AES256", "aws:kms", "aws:kms:dsse"].contains(&encryption.kind.as_str()) {
-            add("destination.encryption.type", format!("{:?} is not known: use AES256, aws:kms or aws:kms:dsse", encryption.kind));
-        }
-        if encryption.kind == "AES256" && encryption.key.is_some() {
-            add("destination.encryption.key", "AES256 has no key of yours: use type = \"aws:kms\"".to_owned());
-        }
-    }
+    keep::problems(job, add);
 }
 
 fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl FnMut(&'static str, String)) {

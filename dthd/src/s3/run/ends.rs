@@ -4,16 +4,19 @@ use std::sync::Arc;
 
 use dth_proto::{
     failure::Side,
-    spec::{PrefixList, S3Job, Store as StoreSpec, TaskSpec, Versions},
+    spec::{Encryption, PrefixList, S3Job, Store as StoreSpec, TaskSpec, Versions},
 };
 
 use super::archives::Archives;
 use crate::{
+    credential::{CredentialError, Credentials, CustomerKey},
     s3::{
+        by_store::StoreCopies,
         client::Bucket,
         compare::CompareRules,
         copy::Copier,
         hedge::Hedge,
+        metadata::SSE_C,
         provider::{self, ByteOrder},
         sorted::SortSettings,
         version::Versioning,
@@ -52,19 +55,23 @@ impl Ends {
         spec: &TaskSpec,
         (counters, writes): (Arc<RequestCounters>, bool),
     ) -> Result<Self, String> {
-        let open = async |end: &StoreSpec, side: Side, requester_pays: bool| {
+        let open = async |end: &StoreSpec, side: Side, requester_pays: bool, encryption: Option<&Encryption>| {
             let profile = provider::find(&end.provider).map_err(|e| format!("{} provider: {e}", side.word()))?;
             let credential = resources.credential(end.credential.as_deref()).await.map_err(|e| format!("{}: {e}", side.word()))?;
             let (retry, windows) = (RetryPolicy::default(), Some(&resources.windows));
             let bucket = Bucket::open(end, side, &credential, requester_pays, retry, Arc::clone(&counters), windows).await;
+            let key = customer_key(&resources.credentials(), encryption).await.map_err(|e| format!("{} encryption: {e}", side.word()))?;
+            let bucket = bucket.and_then(|bucket| bucket.sealed(key));
             Ok::<_, String>((bucket.map_err(|e| format!("{}: {e}", side.word()))?, profile))
         };
-        let (source, source_profile) = open(&job.source.store, Side::Source, job.source.requester_pays).await?;
-        let (destination, destination_profile) = open(&job.destination.store, Side::Destination, false).await?;
+        let (source, source_profile) =
+            open(&job.source.store, Side::Source, job.source.requester_pays, job.source.encryption.as_ref()).await?;
+        let (destination, destination_profile) =
+            open(&job.destination.store, Side::Destination, false, job.destination.encryption.as_ref()).await?;
         let list = match job.source.prefix_list.as_deref().map(str::parse) {
             Some(Ok(PrefixList::Object { bucket, .. })) => {
                 let store = StoreSpec { bucket, ..job.source.store.clone() };
-                Some(open(&store, Side::Source, job.source.requester_pays).await?.0)
+                Some(open(&store, Side::Source, job.source.requester_pays, None).await?.0)
             }
             _ => None,
         };
@@ -83,13 +90,14 @@ impl Ends {
             bandwidth: resources.bandwidth.narrower(spec.limits.bandwidth.clone()),
             parts: resources.config().limits.parts as usize,
             hedge: Hedge::default(),
+            by_store: StoreCopies::between(&source, &destination, &job.options),
         });
         let archives = Arc::new(Archives::new(uid, store, &source, &job.options, writes));
         Ok(Self {
             archives,
             source_order: order(source_profile, &places[0]),
             destination_order: order(destination_profile, &places[1]),
-            rules: CompareRules::between(source_profile, destination_profile, job.destination.encryption.as_ref()),
+            rules: CompareRules::between(source_profile, destination_profile, job),
             sort: SortSettings::new(store.dir().join("sort")),
             list,
             source,
@@ -139,6 +147,20 @@ impl Ends {
 
     pub(super) async fn abort_uploads(&self) -> Result<(), String> {
         self.copier.abort_all().await.map(drop).map_err(|e| e.to_string())
+    }
+}
+
+/// The key of ours that the objects of an end are encrypted with.
+///
+/// # Errors
+/// When the credential is none, or its file no use.
+pub(in crate::s3) async fn customer_key(
+    credentials: &Credentials,
+    encryption: Option<&Encryption>,
+) -> Result<Option<CustomerKey>, CredentialError> {
+    match encryption.filter(|encryption| encryption.kind == SSE_C) {
+        Some(sealed) => credentials.customer_key(sealed.key.as_deref().unwrap_or_default()).await.map(Some),
+        None => Ok(None),
     }
 }
 

@@ -2,7 +2,10 @@
 
 use std::{future::Future, sync::Arc, time::Duration};
 
-use dth_proto::failure::{FailureClass, Side};
+use dth_proto::{
+    failure::{FailureClass, Side},
+    spec::Compare,
+};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -18,7 +21,7 @@ use super::{
 use crate::{
     s3::{
         client::Bucket,
-        compare::Recorded,
+        compare::{CompareRules, CopyReason, Recorded, by_checksum},
         copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
         object::{Entry, Pin},
@@ -51,6 +54,7 @@ pub(super) struct Inner {
     copier: Arc<Copier<Uploads>>,
     pub(super) archives: Arc<Archives>,
     pub(super) destination: Bucket,
+    comparable: CompareRules,
     unordered: mpsc::Sender<Side>,
     pub(super) stop: CancellationToken,
     /// What is to be copied is copied; else it is only told.
@@ -73,6 +77,7 @@ impl Work {
             copier: Arc::clone(&ends.copier),
             archives: Arc::clone(&ends.archives),
             destination: ends.destination.clone(),
+            comparable: ends.rules,
             unordered,
             stop,
             writes: input.record.kind.writes(),
@@ -129,7 +134,7 @@ impl Inner {
         requests + requests / 4
     }
 
-    async fn object(&self, task: Task) {
+    async fn object(&self, mut task: Task) {
         if task.ask_first && Box::pin(self.is_there(&task)).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
@@ -138,6 +143,14 @@ impl Inner {
         }
         if self.archives.suspects(&task.entry) && Box::pin(self.is_away(&task, false)).await {
             return;
+        }
+        if task.reason == CopyReason::Checksum {
+            match Box::pin(self.by_checksum(&task)).await {
+                Ok(Some(reason)) => task.reason = reason,
+                Ok(None) => return self.account.same(&task.open),
+                // what cannot be asked cannot be known to be there: the copy itself will say what is wrong
+                Err(error) => tracing::debug!(key = ?task.entry.key, code = %error.code, "stored checksums cannot be compared"),
+            }
         }
         if !self.writes {
             self.account.planned(&task.open, task.open.size, task.reason.word());
@@ -197,8 +210,8 @@ impl Inner {
     }
 
     fn copied(&self, task: &Task, tries: u32, copied: &Copied) {
-        // ETags that agree need no memory: the next listing shows it
-        if copied.source_etag != copied.destination_etag {
+        // ETags that agree need no memory: the next listing shows it, unless the task wants more than that
+        if copied.source_etag != copied.destination_etag || self.copier.options.compare == Compare::Checksum {
             let pair = Recorded { source_etag: copied.source_etag.clone(), destination_etag: copied.destination_etag.clone() };
             self.store.put_pair(self.uid, &task.destination_key, &pair);
         }
@@ -210,6 +223,17 @@ impl Inner {
             destination_etag: copied.destination_etag.as_str().to_owned(),
         };
         self.account.copied(&task.open, copied.size, tries, outcome);
+    }
+
+    /// Why the object must be copied, by what both ends have stored about it; `None`: it is there.
+    async fn by_checksum(&self, task: &Task) -> Result<Option<CopyReason>, TransferError> {
+        let (source, destination) = (&self.copier.source, &self.destination);
+        let pin = if task.entry.etag.as_str().is_empty() { task.entry.version_pin() } else { task.entry.pin() };
+        let source = source.head(&task.entry.key, pin);
+        let (source, destination) = tokio::try_join!(source, destination.head(&task.destination_key, Pin::default()))?;
+        // a record that cannot be read is as good as none
+        let recorded = || self.store.pair(self.uid, &task.destination_key).ok().flatten();
+        Ok(by_checksum(&source, &destination, recorded, &self.comparable))
     }
 
     async fn is_there(&self, task: &Task) -> bool {
