@@ -76,7 +76,9 @@ async fn a_killed_daemon_goes_on_in_the_middle_of_a_layer() {
 async fn an_upload_that_the_registry_has_lost_begins_anew() {
     let (source, destination, image) = ends(3, 100 * MIB).await;
     destination.faults().add(Fault::new(Action::BreakUpload(60 * MIB)).on([Operation::PatchBlob]).first(1));
-    destination.faults().add(Fault::new(Action::Answer(dth_tests::registry::refusal(404, "BLOB_UPLOAD_UNKNOWN"))).on([Operation::UploadStatus]));
+    destination
+        .faults()
+        .add(Fault::new(Action::Answer(dth_tests::registry::refusal(404, "BLOB_UPLOAD_UNKNOWN"))).on([Operation::UploadStatus]));
     let daemon = Daemon::start("").await;
     let task = copy(&source, &destination);
     task.start(&daemon).await;
@@ -87,14 +89,16 @@ async fn an_upload_that_the_registry_has_lost_begins_anew() {
     ended_well(daemon).await;
 }
 
-/// Where each connection is slow, several bring more; where a source knows no ranges, or is fast, one has to do.
+/// Where each connection is slow, several bring more; where a source knows no ranges, or the destination is slower, one has to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_connections_are_helped_by_others() {
-    const SIZE: u64 = 120 * MIB;
+    const SIZE: u64 = 80 * MIB;
     for (slow, ranges) in [(true, true), (true, false), (false, true)] {
         let (source, destination, image) = ends(4, SIZE).await;
         if slow {
-            source.faults().add(Fault::new(Action::Slow(12 * MIB)).on([Operation::GetBlob]));
+            source.faults().add(Fault::new(Action::Slow(6 * MIB)).on([Operation::GetBlob]));
+        } else {
+            destination.set_bandwidth(Some(20 * MIB));
         }
         if !ranges {
             source.faults().add(Fault::new(Action::IgnoreRange).on([Operation::GetBlob]));
