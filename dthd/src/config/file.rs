@@ -14,7 +14,10 @@ use super::{
     CloudWatch, DEFAULT_INTERVAL, DEFAULT_NAMESPACE, LogFormat, Principal,
     validate::{self, Rule},
 };
-use crate::credential::CredentialSpec;
+use crate::{
+    credential::CredentialSpec,
+    price::{Price, Prices},
+};
 
 /// What one place (flags, environment, file) says; `None`: nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +37,7 @@ pub(super) struct Values {
     pub(super) log_filter: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) credentials: BTreeMap<String, CredentialSpec>,
+    pub(super) prices: Prices,
 }
 
 /// Reads a text in the form of dthd.toml; `file` names it in messages.
@@ -59,6 +63,7 @@ fn root(t: &mut Table<'_, '_>) -> Values {
         values.log_filter = checked(l, "filter", "log.filter", filter, &validate::log_filter);
         values.log_format = l.parsed("format");
     });
+    values.prices = t.tables("prices", |name, p| (name.to_owned(), Price::read(p))).into_iter().collect();
     values.credentials = credentials.into_iter().filter_map(|(name, spec)| Some((name, spec?))).collect();
     values
 }
@@ -79,13 +84,14 @@ fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
 }
 
 fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
-    const KINDS: [(&str, &str); 7] = [
+    const KINDS: [(&str, &str); 8] = [
         ("default", "default"),
         ("profile", "profile"),
         ("file", "file"),
         ("env", "env"),
         ("registry", "registry"),
         ("docker", "docker"),
+        ("sse-c", "sse-c"),
         ("anonymous", "anonymous"),
     ];
     if let Err(why) = validate::credential_name(name) {
@@ -106,6 +112,10 @@ fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
         Some("registry") => {
             t.required("path", "the JSON file with username and password, or with identity_token");
             path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::Registry { path })
+        }
+        Some("sse-c") => {
+            t.required("path", "the file with the key, 32 bytes or their base64");
+            path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::SseC { path })
         }
         Some("docker") => {
             let path = path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p));
@@ -135,6 +145,9 @@ fn cloudwatch(t: &mut Table<'_, '_>, credentials: &[(String, Option<CredentialSp
         let kind = credentials.iter().find(|(n, _)| n == name).and_then(|(_, spec)| Some(spec.as_ref()?.kind()));
         if let Some(kind @ ("registry" | "docker")) = kind {
             return Err(format!("= {name:?} is of type {kind}, which signs in to registries and not to AWS"));
+        }
+        if kind == Some("sse-c") {
+            return Err(format!("= {name:?} is of type sse-c, which encrypts objects and signs nothing"));
         }
         Ok(())
     });
@@ -275,7 +288,7 @@ format = 'jsn'
             "t.toml:2: socket must begin with /",
             "t.toml:4: limits.memory must be at least 8MiB, not 1MiB",
             "t.toml:5: limits.runs must be from 1 to 1000, not 0",
-            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, anonymous",
+            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, sse-c, anonymous",
             "t.toml:8: credentials.a.arn is not a known key: ",
             "t.toml:9: credentials.b.path is missing: ",
             "t.toml:11: credentials.anonymous is built in",

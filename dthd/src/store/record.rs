@@ -11,6 +11,7 @@ use dth_proto::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError, from_json, run_key, task_key, to_json, words::WordCounts};
+use crate::transfer::estimate::Requests;
 
 /// A task with what must survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,12 @@ pub struct TaskRecord {
     pub last_run: u32,
     /// When the newest run was queued: triggers count from here.
     pub last_start: Option<Timestamp>,
+    /// It is no task but a definition that somebody plans: no list shows it, and a restart forgets it.
+    #[serde(default)]
+    pub hidden: bool,
+    /// The trigger is held again when the run that is going, which changes nothing, has ended.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// What a task is doing, as far as a restart must know.
@@ -62,6 +69,8 @@ pub enum RunKind {
         /// Only failures of this class.
         class: Option<FailureClass>,
     },
+    /// What is being restored from an archive, begun by the task itself.
+    Restore,
     /// Everything the task selects, to tell what a copy would do. Nothing is written.
     Plan,
     /// Everything the task selects, to tell whether both ends are equal. Nothing is written.
@@ -89,6 +98,7 @@ impl RunKind {
         match self {
             Self::Full => view::RunKind::Copy,
             Self::Retry { .. } => view::RunKind::Retry,
+            Self::Restore => view::RunKind::Restore,
             Self::Plan => view::RunKind::Plan,
             Self::Verify => view::RunKind::Verify,
         }
@@ -163,6 +173,9 @@ pub struct Tally {
     /// Planned, by reason.
     #[serde(default)]
     pub planned: WordCounts,
+    /// Requests that the planned items would take.
+    #[serde(default)]
+    pub requests: Requests,
     /// Listed, by size class; see [`SIZE_CLASSES`].
     pub sizes: [u64; 4],
     /// Largest object listed, in bytes.
@@ -227,8 +240,9 @@ impl Store {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
+        self.put_restoring(uid, None);
         self.writer.remove(&self.trees.meta, prefixes_key(uid).into_bytes());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.restores] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());
