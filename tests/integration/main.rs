@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod bench;
+mod by_store;
+mod checksums;
 mod clients;
 mod control;
 mod dashboard;
@@ -23,6 +25,8 @@ mod odd_keys;
 mod options;
 mod order;
 mod pair;
+mod plan;
+mod preservation;
 mod process;
 mod ranges;
 mod readme;

@@ -31,7 +31,7 @@ use crate::{
     event::EventLog,
     metrics::{Amounts, cloudwatch, history::History},
     schedule::Schedule,
-    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord},
+    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord, restore::Restoring},
     systemd::Progress as Life,
     transfer::{
         Stop,
@@ -95,6 +95,8 @@ struct Task {
     copied: Option<RunRecord>,
     /// When a client last asked for it; see [`TaskRecord::hidden`].
     asked: Instant,
+    /// What it waits for to come out of an archive.
+    restoring: Option<Restoring>,
 }
 
 struct Ended {
@@ -168,7 +170,9 @@ impl Supervisor {
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
         let copied = run.as_ref().filter(|run| !run.kind.writes()).and_then(|run| self.copied_before(record.uid, run.run));
-        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None, copied, asked: Instant::now() });
+        let restoring = self.restoring(record.uid);
+        let task = Task { record, run, active: None, schedule, totals, counted: None, copied, asked: Instant::now(), restoring };
+        self.tasks.insert(name, task);
     }
 
     /// The newest run before this one that copied. One that cannot be read is not shown.
@@ -181,6 +185,14 @@ impl Supervisor {
             }
             before = found.run;
         }
+    }
+
+    /// What a task waits for; what cannot be read is looked for by the next full run.
+    fn restoring(&self, uid: u64) -> Option<Restoring> {
+        self.store.restoring(uid).unwrap_or_else(|error| {
+            tracing::warn!("cannot read what is being restored: {error}");
+            None
+        })
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -285,6 +297,11 @@ impl Supervisor {
             let trigger = self.tasks.get(&name).and_then(|t| t.record.spec.trigger.as_ref()).map(ToString::to_string).unwrap_or_default();
             self.queue(&name, RunKind::Full, trigger);
         }
+        let ready = |task: &&Task| task.record.phase == TaskPhase::Rest && task.restoring.as_ref().is_some_and(|r| r.next <= now);
+        let ready: Vec<TaskName> = self.tasks.values().filter(ready).map(|task| task.record.spec.name.clone()).collect();
+        for name in ready {
+            self.queue(&name, RunKind::Restore, "restored objects".to_owned());
+        }
     }
 
     /// Queues a new run of a task that has none.
@@ -293,11 +310,14 @@ impl Supervisor {
         let now = clock::now();
         let number = task.record.last_run + 1;
         let writes = kind.writes();
+        // a look at what is being restored moves no trigger
+        let counts = writes && kind != RunKind::Restore;
         let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
         task.record.last_run = number;
-        if writes {
+        if counts {
             task.record.last_start = Some(now);
-        } else if let Some(before) = task.run.take().filter(|run| run.kind.writes()) {
+        }
+        if !writes && let Some(before) = task.run.take().filter(|run| run.kind.writes()) {
             task.copied = Some(before);
         }
         task.record.held = !writes && task.record.phase == TaskPhase::Held;
@@ -397,9 +417,14 @@ impl Supervisor {
         }
         self.store.put_run(task.record.uid, &record);
         self.store.put_task(&task.record);
+        let uid = task.record.uid;
         task.run = Some(record);
         task.active = None;
         self.ends.send_modify(|count| *count += 1);
+        let restoring = self.restoring(uid);
+        if let Some(task) = self.tasks.get_mut(&name) {
+            task.restoring = restoring;
+        }
         self.fill_slots();
         self.show_all();
     }
@@ -498,7 +523,9 @@ impl Task {
 
     fn next_run(&self, now: Timestamp) -> Option<Timestamp> {
         let held = matches!(self.record.phase, TaskPhase::Held | TaskPhase::Paused);
-        self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set))
+        let scheduled = self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set));
+        let restored = self.restoring.as_ref().filter(|_| !held).map(|restoring| restoring.next);
+        scheduled.into_iter().chain(restored).min()
     }
 }
 

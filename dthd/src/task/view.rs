@@ -43,6 +43,8 @@ pub struct Row<'a> {
     pub next_run: Option<Timestamp>,
     /// Most frequent failure of the run, in a few words.
     pub failure: Option<String>,
+    /// What it waits for to come out of an archive, in words.
+    pub restoring: Option<String>,
 }
 
 impl Row<'_> {
@@ -115,6 +117,9 @@ impl Row<'_> {
             let c = &run.counters;
             let delete = if c.to_delete > 0 { format!(", {} to delete", units::grouped(c.to_delete)) } else { String::new() };
             return format!("{} to copy{delete}", units::grouped(c.planned));
+        }
+        if let Some(restoring) = &self.restoring {
+            return restoring.clone();
         }
         if self.next_run.is_some() { "next run".to_owned() } else { String::new() }
     }
@@ -189,7 +194,7 @@ mod tests {
         let counters = Counters { failed, ..Counters::default() };
         let run = Some(run_view(&task.spec.name, &record, &counters));
         let live = Some(Live { stalled_s, ..Live::default() });
-        Row { task: &task, state, run, live, next_run: None, failure: None }.view().word
+        Row { task: &task, state, run, live, next_run: None, failure: None, restoring: None }.view().word
     }
 
     #[test]

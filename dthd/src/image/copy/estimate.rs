@@ -88,8 +88,9 @@ impl Copier {
             if claim == Claim::Here {
                 continue;
             }
+            let asked = self.memory.asks();
             if ask && self.destination.ecr.is_none() && self.destination.registry.has_blob(&pair.to, digest).await? {
-                self.memory.blob_is_there(&pair.to, digest);
+                self.memory.blob_is_there(asked, &pair.to, digest);
                 continue;
             }
             if mounts && (claim == Claim::Elsewhere || self.place.other_holder(digest, &pair.to).is_some()) {
