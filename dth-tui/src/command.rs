@@ -38,6 +38,8 @@ pub enum Id {
     Last,
     PauseResume,
     Start,
+    Plan,
+    Verify,
     Stop,
     Delete,
     Retry,
@@ -141,6 +143,8 @@ pub static COMMANDS: &[Command] = &[
         Danger::Several,
     ),
     when(command(Id::Start, 6, &[Key::Char('S')], "start", "queue a run now", ON_TASKS), can_start, Danger::Several),
+    when(command(Id::Plan, 0, &[Key::Char('P')], "plan", "tell what a run would do; changes nothing", ON_TASKS), can_start, Danger::None),
+    when(command(Id::Verify, 0, &[Key::Char('V')], "verify", "compare both ends; changes nothing", ON_TASKS), can_start, Danger::None),
     when(command(Id::Stop, 7, &[Key::Char('x')], "stop", "end the run; asks for the name", ON_TASKS), can_stop, Danger::Typed),
     when(command(Id::Delete, 0, &[Key::Char('D')], "delete", "forget the task; asks for the name", ON_TASKS), can_delete, Danger::Typed),
     when(

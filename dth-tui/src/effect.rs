@@ -10,7 +10,7 @@ use dth_proto::{
     id::{Epoch, RequestId, TaskName},
     service::DthClient,
     spec::TaskSpec,
-    view::{Action, History, HistoryRequest, TaskDetail, TaskView},
+    view::{Action, History, HistoryRequest, RunKind, TaskDetail, TaskView},
     wire,
 };
 use tokio::sync::{mpsc, watch};
@@ -54,6 +54,8 @@ pub enum Ask {
     Events { epoch: Option<Epoch>, after: u64 },
     /// An action on tasks.
     Control { tasks: Vec<TaskName>, action: Action },
+    /// A run that changes nothing.
+    Begin { tasks: Vec<TaskName>, kind: RunKind },
     /// Failed items again.
     Retry { tasks: Vec<TaskName>, class: Option<FailureClass> },
     /// A new task.
@@ -78,7 +80,7 @@ pub enum Answer {
     Failures { task: TaskName, first: bool, result: Result<FailuresReply, String> },
     /// To [`Ask::Events`].
     Events(Result<EventsReply, String>),
-    /// To [`Ask::Control`] and [`Ask::Retry`]: what was done, and one outcome per task.
+    /// To [`Ask::Control`], [`Ask::Begin`] and [`Ask::Retry`]: what was done, and one outcome per task.
     Done { verb: &'static str, outcomes: Vec<(TaskName, Result<TaskView, String>)> },
     /// To [`Ask::Create`].
     Created(Result<Box<TaskView>, String>),
@@ -173,6 +175,13 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
                 outcomes.push((task.clone(), call!(client, control(RequestId::random(), task, action))));
             }
             Answer::Done { verb: action.word(), outcomes }
+        }
+        Ask::Begin { tasks, kind } => {
+            let mut outcomes = Vec::with_capacity(tasks.len());
+            for task in tasks {
+                outcomes.push((task.clone(), call!(client, begin(RequestId::random(), task, kind))));
+            }
+            Answer::Done { verb: kind.word(), outcomes }
         }
         Ask::Retry { tasks, class } => {
             let mut outcomes = Vec::with_capacity(tasks.len());

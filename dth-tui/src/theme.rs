@@ -95,8 +95,8 @@ impl Theme {
     pub fn word(&self, word: &str) -> Style {
         match word {
             "FAILED" | "STALLED" => self.bad,
-            "DEGRADED" | "INCOMPLETE" => self.warn,
-            "running" | "done" => self.ok,
+            "DEGRADED" | "INCOMPLETE" | "DIFFERENT" => self.warn,
+            "running" | "done" | "verified" => self.ok,
             _ => self.plain,
         }
     }

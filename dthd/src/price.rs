@@ -186,13 +186,13 @@ mod tests {
         let spec = spec("region = 'us-east-1'", "region = 'eu-west-1'");
         let (costs, unknown) = costs(&spec, &counters, &requests, &Prices::new());
         let lines: Vec<_> =
-            costs.iter().map(|c| (c.side.word(), c.what.as_str(), c.amount, format!("{:.5}", c.usd.unwrap_or(-1.0)))).collect();
+            costs.iter().map(|c| (c.side.word(), c.what.as_str(), c.amount, format!("{:.6}", c.usd.unwrap_or(-1.0)))).collect();
         let expected = [
-            ("source", "lists", 3, "0.00002"),
-            ("destination", "lists", 2, "0.00001"),
-            ("source", "reads", 2_000, "0.00080"),
-            ("destination", "writes", 2_000, "0.01000"),
-            ("source", "transfer out", 50_000_000_000, "1.00000"),
+            ("source", "lists", 3, "0.000015"),
+            ("destination", "lists", 2, "0.000010"),
+            ("source", "reads", 2_000, "0.000800"),
+            ("destination", "writes", 2_000, "0.010000"),
+            ("source", "transfer out", 50_000_000_000, "1.000000"),
         ];
         assert_eq!(lines, expected.map(|(side, what, amount, usd)| (side, what, amount, usd.to_owned())));
         assert_eq!(unknown.len(), 1, "{unknown:?}");

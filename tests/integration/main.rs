@@ -28,6 +28,7 @@ mod odd_keys;
 mod options;
 mod order;
 mod pair;
+mod plan;
 mod preservation;
 mod process;
 mod ranges;

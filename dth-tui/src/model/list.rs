@@ -130,7 +130,7 @@ fn rank(task: &TaskView) -> u8 {
         ("FAILED", _) => 0,
         ("STALLED", _) => 1,
         ("DEGRADED", _) => 2,
-        ("INCOMPLETE", _) => 3,
+        ("INCOMPLETE" | "DIFFERENT", _) => 3,
         (_, TaskState::Running | TaskState::Stopping) => 4,
         (_, TaskState::Queued) => 5,
         (_, TaskState::Waiting) => 6,

@@ -3,7 +3,7 @@
 use dth_proto::{
     event::Level,
     id::TaskName,
-    view::{Action, TaskState},
+    view::{Action, RunKind, TaskState},
 };
 
 use super::{answer, complain, form, motion, say};
@@ -65,6 +65,8 @@ fn act(model: &mut Model, found: &Command) -> Vec<Effect> {
             return control(model, found.danger, if pause { Action::Pause } else { Action::Resume });
         }
         Id::Start => return control(model, found.danger, Action::Start),
+        Id::Plan => return begin(model, RunKind::Plan),
+        Id::Verify => return begin(model, RunKind::Verify),
         Id::Stop => return control(model, found.danger, Action::Stop),
         Id::Delete => return control(model, found.danger, Action::Delete),
         Id::Retry => {
@@ -264,6 +266,13 @@ fn control(model: &mut Model, danger: Danger, action: Action) -> Vec<Effect> {
         return Vec::new();
     }
     vec![Effect::Ask(Ask::Control { tasks, action })]
+}
+
+/// A run that changes nothing, of every task that rests.
+fn begin(model: &Model, kind: RunKind) -> Vec<Effect> {
+    let resting = model.subjects().into_iter().filter(|t| concerns(Action::Start, t.state));
+    let tasks = resting.map(|t| t.name.clone()).collect();
+    vec![Effect::Ask(Ask::Begin { tasks, kind })]
 }
 
 fn accept(model: &mut Model) -> Vec<Effect> {

@@ -9,14 +9,17 @@ use crate::{
     widget::{put, row::Row},
 };
 
-const WORDS: [(&str, &str); 8] = [
+const WORDS: [(&str, &str); 11] = [
     ("running", "bytes move"),
     ("queued", "waits for a free slot"),
     ("waiting", "its trigger starts the next run"),
     ("paused", "by a person; goes on from its checkpoint"),
+    ("planned", "told what a run would do; nothing was changed"),
+    ("verified", "both ends are equal"),
     ("STALLED", "no bytes for a minute"),
     ("DEGRADED", "moves, and items have failed"),
     ("INCOMPLETE", "ended, and items have failed"),
+    ("DIFFERENT", "verified, and the ends differ"),
     ("FAILED", "could not run"),
 ];
 

@@ -79,7 +79,11 @@ enum PassEnd {
 }
 
 /// Works until everything is done or `stop` says otherwise; gives back the record with its last checkpoint.
-pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
+pub async fn run(mut input: RunInput, mut job: S3Job) -> (RunRecord, RunEnd) {
+    if input.record.kind == RunKind::Verify && job.options.compare == Compare::Always {
+        // what is always copied may be equal nevertheless
+        job.options.compare = Compare::Auto;
+    }
     let began = Instant::now();
     let worked = input.record.worked;
     let (remaining, tally) = (input.record.remaining.as_deref(), input.record.tally.clone());
@@ -256,12 +260,6 @@ fn feed(
     queue: mpsc::Sender<feed::Task>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
-    let mut job = job.clone();
-    if input.record.kind == RunKind::Verify && job.options.compare == Compare::Always {
-        // what is always copied may be equal nevertheless
-        job.options.compare = Compare::Auto;
-    }
-    let job = &job;
     let rules = rules(input, (job, selection), ends, account)?;
     let which = match input.record.kind {
         RunKind::Retry { of, class } => Some(Which::Failed(of, class)),

@@ -415,6 +415,38 @@ mod tests {
         assert_eq!(store.item(7, 1, "a").expect("item"), None);
     }
 
+    /// What a report does: page after page, of which only one is in memory.
+    #[tokio::test]
+    async fn two_hundred_thousand_records_are_read_in_pages() {
+        const RECORDS: u64 = 200_000;
+        const PAGE: usize = 500;
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = Store::open(dir.path()).expect("store");
+        let outcome = ItemOutcome::Planned { reason: "missing".to_owned() };
+        for n in 0..RECORDS {
+            let item = ItemRecord { size: n, at: Timestamp(1), tries: 1, outcome: outcome.clone() };
+            store.put_item(7, 1, &format!("k/{n:08}"), &item);
+            if n % 1_000 == 0 {
+                store.writer().room().await.expect("room");
+            }
+        }
+        store.writer().applied().await.expect("applied");
+        let (mut seen, mut after) = (0_u64, None);
+        loop {
+            let (page, next) = store.items(7, 1, "k/", after.as_deref(), PAGE, |_| true).expect("page");
+            assert!(page.len() <= PAGE);
+            for (key, item) in page {
+                assert!(key == format!("k/{seen:08}") && item.size == seen, "{key} where {seen} belongs");
+                seen += 1;
+            }
+            after = next;
+            if after.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, RECORDS);
+    }
+
     #[tokio::test]
     async fn pages_cover_a_run_and_no_other() {
         let dir = tempfile::tempdir().expect("temporary directory");

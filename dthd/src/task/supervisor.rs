@@ -91,12 +91,12 @@ struct Task {
     totals: Arc<TaskTotals>,
     /// What a paused run had counted; its checkpoint may lie behind.
     counted: Option<Counters>,
-    /// What it waits for to come out of an archive.
-    restoring: Option<Restoring>,
     /// The last run that was over and copied, where a later one changes nothing.
     copied: Option<RunRecord>,
     /// When a client last asked for it; see [`TaskRecord::hidden`].
     asked: Instant,
+    /// What it waits for to come out of an archive.
+    restoring: Option<Restoring>,
 }
 
 struct Ended {
@@ -169,18 +169,10 @@ impl Supervisor {
         self.lock_totals().insert(name.clone(), (record.spec.engine(), Arc::clone(&totals)));
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
-        let restoring = self.restoring(record.uid);
         let copied = run.as_ref().filter(|run| !run.kind.writes()).and_then(|run| self.copied_before(record.uid, run.run));
-        let asked = Instant::now();
-        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None, restoring, copied, asked });
-    }
-
-    /// What a task waits for; what cannot be read is looked for by the next full run.
-    fn restoring(&self, uid: u64) -> Option<Restoring> {
-        self.store.restoring(uid).unwrap_or_else(|error| {
-            tracing::warn!("cannot read what is being restored: {error}");
-            None
-        })
+        let restoring = self.restoring(record.uid);
+        let task = Task { record, run, active: None, schedule, totals, counted: None, copied, asked: Instant::now(), restoring };
+        self.tasks.insert(name, task);
     }
 
     /// The newest run before this one that copied. One that cannot be read is not shown.
@@ -193,6 +185,14 @@ impl Supervisor {
             }
             before = found.run;
         }
+    }
+
+    /// What a task waits for; what cannot be read is looked for by the next full run.
+    fn restoring(&self, uid: u64) -> Option<Restoring> {
+        self.store.restoring(uid).unwrap_or_else(|error| {
+            tracing::warn!("cannot read what is being restored: {error}");
+            None
+        })
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -420,11 +420,11 @@ impl Supervisor {
         let uid = task.record.uid;
         task.run = Some(record);
         task.active = None;
+        self.ends.send_modify(|count| *count += 1);
         let restoring = self.restoring(uid);
         if let Some(task) = self.tasks.get_mut(&name) {
             task.restoring = restoring;
         }
-        self.ends.send_modify(|count| *count += 1);
         self.fill_slots();
         self.show_all();
     }

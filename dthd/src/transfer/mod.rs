@@ -10,6 +10,7 @@
 //! | [`budget`], [`bandwidth`] | bytes of memory, bytes per second |
 //! | [`fair`] | the queue in front of these three: tasks take turns |
 //! | [`glob`] | globs over names with segments |
+//! | [`estimate`] | requests that a copy would take |
 //! | [`rate`] | how fast, how long still, stalled |
 //! | [`resources`] | what all runs share |
 

@@ -1,5 +1,7 @@
 //! Commands that change something: create, edit, clone, start, pause, delete, retry; and the command line itself.
 
+use dth_proto::{id::TaskName, view::RunKind};
+
 use super::*;
 use crate::exit;
 
@@ -144,4 +146,38 @@ fn manual_pages_and_completions_are_written() {
     assert_eq!(ended.code, 1);
     assert!(ended.err.contains("/no/such/dir"), "{}", ended.err);
     assert!(dth(None, &["completions", "bash"], "", false).out.contains("failures"));
+}
+
+#[test]
+fn plans_are_begun_awaited_and_told() {
+    let bench = Bench::new();
+    let name = TaskName::new("photos").expect("good name");
+    let counters = Counters { listed: 9, same: 2, planned: 7, bytes_planned: 1_000_000, ..Counters::default() };
+    bench.shared().change(|state| {
+        state.add_run("photos", Some(RunOutcome::Succeeded), counters);
+        if let Some(run) = state.runs.get_mut(&name).and_then(|runs| runs.last_mut()) {
+            run.kind = RunKind::Plan;
+        }
+    });
+    let ended = bench.dth(&["plan", "photos", "--items", "1"]);
+    assert_eq!((ended.code, ended.err.as_str()), (0, ""));
+    for words in [
+        "plan succeeded",
+        "2 same + 0 copied + 7 planned",
+        "7 items, 1.00 MB",
+        ">= 0.5000",
+        "not estimated: the price of writes is not known",
+    ] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
+    assert_eq!(bench.shared().lock().done.last().map(String::as_str), Some("plan photos"));
+}
+
+#[test]
+fn an_explanation_ends_with_what_comes_next() {
+    let ended = Bench::new().dth(&["explain", "photos", "a/b"]);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    for words in ["goes to", "to/a/b", "not there", "would copy it: the destination does not have it (missing)"] {
+        assert!(ended.out.contains(words), "{words}: {}", ended.out);
+    }
 }

@@ -81,7 +81,6 @@ impl Copier {
         let mut estimate = Estimate::default();
         for blob in blobs {
             let digest = &blob.digest;
-            let asked = self.memory.asks();
             if self.memory.has_blob(&pair.to, digest) {
                 continue;
             }
@@ -89,6 +88,7 @@ impl Copier {
             if claim == Claim::Here {
                 continue;
             }
+            let asked = self.memory.asks();
             if ask && self.destination.ecr.is_none() && self.destination.registry.has_blob(&pair.to, digest).await? {
                 self.memory.blob_is_there(asked, &pair.to, digest);
                 continue;

@@ -12,8 +12,8 @@ use crate::{
     s3::{
         compare::{CopyReason, Decision, SameReason, decide},
         filter::Filter,
-        key::KeyMap,
         object::{Entry, Pin},
+        prefix::Selection,
     },
     transfer::{TransferError, run::RunInput},
 };
@@ -27,7 +27,7 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
         return Err("no object has an empty key".to_owned());
     }
     let ends = Ends::open(input, job).await?;
-    let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;
+    let selection = Selection::open(job, &ends.sort, ends.list.as_ref()).await?;
     let filter = Filter::new(&job.options, clock::now()).map_err(|problems| problems.join("; "))?;
     let mut it = Explanation {
         key: key.to_owned(),
@@ -39,12 +39,15 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
         last: None,
         next: String::new(),
     };
-    if !key.starts_with(&job.source.prefix) {
+    if !selection.selects(key).map_err(|e| format!("cannot read the prefixes: {e}"))? {
         it.rule = Some("prefix".to_owned());
-        it.next = format!("nothing: the task lists only keys that begin with {:?}", job.source.prefix);
+        it.next = match selection.many() {
+            Some(many) => format!("nothing: none of the {} prefixes of the task begins the key", many.count()),
+            None => format!("nothing: the task lists only keys that begin with {:?}", selection.prefix()),
+        };
         return Ok(it);
     }
-    let there = match map.map(key) {
+    let there = match selection.map().map(key) {
         Ok(there) => there,
         Err(error) => {
             it.next = format!("fail with it: {error}");
@@ -103,9 +106,9 @@ fn why_copy(reason: CopyReason) -> &'static str {
         CopyReason::Size => "the sizes differ (size)",
         CopyReason::Etag => "the ETags show other content, and no copy of this generation is recorded (etag)",
         CopyReason::Newer => "the source is newer, and no copy of this generation is recorded (newer)",
-        CopyReason::Checksum => "stored checksums show other content, or were not asked for yet (checksum)",
-        CopyReason::Unproven => "neither end has a checksum that could be compared (unproven)",
         CopyReason::Always => "the task copies everything (always)",
+        CopyReason::Checksum => "unless the stored checksums of both ends are found to be equal (checksum)",
+        CopyReason::Unproven => "there are no checksums that could be compared (unproven)",
     }
 }
 
