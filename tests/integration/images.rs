@@ -4,6 +4,7 @@ mod bad_input;
 pub mod catalogue;
 mod kill;
 mod later;
+mod large;
 mod repositories;
 mod selection;
 mod whole;

@@ -143,16 +143,21 @@ struct Seen<'a> {
 impl Sought for Seen<'_> {
     async fn manifest(&self, digest: &Digest) -> Result<bool, TransferError> {
         let (memory, to) = (&self.copier.memory, self.pair.to.as_str());
+        if self.doubt {
+            // it may have the manifest, and not what that names
+            return Ok(false);
+        }
+        let asked = memory.asks();
         if memory.has_manifest(to, digest) {
             return Ok(true);
         }
         let there = match &self.pair.there {
-            There::Nothing if !self.pair.continued && !self.doubt => return Ok(false),
-            There::Listed(digests) if !self.doubt => return Ok(digests.contains(digest)),
+            There::Nothing if !self.pair.continued => return Ok(false),
+            There::Listed(digests) => return Ok(digests.contains(digest)),
             _ => self.copier.destination.registry.resolve(to, digest.as_str()).await?.is_some(),
         };
         if there {
-            memory.manifest_is_there(to, digest);
+            memory.manifest_is_there(asked, to, digest);
         }
         Ok(there)
     }
@@ -180,8 +185,8 @@ impl Copier {
         let source_digest = named.digest.clone();
         let root = self.selected(named)?;
         let is_there = image.there.as_ref() == Some(&root.digest);
-        if is_there {
-            self.memory.manifest_is_there(&image.pair.to, &root.digest);
+        if is_there && !doubt {
+            self.memory.manifest_is_there(self.memory.asks(), &image.pair.to, &root.digest);
         }
         let seen = Seen { copier: self, pair: &image.pair, doubt };
         let walk = Walk {

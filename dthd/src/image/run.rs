@@ -143,12 +143,11 @@ async fn finish(input: &RunInput, end: PassEnd) -> RunEnd {
         PassEnd::Stopped => RunEnd::Finished(RunOutcome::Cancelled, None),
         // what could not run may run again: the next run goes on with the uploads that are there
         PassEnd::Failed(why) => return RunEnd::Finished(RunOutcome::Failed, Some(why)),
-        PassEnd::Complete => {
-            let counters = input.progress.counters();
-            let outcome = if counters.failed + counters.pending == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete };
-            RunEnd::Finished(outcome, None)
-        }
+        PassEnd::Complete => RunEnd::Finished(input.record.kind.outcome(&input.progress.counters()), None),
     };
+    if !input.record.kind.writes() {
+        return finished;
+    }
     if let Err(why) = forget_uploads(&input.store, input.uid).await {
         input.events.push(Level::Warn, Some((&input.name, Some(input.record.run))), why);
     }

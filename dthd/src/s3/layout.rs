@@ -8,6 +8,12 @@ const GIB: u64 = 1 << 30;
 /// Objects up to this many bytes are written by one PutObject.
 pub const SINGLE: u64 = 16 * MIB;
 
+/// The largest parts of a source that are repeated where they pass here: they are held in memory.
+pub const REPEATED: u64 = 128 * MIB;
+
+/// Parts that the store copies by itself are at least as large: each is a request, and no bytes pass here.
+const COPIED: u64 = 512 * MIB;
+
 /// What the destination allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
@@ -15,7 +21,7 @@ pub struct PartLimits {
     pub min: u64,
     /// Largest size of a part.
     pub max: u64,
-    /// Number of parts.
+    /// Number of parts; 0: there are no uploads in parts.
     pub parts: u64,
 }
 
@@ -37,10 +43,20 @@ pub enum Layout {
 
 /// The object has more bytes than the destination's parts can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{size} bytes do not fit into {} parts of at most {} bytes", limits.parts, limits.max)]
+#[error("{}", self.in_words())]
 pub struct TooLarge {
     size: u64,
     limits: PartLimits,
+}
+
+impl TooLarge {
+    fn in_words(&self) -> String {
+        let Self { size, limits } = self;
+        match limits.parts {
+            0 => format!("the store takes no objects in parts, and {size} bytes are more than the {SINGLE} that are sent at once"),
+            parts => format!("{size} bytes do not fit into {parts} parts of at most {} bytes", limits.max),
+        }
+    }
 }
 
 /// The layout of an object of `size` bytes. `source` is the part size of the source when its parts are uniform (see
@@ -56,6 +72,9 @@ pub fn layout(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layo
     if let Some(part) = source.filter(|p| (limits.min..=limits.max).contains(p) && size.div_ceil(*p) <= limits.parts) {
         return Ok(Layout::Parts(part));
     }
+    if limits.parts == 0 {
+        return Err(TooLarge { size, limits });
+    }
     let target = (limits.parts - limits.parts / 10).max(1);
     let wanted = size.div_ceil(target).next_multiple_of(MIB);
     let usual = if size <= 8 * GIB { 8 * MIB } else { 16 * MIB };
@@ -63,11 +82,24 @@ pub fn layout(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layo
     if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
 }
 
+/// The same for an object that the store copies by itself, and that is too large for one request.
+///
+/// # Errors
+/// [`TooLarge`] when even the largest parts are not enough.
+pub fn layout_by_store(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layout, TooLarge> {
+    if let Some(part) = source.filter(|p| (limits.min..=limits.max).contains(p) && size.div_ceil(*p) <= limits.parts) {
+        return Ok(Layout::Parts(part));
+    }
+    let target = (limits.parts - limits.parts / 10).max(1);
+    let part = size.div_ceil(target).next_multiple_of(MIB).max(COPIED).clamp(limits.min, limits.max);
+    if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
+}
+
 /// The part size of a source of `size` bytes whose ETag says `parts` and whose first part has `first` bytes, when all parts can
-/// be of that size and repeating them is sensible: 5 MiB to 128 MiB.
+/// be of that size and repeating them is sensible: 5 MiB to `largest`.
 #[must_use]
-pub fn uniform(size: u64, parts: u32, first: u64) -> Option<u64> {
-    ((5 * MIB..=128 * MIB).contains(&first) && size.div_ceil(first) == u64::from(parts)).then_some(first)
+pub fn uniform(size: u64, parts: u32, first: u64, largest: u64) -> Option<u64> {
+    ((5 * MIB..=largest).contains(&first) && size.div_ceil(first) == u64::from(parts)).then_some(first)
 }
 
 /// One part of an object.
@@ -142,12 +174,42 @@ mod tests {
 
     #[test]
     fn uniform_sources() {
-        assert_eq!(uniform(20 * MIB, 3, 8 * MIB), Some(8 * MIB));
-        assert_eq!(uniform(24 * MIB, 3, 8 * MIB), Some(8 * MIB));
-        assert_eq!(uniform(25 * MIB, 3, 8 * MIB), None, "a fourth part would be needed");
-        assert_eq!(uniform(2 * MIB, 2, MIB), None, "too small to be repeated");
-        assert_eq!(uniform(600 * MIB, 2, 300 * MIB), None, "too large to be held in memory");
-        assert_eq!(uniform(0, 1, 0), None);
+        assert_eq!(uniform(20 * MIB, 3, 8 * MIB, REPEATED), Some(8 * MIB));
+        assert_eq!(uniform(24 * MIB, 3, 8 * MIB, REPEATED), Some(8 * MIB));
+        assert_eq!(uniform(25 * MIB, 3, 8 * MIB, REPEATED), None, "a fourth part would be needed");
+        assert_eq!(uniform(2 * MIB, 2, MIB, REPEATED), None, "too small to be repeated");
+        assert_eq!(uniform(600 * MIB, 2, 300 * MIB, REPEATED), None, "too large to be held in memory");
+        assert_eq!(uniform(600 * MIB, 2, 300 * MIB, 5 * GIB), Some(300 * MIB), "nothing is held where the store copies");
+        assert_eq!(uniform(0, 1, 0, REPEATED), None);
+    }
+
+    #[test]
+    fn parts_that_the_store_copies() {
+        let limits = PartLimits::default();
+        for (size, source, expected) in [
+            (5 * GIB + 1, None, Layout::Parts(512 * MIB)),
+            (6 * GIB, Some(8 * MIB), Layout::Parts(8 * MIB)),
+            (6 * GIB, Some(2 * GIB), Layout::Parts(2 * GIB)),
+            (100 * GIB, Some(8 * MIB), Layout::Parts(512 * MIB)),
+            (50 * TB, None, Layout::Parts(5299 * MIB).min_with(5 * GIB)),
+        ] {
+            assert_eq!(layout_by_store(size, source, limits), Ok(expected), "{size} {source:?}");
+        }
+        let small = PartLimits { max: 8 * MIB, ..limits };
+        assert_eq!(layout_by_store(9 * MIB, None, small), Ok(Layout::Parts(8 * MIB)));
+        assert!(layout_by_store(10_000 * 5 * GIB + 1, None, limits).is_err());
+    }
+
+    #[test]
+    fn limits_of_the_store_hold() {
+        let storj = PartLimits { min: 64 * MIB, ..PartLimits::default() };
+        assert_eq!(layout(300 * MIB, Some(8 * MIB), storj), Ok(Layout::Parts(64 * MIB)));
+        let scaleway = PartLimits { parts: 1_000, ..PartLimits::default() };
+        assert_eq!(layout(100 * GIB, Some(16 * MIB), scaleway), Ok(Layout::Parts(114 * MIB)));
+        let none = PartLimits { parts: 0, ..PartLimits::default() };
+        assert_eq!(layout(SINGLE, None, none), Ok(Layout::Single));
+        let refused = layout(SINGLE + 1, Some(8 * MIB), none).expect_err("no parts");
+        assert!(refused.to_string().contains("takes no objects in parts"), "{refused}");
     }
 
     proptest! {

@@ -6,7 +6,7 @@ use dth_proto::{
     failure::{FailureClass, FailureGroup},
     spec::TaskSpec,
     time::Timestamp,
-    view::{Counters, RunOutcome},
+    view::{self, Counters, RunOutcome},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -62,6 +62,40 @@ pub enum RunKind {
         /// Only failures of this class.
         class: Option<FailureClass>,
     },
+    /// What is being restored from an archive, begun by the task itself.
+    Restore,
+    /// Everything the task selects, to tell what a copy would do. Nothing is written.
+    Plan,
+    /// Everything the task selects, to tell whether both ends are equal. Nothing is written.
+    Verify,
+}
+
+impl RunKind {
+    /// Whether the run may send requests that change anything at either end.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.view().writes()
+    }
+
+    /// How a run ends that has reached everything it listed. To verify is to find no difference.
+    #[must_use]
+    pub fn outcome(&self, counters: &Counters) -> RunOutcome {
+        let left = counters.failed + counters.pending;
+        let different = if *self == Self::Verify { counters.planned + counters.to_delete } else { 0 };
+        if left + different == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete }
+    }
+
+    /// The kind for clients.
+    #[must_use]
+    pub fn view(&self) -> view::RunKind {
+        match self {
+            Self::Full => view::RunKind::Copy,
+            Self::Retry { .. } => view::RunKind::Retry,
+            Self::Restore => view::RunKind::Restore,
+            Self::Plan => view::RunKind::Plan,
+            Self::Verify => view::RunKind::Verify,
+        }
+    }
 }
 
 /// A run with its checkpoint.
@@ -129,6 +163,9 @@ pub struct Tally {
     pub skipped: WordCounts,
     /// Copied, by verification method.
     pub verified: WordCounts,
+    /// Planned, by reason.
+    #[serde(default)]
+    pub planned: WordCounts,
     /// Listed, by size class; see [`SIZE_CLASSES`].
     pub sizes: [u64; 4],
     /// Largest object listed, in bytes.
@@ -193,7 +230,9 @@ impl Store {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
+        self.put_restoring(uid, None);
+        self.writer.remove(&self.trees.meta, prefixes_key(uid).into_bytes());
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.restores] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());
@@ -228,6 +267,19 @@ impl Store {
         self.put_meta(&cuts_key(uid), &cuts);
     }
 
+    /// Of which run and of what digest the prefixes were that a task last read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn prefixes(&self, uid: u64) -> Result<Option<(u32, u64)>, StoreError> {
+        self.meta(&prefixes_key(uid))
+    }
+
+    /// Replaces what [`Self::prefixes`] gives.
+    pub fn put_prefixes(&self, uid: u64, of: (u32, u64)) {
+        self.put_meta(&prefixes_key(uid), &of);
+    }
+
     /// Runs before run `before` (`None`: all), newest first, at most `limit`.
     ///
     /// # Errors
@@ -240,6 +292,10 @@ impl Store {
 
 fn cuts_key(uid: u64) -> String {
     format!("cuts {uid}")
+}
+
+fn prefixes_key(uid: u64) -> String {
+    format!("prefixes {uid}")
 }
 
 /// Reads what remains of a run as any schema wrote it.

@@ -15,6 +15,7 @@ pub fn run_view(task: &TaskName, run: &RunRecord, counters: &Counters) -> RunVie
     RunView {
         task: task.clone(),
         run: run.run,
+        kind: run.kind.view(),
         outcome: run.outcome,
         started: run.started,
         ended: run.ended,
@@ -41,6 +42,8 @@ pub struct Row<'a> {
     pub next_run: Option<Timestamp>,
     /// Most frequent failure of the run, in a few words.
     pub failure: Option<String>,
+    /// What it waits for to come out of an archive, in words.
+    pub restoring: Option<String>,
 }
 
 impl Row<'_> {
@@ -101,6 +104,9 @@ impl Row<'_> {
         }
         if let Some(failure) = &self.failure {
             return failure.clone();
+        }
+        if let Some(restoring) = &self.restoring {
+            return restoring.clone();
         }
         if self.next_run.is_some() { "next run".to_owned() } else { String::new() }
     }
@@ -173,7 +179,7 @@ mod tests {
         let counters = Counters { failed, ..Counters::default() };
         let run = Some(run_view(&task.spec.name, &record, &counters));
         let live = Some(Live { stalled_s, ..Live::default() });
-        Row { task: &task, state, run, live, next_run: None, failure: None }.view().word
+        Row { task: &task, state, run, live, next_run: None, failure: None, restoring: None }.view().word
     }
 
     #[test]

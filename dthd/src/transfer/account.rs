@@ -9,7 +9,7 @@ use crate::{
     clock,
     store::{
         RunRecord, Store,
-        item::{ItemOutcome, ItemRecord},
+        item::{ItemOutcome, ItemRecord, TO_DELETE},
         record::{Remaining, Tally},
     },
     transfer::{
@@ -27,6 +27,22 @@ pub struct Open {
     pub key: String,
     /// Bytes as listed, or as told since by [`Account::sized`].
     pub size: u64,
+}
+
+/// Items under one key that were listed together, and finish one after the other: a checkpoint has all of them or none.
+#[derive(Debug)]
+pub struct OpenGroup {
+    seq: Seq,
+    /// Listing of all of them, and the outcomes so far.
+    tally: Tally,
+}
+
+impl OpenGroup {
+    /// Lists them in a block that is still to be entered: `tally` has the listing of all and the outcomes of those that are finished,
+    /// `open` are not.
+    pub fn new(block: &mut Block, key: &str, tally: Tally, open: u64) -> Self {
+        Self { seq: block.open_all(key, &tally, open), tally }
+    }
 }
 
 /// See the module.
@@ -177,10 +193,51 @@ impl Account {
         self.close(open, &tally);
     }
 
+    /// A run that changes nothing would copy it by sending so many bytes.
+    pub fn planned(&self, open: &Open, bytes: u64, reason: &str) {
+        self.put(&open.key, open.size, 1, ItemOutcome::Planned { reason: reason.to_owned() });
+        self.close(open, &Tally::planned(open.size, bytes, reason));
+    }
+
+    /// Records that a run that changes nothing would remove an item from the destination. It is counted by whoever enters it
+    /// ([`Tally::to_delete`]).
+    pub fn note_to_delete(&self, key: &str, size: u64) {
+        self.put(key, size, 1, ItemOutcome::Planned { reason: TO_DELETE.to_owned() });
+    }
+
     /// It was given up.
     pub fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
         self.note_failed(&open.key, open.size, tries, outcome);
         self.close(open, &Tally::failed(open.size));
+    }
+
+    /// One of a group is finished; `size` as it was listed, the outcome as it is recorded.
+    pub fn close_one(&self, group: &mut OpenGroup, name: &str, size: u64, tries: u32, outcome: ItemOutcome) {
+        let tally = match &outcome {
+            ItemOutcome::Copied { verified, .. } => {
+                self.progress.totals.add_copied(size);
+                Tally::copied(size, verified)
+            }
+            ItemOutcome::Skipped { reason } => Tally::skipped(size, reason),
+            ItemOutcome::Planned { reason } => Tally::planned(size, size, reason),
+            _ => Tally::failed(size),
+        };
+        match outcome {
+            failed @ ItemOutcome::Failed { .. } => self.note_failed(name, size, tries, failed),
+            outcome => drop(self.put(name, size, tries, outcome)),
+        }
+        group.tally.add(&tally);
+        self.progress.finished(&tally);
+    }
+
+    /// All of a group are finished.
+    pub fn close_group(&self, group: OpenGroup) {
+        self.books().mark.done(group.seq, group.tally);
+    }
+
+    /// What an earlier pass of this run recorded of an item.
+    pub fn recorded(&self, name: &str) -> Option<ItemRecord> {
+        if self.is_continued() { self.store.item(self.uid, self.run, name).ok().flatten() } else { None }
     }
 
     fn put(&self, key: &str, size: u64, tries: u32, outcome: ItemOutcome) -> ItemRecord {

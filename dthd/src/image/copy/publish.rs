@@ -71,7 +71,7 @@ impl Copier {
             return Ok(());
         }
         let stored = self.store(pair, tag, manifest).await?;
-        self.memory.manifest_is_there(&pair.to, &manifest.digest);
+        self.memory.manifest_is_there(self.memory.asks(), &pair.to, &manifest.digest);
         if let Some(subject) = &content.subject
             && !stored.subject_known
             && self.options.referrers

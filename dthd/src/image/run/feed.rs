@@ -119,8 +119,12 @@ impl Feed {
     /// Repositories in the order of their images' keys.
     async fn wanted(&self) -> Result<Vec<Wanted>, String> {
         let mut wanted = match self.kind {
-            RunKind::Full => self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect(),
+            RunKind::Full | RunKind::Plan | RunKind::Verify => {
+                self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect()
+            }
             RunKind::Retry { of, class } => self.failures(of, class)?,
+            // no registry has an archive
+            RunKind::Restore => Vec::new(),
         };
         wanted.sort_by(|a: &Wanted, b| item::order(&a.repository, &b.repository));
         wanted.dedup_by(|a, b| a.repository == b.repository);

@@ -31,8 +31,8 @@ use crate::{
 
 /// How often an image is begun again when its requests failed in a way that may pass.
 const TRIES: u32 = 3;
-/// How often all is asked for again because the destination lacks what it was thought to have: what another image learned before may come
-/// back into the memory that it shares with this one.
+/// How often all is asked for again, and sent again, because the destination lacks what it was thought to have: once for each of the few
+/// times that it may lose something under an image.
 const DOUBTS: u32 = 4;
 /// How long a pass that is stopped waits for what is in flight.
 const GRACE: Duration = Duration::from_secs(3);
@@ -52,6 +52,8 @@ struct Inner {
     progress: Arc<Progress>,
     copier: Arc<Copier>,
     stop: CancellationToken,
+    /// What is to be copied is copied; else it is only told.
+    writes: bool,
 }
 
 /// A finished image.
@@ -65,7 +67,8 @@ struct Done {
 impl Work {
     pub(super) fn new(input: &RunInput, copier: Arc<Copier>, account: &Arc<Account>, stop: CancellationToken) -> Self {
         let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
-        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop }))
+        let writes = input.record.kind.writes();
+        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, writes }))
     }
 
     /// Copies what comes through the queue, at most `most` images at once and not many more than the registries take, until the queue is
@@ -113,6 +116,7 @@ impl Inner {
                 self.record(&image, &done);
                 self.account.same(&open);
             }
+            Ok(_) if !self.writes => self.account.planned(&open, open.size, reason),
             Ok(done) => {
                 self.record(&image, &done);
                 let (source_etag, destination_etag) = (done.source.to_string(), done.destination.to_string());
@@ -159,7 +163,7 @@ impl Inner {
         self.account.sized(open, plan.size.max(open.size));
         drop(reading);
         let done = Done { same: plan.is_done(), source: plan.source_digest.clone(), destination: plan.digest().clone() };
-        if !done.same {
+        if !done.same && self.writes {
             let flight = self.progress.fly(&open.key, open.size);
             Box::pin(self.copier.execute(image, &plan, &flight.item, doubt)).await?;
         }

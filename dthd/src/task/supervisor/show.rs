@@ -11,6 +11,7 @@ use super::{Supervisor, Task};
 use crate::{
     clock,
     problem::{self, Activity, Facts, LastRun, TaskFacts},
+    s3::archive,
     store::{TaskPhase, record::SIZE_CLASSES},
     task::{
         handle::not_found,
@@ -59,6 +60,7 @@ impl Supervisor {
             largest: tally.largest,
             skipped: tally.skipped.to_map(),
             verified: tally.verified.to_map(),
+            planned: tally.planned.to_map(),
             failures,
             best_rate: active.map_or_else(|| task.run.as_ref().map_or(0, |r| r.best_rate), super::Active::best_rate),
             view,
@@ -127,6 +129,7 @@ impl Task {
             live: self.active.as_ref().map(|a| a.live.clone()),
             next_run: self.next_run(clock::now()),
             failure,
+            restoring: self.restoring.as_ref().map(|r| archive::words(r.count, r.ready, clock::now())),
         }
         .view()
     }
@@ -175,10 +178,13 @@ fn add(sum: &mut Counters, run: &Counters) {
     sum.skipped += run.skipped;
     sum.deleted += run.deleted;
     sum.failed += run.failed;
+    sum.planned += run.planned;
+    sum.to_delete += run.to_delete;
     sum.pending += run.pending;
     sum.bytes_listed += run.bytes_listed;
     sum.bytes_done += run.bytes_done;
     sum.bytes_copied += run.bytes_copied;
+    sum.bytes_planned += run.bytes_planned;
     sum.requests += run.requests;
     sum.retries += run.retries;
 }
