@@ -3,8 +3,8 @@
 mod bad_input;
 pub mod catalogue;
 mod kill;
-mod later;
 mod large;
+mod later;
 mod repositories;
 mod selection;
 mod whole;

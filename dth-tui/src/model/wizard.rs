@@ -88,8 +88,8 @@ impl Wizard {
     #[must_use]
     pub fn is_touched(&self) -> bool {
         let fresh = self.original.as_deref().map_or_else(Self::default, Self::of);
-        let both = self.fields.iter().flatten().zip(fresh.fields.iter().flatten());
-        both.into_iter().any(|(a, b)| !a.is_fold() && a.value() != b.value()) || self.guard != fresh.guard
+        let mut both = self.fields.iter().flatten().zip(fresh.fields.iter().flatten());
+        both.any(|(a, b)| !a.is_fold() && a.value() != b.value()) || self.guard != fresh.guard
     }
 
     /// What the task moves.

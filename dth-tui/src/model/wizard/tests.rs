@@ -97,7 +97,10 @@ fn each_kind_keeps_what_was_typed_for_it() {
     wizard.set("destination.prefix", "objects/");
     wizard.set("engine", IMAGES);
     wizard.go_to(1);
-    assert_eq!(wizard.current().iter().map(|f| f.label).collect::<Vec<_>>(), ["Registry", "Images", "Region", "Account", "Credential", "Advanced"]);
+    assert_eq!(
+        wizard.current().iter().map(|f| f.label).collect::<Vec<_>>(),
+        ["Registry", "Images", "Region", "Account", "Credential", "Advanced"]
+    );
     wizard.set("destination.prefix", "images/");
     assert_eq!(wizard.value("destination.prefix"), "images/");
     wizard.move_focus(false);
