@@ -9,7 +9,7 @@ mod s3;
 use dth_proto::{
     check::CheckReply,
     id::TaskName,
-    spec::{Delete, EventQueue, Job, TaskLimits, TaskSpec, Trigger},
+    spec::{EventQueue, Job, TaskLimits, TaskSpec, Trigger},
 };
 
 pub use self::field::{Engine, Field, Kind};
@@ -270,8 +270,7 @@ impl Wizard {
     #[must_use]
     pub fn needs_guard(&self) -> bool {
         let Some(original) = &self.original else { return true };
-        let deletes = |job: &Job| matches!(job, Job::S3(job) if job.options.delete == Delete::Mirror);
-        self.spec().is_ok_and(|spec| place_of(&spec.job) != place_of(&original.job) || (deletes(&spec.job) && !deletes(&original.job)))
+        self.spec().is_ok_and(|spec| place_of(&spec.job) != place_of(&original.job) || (spec.deletes() && !original.deletes()))
     }
 
     /// Fills a field of the chosen engine, for tests.
