@@ -93,7 +93,7 @@ fn runs_are_paged_to_the_end() {
     let runs: Vec<_> = json(&ended.out).as_array().expect("an array").iter().map(|run| run["run"].as_u64()).collect();
     assert_eq!(runs, [7, 6, 5, 4, 3, 2, 1].map(Some));
     let last = ended.out.lines().rev().nth(1).expect("a line per run");
-    assert_snapshot!(last, @r#"{"task":"photos","run":1,"outcome":"incomplete","started":"2026-12-01T02:00:00.000Z","ended":"2026-12-01T02:04:10.000Z","duration_s":250.0,"listed":9,"same":1,"copied":7,"skipped":0,"deleted":0,"failed":1,"pending":0,"bytes_listed":9000000,"bytes_done":9000000,"bytes_copied":7000000,"requests":40,"retries":2,"bytes_per_s":28000,"listing_done":true,"cause":"manual by mli"}"#);
+    assert_snapshot!(last, @r#"{"task":"photos","run":1,"kind":"copy","outcome":"incomplete","started":"2026-12-01T02:00:00.000Z","ended":"2026-12-01T02:04:10.000Z","duration_s":250.0,"listed":9,"same":1,"copied":7,"skipped":0,"deleted":0,"failed":1,"planned":0,"to_delete":0,"pending":0,"bytes_listed":9000000,"bytes_done":9000000,"bytes_copied":7000000,"bytes_planned":0,"requests":40,"retries":2,"bytes_per_s":28000,"listing_done":true,"cause":"manual by mli"}"#);
     let table = bench.dth(&["runs", "photos"]).out;
     assert_eq!(table.lines().count(), 8);
     assert_snapshot!(table.lines().last().expect("a row"), @"  1  incomplete  2026-12-01T02:00:00Z  4m 10s       9     1       7        0        0       1        0  7.00 MB  28.0 kB/s  manual by mli");
