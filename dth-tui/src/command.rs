@@ -62,6 +62,7 @@ pub enum Id {
     Check,
     WriteFile,
     CreateIdle,
+    Edit,
     Accept,
     Cancel,
     Complete,
@@ -106,7 +107,8 @@ const FAILURES: Place = Place::Screen(Screen::Failures);
 const LOG: Place = Place::Screen(Screen::Log);
 const WIZARD: Place = Place::Screen(Screen::Wizard);
 const REVIEW: Place = Place::Review;
-const FORM: &[Place] = &[WIZARD, REVIEW];
+const CHANGES: Place = Place::Changes;
+const FORM: &[Place] = &[WIZARD, REVIEW, CHANGES];
 const VIEWING: &[Place] = &[OVERVIEW, TRANSFERS, DETAIL, FAILURES, LOG];
 const EVERYWHERE: &[Place] = &[
     OVERVIEW,
@@ -116,6 +118,7 @@ const EVERYWHERE: &[Place] = &[
     LOG,
     WIZARD,
     REVIEW,
+    CHANGES,
     Place::Help,
     Place::Palette,
     Place::Confirm,
@@ -158,6 +161,7 @@ pub static COMMANDS: &[Command] = &[
         Danger::None,
     ),
     when(command(Id::New, 3, &[Key::Char('n')], "new", "define a new task", VIEWING), Model::may_operate, Danger::None),
+    when(command(Id::Edit, 0, &[Key::Char('e')], "edit", "change the definition of the task", ON_TASKS), can_edit, Danger::None),
     when(command(Id::NextProblem, 4, &[Key::Char('!')], "problems", "go to the next problem", VIEWING), has_problem, Danger::None),
     command(Id::Filter, 4, &[Key::Char('/')], "filter", "state: from: to: engine: label: fail:>0 !not", &[OVERVIEW, TRANSFERS]),
     when(command(Id::Mark, 3, &[Key::Char(' ')], "mark", "mark or unmark the task", &[TRANSFERS]), has_subject, Danger::None),
@@ -197,6 +201,11 @@ pub static COMMANDS: &[Command] = &[
     command(Id::FieldPrevious, 0, &[Key::BackTab, Key::Up], "field before", "to the field before", &[WIZARD]),
     command(Id::StepNext, 2, &[Key::Enter], "next", "to the next step", &[WIZARD]),
     when(command(Id::StepNext, 2, &[Key::Enter], "start", "create the task and start it", &[REVIEW]), ready_to_create, Danger::None),
+    when(
+        command(Id::StepNext, 2, &[Key::Enter], "save", "change the task; the next run uses it", &[CHANGES]),
+        ready_to_create,
+        Danger::None,
+    ),
     when(
         command(Id::CreateIdle, 4, &[Key::Ctrl('d')], "create only", "create the task without a start", &[REVIEW]),
         ready_to_create,
@@ -286,6 +295,11 @@ fn is_armed(model: &Model) -> Result<(), &'static str> {
     }
 }
 
+fn can_edit(model: &Model) -> Result<(), &'static str> {
+    model.may_operate()?;
+    has_subject(model)
+}
+
 fn any(model: &Model, fits: impl Fn(TaskState) -> bool, why: &'static str) -> Result<(), &'static str> {
     model.may_operate()?;
     let subjects = model.subjects();
@@ -319,7 +333,7 @@ fn can_retry(model: &Model) -> Result<(), &'static str> {
 fn ready_to_create(model: &Model) -> Result<(), &'static str> {
     model.may_operate()?;
     if model.wizard.sending {
-        return Err("it is being created");
+        return Err("it is on its way");
     }
     if model.wizard.spec().is_err() {
         return Err("the form has mistakes");
@@ -367,7 +381,7 @@ mod tests {
     #[test]
     fn typing_never_meets_a_command_letter() {
         // in a text field a letter must stay a letter (k9s #21: machines deleted by typing into the filter)
-        for place in [WIZARD, REVIEW, Place::Palette, Place::Confirm, Place::Filter] {
+        for place in [WIZARD, REVIEW, CHANGES, Place::Palette, Place::Confirm, Place::Filter] {
             for c in of(place) {
                 assert!(!c.keys.iter().any(|k| matches!(k, Key::Char(_))), "{:?} on {place:?}", c.id);
             }

@@ -60,6 +60,10 @@ pub enum Ask {
     Retry { tasks: Vec<TaskName>, class: Option<FailureClass> },
     /// A new task.
     Create { spec: Box<TaskSpec>, start: bool },
+    /// The definition of a task, to change it.
+    Definition(TaskName),
+    /// Another definition for a task.
+    Edit { name: TaskName, spec: Box<TaskSpec> },
     /// A preflight of a definition.
     CheckStart(Box<TaskSpec>),
     /// Where a preflight stands.
@@ -84,6 +88,10 @@ pub enum Answer {
     Done { verb: &'static str, outcomes: Vec<(TaskName, Result<TaskView, String>)> },
     /// To [`Ask::Create`].
     Created(Result<Box<TaskView>, String>),
+    /// To [`Ask::Definition`].
+    Definition(Result<Box<TaskSpec>, String>),
+    /// To [`Ask::Edit`].
+    Edited(TaskName, Result<Box<TaskView>, String>),
     /// To [`Ask::CheckStart`].
     CheckStarted(Result<u64, String>),
     /// To [`Ask::CheckPoll`].
@@ -191,6 +199,8 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
             Answer::Done { verb: "retry", outcomes }
         }
         Ask::Create { spec, start } => Answer::Created(call!(client, create(RequestId::random(), *spec, start)).map(Box::new)),
+        Ask::Definition(name) => Answer::Definition(call!(client, task(name)).map(|detail| Box::new(detail.spec))),
+        Ask::Edit { name, spec } => Answer::Edited(name.clone(), call!(client, edit(RequestId::random(), name, *spec)).map(Box::new)),
         Ask::CheckStart(spec) => Answer::CheckStarted(call!(client, check_start(*spec))),
         Ask::CheckPoll { job, seen } => {
             let context = wire::deadline_after(std::time::Duration::from_millis(CHECK_WAIT_MS.into()));

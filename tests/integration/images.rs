@@ -4,6 +4,7 @@ mod bad_input;
 pub mod catalogue;
 mod kill;
 mod large;
+mod later;
 mod repositories;
 mod selection;
 mod whole;

@@ -18,6 +18,7 @@ mod embedded_ecr;
 mod embedded_registry;
 mod embedded_s3;
 mod faults;
+mod form;
 mod generations;
 mod hub;
 mod images;

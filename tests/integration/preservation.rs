@@ -152,7 +152,9 @@ impl Matrix {
         let mut used: BTreeSet<&Lost> = BTreeSet::new();
         for ((thing, way), cell) in &self.cells {
             let lost = stand.lost.iter().find(|(lost, by, _)| lost == thing && (*by == ANY || by == way));
-            used.extend(lost);
+            if let Some(lost) = lost {
+                used.insert(lost);
+            }
             match (cell, lost) {
                 (Err(seen), None) => wrong.push(format!("{thing} by {way} is not kept: {seen}")),
                 (Ok(()), Some((_, _, why))) => wrong.push(format!("{thing} by {way} is kept, but expected to be lost: {why}")),

@@ -35,7 +35,7 @@ pub enum Screen {
     Failures,
     /// What happened.
     Log,
-    /// The form for a new task.
+    /// The form for a task.
     Wizard,
 }
 
@@ -61,6 +61,8 @@ pub enum Place {
     Screen(Screen),
     /// Nothing lies over the last step of the form, which has no fields but the guard.
     Review,
+    /// The same for a task that is changed.
+    Changes,
     /// See [`Overlay::Help`].
     Help,
     /// See [`Overlay::Palette`].
@@ -173,7 +175,13 @@ impl Model {
     #[must_use]
     pub fn place(&self) -> Place {
         match &self.overlay {
-            None if self.screen() == Screen::Wizard && self.wizard.step == wizard::REVIEW => Place::Review,
+            None if self.screen() == Screen::Wizard && self.wizard.step == wizard::REVIEW => {
+                if self.wizard.original.is_some() {
+                    Place::Changes
+                } else {
+                    Place::Review
+                }
+            }
             None => Place::Screen(self.screen()),
             Some(Overlay::Help(_)) => Place::Help,
             Some(Overlay::Palette(..)) => Place::Palette,

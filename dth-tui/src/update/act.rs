@@ -55,7 +55,19 @@ fn act(model: &mut Model, found: &Command) -> Vec<Effect> {
             model.log.follow = true;
             push(model, Screen::Log);
         }
-        Id::New => push(model, Screen::Wizard),
+        Id::New => {
+            if model.wizard.original.is_some() && !model.wizard.is_touched() {
+                form::clear(model);
+            }
+            push(model, Screen::Wizard);
+        }
+        Id::Edit => {
+            if model.wizard.is_touched() {
+                complain(model, answer::FILLED.to_owned());
+                return Vec::new();
+            }
+            return model.subject().map(|t| Effect::Ask(Ask::Definition(t.name.clone()))).into_iter().collect();
+        }
         Id::NextProblem => return next_problem(model),
         Id::Open => return open(model),
         Id::Failures => return failures(model),

@@ -12,6 +12,9 @@ use crate::{
     model::{Model, Screen},
 };
 
+/// Why another form is not opened.
+pub(super) const FILLED: &str = "edit: the form is filled already: n opens it, finish or leave it first";
+
 pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
     match answer {
         Answer::Task(name, result) => {
@@ -56,6 +59,27 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Err(error) => complain(model, error),
             }
         }
+        Answer::Definition(result) => match result {
+            // somebody may have begun to fill the form meanwhile
+            Ok(_) if model.wizard.is_touched() => complain(model, FILLED.to_owned()),
+            Ok(spec) => {
+                form::open(model, &spec);
+                model.screens.retain(|s| *s != Screen::Wizard);
+                model.screens.push(Screen::Wizard);
+            }
+            Err(error) => complain(model, format!("edit: {error}")),
+        },
+        Answer::Edited(name, result) => {
+            model.wizard.sending = false;
+            match result {
+                Ok(task) => {
+                    let text = format!("{} is changed, {}", task.name, task.word);
+                    edited(model, &name, *task);
+                    say(model, text);
+                }
+                Err(error) => complain(model, error),
+            }
+        }
         Answer::CheckStarted(result) => match (result, &mut model.wizard.check) {
             (Ok(job), Some((_, id, _))) => {
                 *id = Some(job);
@@ -72,6 +96,20 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
         Answer::Written(Err(error)) => complain(model, error),
     }
     vec![Effect::Draw]
+}
+
+/// A task was changed, and may have another name now.
+fn edited(model: &mut Model, before: &TaskName, task: TaskView) {
+    model.mirror.tasks.remove(before);
+    model.list.marks.remove(before);
+    model.list.cursor = Some((task.name.clone(), 0));
+    if model.task.as_ref() == Some(before) {
+        model.task = Some(task.name.clone());
+        model.detail = None;
+    }
+    model.mirror.tasks.insert(task.name.clone(), task);
+    form::clear(model);
+    model.screens.retain(|s| *s != Screen::Wizard);
 }
 
 fn events(model: &mut Model, result: Result<dth_proto::event::EventsReply, String>) -> Vec<Effect> {

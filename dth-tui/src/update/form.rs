@@ -1,6 +1,6 @@
-//! The form for a new task: keys, steps, the daemon's test, creation.
+//! The form for a task: keys, steps, the daemon's test, creation.
 
-use dth_proto::check::CheckReply;
+use dth_proto::{check::CheckReply, spec::TaskSpec};
 
 use super::{complain, say};
 use crate::{
@@ -44,21 +44,16 @@ pub(super) fn edit(model: &mut Model, change: impl FnOnce(&mut Input)) -> Vec<Ef
 /// Leaves no trace of what was typed.
 pub(super) fn clear(model: &mut Model) {
     model.wizard = Wizard::default();
-    if let Some(info) = &model.info {
-        model.wizard.offer_credentials(info.credentials.iter().map(|(name, _)| name.as_str()));
-    }
+    offer_credentials(model);
 }
 
-/// To the next step, when this one has no mistakes; on the last: creates and starts.
+/// To the next step, when this one has no mistakes; on the last: creates and starts, or changes.
 pub(super) fn next(model: &mut Model) -> Vec<Effect> {
     if model.wizard.step == REVIEW {
-        return create(model, true);
+        return if model.wizard.original.is_some() { change(model) } else { create(model, true) };
     }
     if let Some(mistake) = model.wizard.mistakes_here().into_iter().next() {
-        let at = model.wizard.current().iter().position(|f| f.id == mistake.field);
-        if let Some(at) = at {
-            model.wizard.focus = at;
-        }
+        model.wizard.focus_on(&mistake.field);
         complain(model, format!("{} {}", mistake.field, mistake.message));
         return Vec::new();
     }
@@ -75,6 +70,30 @@ pub(super) fn create(model: &mut Model, start: bool) -> Vec<Effect> {
             vec![Effect::Ask(Ask::Create { spec: Box::new(spec), start })]
         }
         Err(_) => Vec::new(),
+    }
+}
+
+/// Changes the task that the form was filled with.
+fn change(model: &mut Model) -> Vec<Effect> {
+    match (model.wizard.spec(), &model.wizard.original) {
+        (Ok(spec), Some(original)) => {
+            let name = original.name.clone();
+            model.wizard.sending = true;
+            vec![Effect::Ask(Ask::Edit { name, spec: Box::new(spec) })]
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Opens the form with the definition of a task that exists.
+pub(super) fn open(model: &mut Model, spec: &TaskSpec) {
+    model.wizard = Wizard::of(spec);
+    offer_credentials(model);
+}
+
+fn offer_credentials(model: &mut Model) {
+    if let Some(info) = &model.info {
+        model.wizard.offer_credentials(info.credentials.iter().map(|(name, _)| name.as_str()));
     }
 }
 

@@ -132,7 +132,7 @@ fn key_pressed(model: &mut Model, key: Key) -> Vec<Effect> {
     let mut effects = match command::find(model.place(), key) {
         Some(found) => act::run(model, found),
         None => match model.place() {
-            Place::Screen(Screen::Wizard) | Place::Review => form::key(model, key),
+            Place::Screen(Screen::Wizard) | Place::Review | Place::Changes => form::key(model, key),
             Place::Palette | Place::Confirm | Place::Filter => typed(model, |input| {
                 input.key(key);
             }),

@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use dth_proto::{
     id::Epoch,
+    spec::TaskSpec,
     view::{Action, TaskState},
 };
 
 use super::*;
-use crate::model::{Confirm, input::Input, sample};
+use crate::model::{Confirm, Place, input::Input, sample};
 
 fn press(model: &mut Model, keys: &[Key]) -> Vec<Effect> {
     keys.iter().flat_map(|key| update(model, Event::Key(*key))).collect()
@@ -346,4 +347,32 @@ fn pasted_text_cannot_press_enter() {
     assert!(asks(effects).is_empty());
     let Some(Overlay::Confirm(confirm)) = &model.overlay else { panic!("still asking") };
     assert_eq!(confirm.typed, Input::new("logs-2019..2024"));
+}
+
+#[test]
+fn a_task_is_changed_in_the_form() {
+    let text =
+        "name = \"NAME\"\nengine = \"s3\"\n[source]\nbucket = \"a\"\n[destination]\nbucket = \"b\"\n[options]\nlarger_than = \"5MB\"\n";
+    let mut model = sample::typical();
+    let asked = asks(press(&mut model, &[Key::Char('e')]));
+    let [Ask::Definition(name)] = &asked[..] else { panic!("the definition is asked for: {asked:?}") };
+    let spec = TaskSpec::from_toml("t.toml", &text.replace("NAME", name.as_str())).expect("a good file");
+    update(&mut model, Event::Answer(Answer::Definition(Ok(Box::new(spec.clone())))));
+    assert_eq!((model.screen(), model.wizard.is_touched()), (Screen::Wizard, false));
+    press(&mut model, &[Key::Tab]);
+    press(&mut model, &letters("other words"));
+    press(&mut model, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    assert_eq!(model.place(), Place::Changes);
+    let asked = asks(press(&mut model, &[Key::Enter]));
+    let changed = TaskSpec { description: "other words".to_owned(), ..spec.clone() };
+    assert_eq!(asked, [Ask::Edit { name: name.clone(), spec: Box::new(changed) }]);
+
+    // refused: the form stays; another one is not opened over it
+    update(&mut model, Event::Answer(Answer::Edited(name.clone(), Err("it is gone".to_owned()))));
+    assert!(model.wizard.is_touched() && !model.wizard.sending);
+    update(&mut model, Event::Answer(Answer::Definition(Ok(Box::new(spec)))));
+    assert!(model.toast.as_ref().is_some_and(|t| t.text.contains("filled already")), "{:?}", model.toast);
+    let view = model.mirror.tasks[name].clone();
+    update(&mut model, Event::Answer(Answer::Edited(name.clone(), Ok(Box::new(view)))));
+    assert!(model.screen() != Screen::Wizard && !model.wizard.is_touched() && model.wizard.original.is_none());
 }

@@ -1,6 +1,6 @@
 //! A definition in words, for the detail of a task and for the last step of the form.
 
-use dth_proto::spec::{Archived, Compare, CreateRepository, ImageJob, RepositorySettings, RestoreTier, S3Job, Versions};
+use dth_proto::spec::{Archived, Compare, CreateRepository, Delete, ImageJob, RepositorySettings, RestoreTier, S3Job, Trigger, Versions};
 
 /// When an object counts as already there.
 pub(super) fn compare(compare: Compare) -> &'static str {
@@ -14,41 +14,118 @@ pub(super) fn compare(compare: Compare) -> &'static str {
     }
 }
 
-/// How objects are copied.
+/// What is as usual and not worth a word where room is short.
+const USUAL: [&str; 2] = [NO_DELETES, BUCKETS_CLASS];
+const NO_DELETES: &str = "nothing is deleted at the destination";
+const BUCKETS_CLASS: &str = "the bucket's storage class";
+
+/// All of an S3 task but its ends, as far as it is not the usual: what is copied, how it is written, which objects.
 pub(super) fn objects(job: &S3Job) -> Vec<String> {
-    let mut parts = vec![compare(job.options.compare).to_owned()];
-    match (job.options.metadata, job.options.tags) {
-        (true, true) => parts.push("keep metadata and tags".to_owned()),
-        (true, false) => parts.push("keep metadata".to_owned()),
-        (false, true) => parts.push("keep tags".to_owned()),
-        (false, false) => parts.push("no metadata, no tags".to_owned()),
-    }
+    let mut parts = [copying(job), writing(job), selection(job)].concat();
+    parts.retain(|part| !USUAL.contains(&part.as_str()));
+    parts
+}
+
+/// When objects are copied, and what becomes of those that only the destination has: `new and changed only, nothing is deleted at the
+/// destination`.
+pub(super) fn copying(job: &S3Job) -> Vec<String> {
     let options = &job.options;
+    let mut parts = vec![compare(options.compare).to_owned()];
+    match options.delete {
+        Delete::Never => parts.push(NO_DELETES.to_owned()),
+        Delete::Mirror => {
+            let most = options.max_deletes.map_or("1000".to_owned(), |n| n.to_string());
+            let percent = options.max_delete_percent.unwrap_or(10);
+            parts.push(format!("DELETES what only the destination has (at most {most}, {percent}%)"));
+        }
+    }
     if options.versions == Versions::All {
-        parts.push("all versions and delete markers, oldest first".to_owned());
+        parts.push("all versions and delete markers".to_owned());
     }
     parts.extend(options.as_of.map(|at| format!("as of {at}")));
     if options.archived == Archived::Restore {
+        let days = options.restore_days.unwrap_or(7);
         let tier = match options.restore_tier {
             RestoreTier::Expedited => "expedited",
             RestoreTier::Standard => "standard",
             RestoreTier::Bulk => "bulk",
         };
-        let days = options.restore_days.map(|days| format!(" for {}", crate::columns::counted(u64::from(days), "day"))).unwrap_or_default();
-        parts.push(format!("restore archived objects ({tier}){days}"));
+        parts.push(format!("restore what is archived ({tier}, for {})", crate::columns::counted(days.into(), "day")));
     }
-    if let Some(class) = &job.destination.storage_class {
-        parts.push(format!("class {class}"));
+    if job.source.requester_pays {
+        parts.push("you pay for the reading".to_owned());
     }
-    let target = &job.destination;
-    parts.extend(target.acl.as_ref().map(|acl| format!("ACL {acl}")));
-    parts.extend(target.encryption.as_ref().map(|e| format!("encrypted with {}", e.kind)));
-    parts.extend(target.checksum.as_ref().map(|algorithm| format!("{algorithm} stored")));
-    let options = &job.options;
-    parts.extend(options.object_lock.then(|| "keep Object Lock".to_owned()));
-    parts.extend(options.mtime_metadata.as_ref().map(|name| format!("time of the source as {name}")));
-    parts.extend((!options.server_side_copy).then(|| "no copies by the store itself".to_owned()));
     parts
+}
+
+/// How objects are written: `the bucket's storage class, keep metadata and tags`.
+pub(super) fn writing(job: &S3Job) -> Vec<String> {
+    let (to, options) = (&job.destination, &job.options);
+    let mut parts = vec![to.storage_class.as_ref().map_or(BUCKETS_CLASS.to_owned(), |class| format!("class {class}"))];
+    if let Some(encryption) = &to.encryption {
+        let bucket_key = match encryption.bucket_key {
+            Some(true) => " and a bucket key",
+            Some(false) => " without a bucket key",
+            None => "",
+        };
+        parts.push(format!("encrypted with {}{bucket_key}", encryption.kind));
+    }
+    parts.extend(job.source.encryption.as_ref().map(|encryption| format!("decrypted with {}", encryption.kind)));
+    parts.extend(to.acl.as_ref().map(|acl| format!("ACL {acl}")));
+    parts.extend(to.checksum.as_ref().map(|checksum| format!("checksum {checksum}")));
+    parts.push(
+        match (options.metadata, options.tags) {
+            (true, true) => "keep metadata and tags",
+            (true, false) => "keep metadata, leave tags",
+            (false, true) => "keep tags, leave metadata",
+            (false, false) => "leave metadata and tags",
+        }
+        .to_owned(),
+    );
+    if options.object_lock {
+        parts.push("keep Object Lock".to_owned());
+    }
+    parts.extend(options.mtime_metadata.as_ref().map(|name| format!("times in {name}")));
+    if !options.server_side_copy {
+        parts.push("never copied by the store itself".to_owned());
+    }
+    parts
+}
+
+/// Which objects; empty: all below the prefix.
+pub(super) fn selection(job: &S3Job) -> Vec<String> {
+    let (source, options) = (&job.source, &job.options);
+    let mut parts = Vec::new();
+    parts.extend(source.prefix_list.as_ref().map(|list| format!("prefixes of {list}")));
+    for (word, list) in [
+        ("below", &source.prefixes),
+        ("keys", &options.include),
+        ("keys like", &options.include_regex),
+        ("not", &options.exclude),
+        ("not like", &options.exclude_regex),
+        ("classes", &options.storage_classes),
+        ("not in classes", &options.exclude_storage_classes),
+    ] {
+        if !list.is_empty() {
+            parts.push(format!("{word} {}", list.join(", ")));
+        }
+    }
+    for (word, size) in [("larger than", options.larger_than), ("smaller than", options.smaller_than)] {
+        parts.extend(size.map(|size| format!("{word} {size}")));
+    }
+    for (word, span) in [("newer than", options.newer_than), ("older than", options.older_than)] {
+        parts.extend(span.map(|span| format!("{word} {span}")));
+    }
+    parts
+}
+
+/// When a task runs: `cron 0 2 * * *`, `events of https://sqs…, all compared every 24h`.
+pub(super) fn trigger(trigger: Option<&Trigger>) -> String {
+    match trigger {
+        None => "only when someone starts it".to_owned(),
+        Some(Trigger::Events { events }) => format!("events of {}, all compared every {}", events.queue, events.reconcile),
+        Some(other) => other.to_string(),
+    }
 }
 
 /// Which repositories, or images by name: `library/nginx, library/redis:7`, `all repositories, not **/cache`.
@@ -125,6 +202,9 @@ pub(super) fn creation(job: &ImageJob) -> Vec<String> {
 fn settings(of: &RepositorySettings) -> Vec<String> {
     let mut parts = Vec::new();
     parts.extend(of.immutable_tags.map(|on| if on { "immutable tags" } else { "mutable tags" }.to_owned()));
+    if !of.tag_exclusions.is_empty() {
+        parts.push(format!("except tags {}", of.tag_exclusions.join(", ")));
+    }
     parts.extend(of.scan_on_push.map(|on| if on { "scan on push" } else { "no scan on push" }.to_owned()));
     parts.extend(of.encryption.as_ref().map(|e| format!("encrypted with {}", e.kind)));
     parts.extend(of.lifecycle_policy.as_ref().map(|_| "a lifecycle policy".to_owned()));
@@ -137,7 +217,7 @@ fn settings(of: &RepositorySettings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::spec::{ImageOptions, ImageSource};
+    use dth_proto::spec::{Encryption, ImageOptions, ImageSource, S3Destination, S3Options, S3Source};
 
     use super::*;
 
@@ -170,19 +250,49 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_archives_are_told() {
-        let (source, destination) = Default::default();
-        let mut job = S3Job { source, destination, options: Default::default() };
-        let plain = objects(&job);
-        job.options.versions = Versions::All;
-        job.options.archived = Archived::Restore;
-        job.options.restore_tier = RestoreTier::Bulk;
-        job.options.restore_days = Some(3);
-        let told = objects(&job);
-        assert_eq!(told[plain.len()..], ["all versions and delete markers, oldest first", "restore archived objects (bulk) for 3 days"]);
-        job.options.versions = Versions::Latest;
-        job.options.as_of = Some("2026-11-01T00:00:00Z".parse().expect("a time"));
-        assert!(objects(&job).contains(&"as of 2026-11-01T00:00:00Z".to_owned()), "{:?}", objects(&job));
+    fn every_option_of_objects_has_words() {
+        let encryption = |kind: &str| Some(Encryption { kind: kind.to_owned(), key: None, bucket_key: Some(true) });
+        let mut job = S3Job { source: S3Source::default(), destination: S3Destination::default(), options: S3Options::default() };
+        assert_eq!(objects(&job), ["new and changed only", "keep metadata and tags"]);
+        job.source.encryption = encryption("SSE-C");
+        job.source.requester_pays = true;
+        job.source.prefix_list = Some("s3://a/list".to_owned());
+        job.destination.encryption = encryption("aws:kms");
+        job.destination.checksum = Some("SHA256".to_owned());
+        job.options = S3Options {
+            delete: Delete::Mirror,
+            max_delete_percent: Some(5),
+            versions: Versions::All,
+            as_of: "2026-12-01T02:00:00Z".parse().ok(),
+            archived: Archived::Restore,
+            restore_tier: RestoreTier::Bulk,
+            restore_days: Some(1),
+            object_lock: true,
+            mtime_metadata: Some("mtime".to_owned()),
+            server_side_copy: false,
+            include_regex: vec!["^a".to_owned()],
+            exclude_storage_classes: vec!["GLACIER".to_owned()],
+            ..job.options
+        };
+        let text = objects(&job).join(", ");
+        for words in [
+            "DELETES what only the destination has (at most 1000, 5%)",
+            "all versions and delete markers",
+            "as of 2026-12-01",
+            "restore what is archived (bulk, for 1 day)",
+            "you pay for the reading",
+            "encrypted with aws:kms and a bucket key",
+            "decrypted with SSE-C",
+            "checksum SHA256",
+            "keep Object Lock",
+            "times in mtime",
+            "never copied by the store itself",
+            "prefixes of s3://a/list",
+            "keys like ^a",
+            "not in classes GLACIER",
+        ] {
+            assert!(text.contains(words), "{words:?} is not in {text:?}");
+        }
     }
 
     #[test]

@@ -33,7 +33,10 @@ fn left(model: &Model) -> Vec<String> {
         Screen::Detail => vec![format!(" > {}", task())],
         Screen::Failures => vec![format!(" > {} > failures", task())],
         Screen::Log => vec![format!(" > log{}", model.log.task.as_ref().map_or(String::new(), |t| format!(" of {t}")))],
-        Screen::Wizard => vec![format!(" > new task  {address}")],
+        Screen::Wizard => match &model.wizard.original {
+            Some(original) => vec![format!(" > change {}  {address}", original.name)],
+            None => vec![format!(" > new task  {address}")],
+        },
     }
 }
 

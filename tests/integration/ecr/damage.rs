@@ -23,8 +23,7 @@ fn damaged(source: &Server) -> Vec<(&'static str, Image, String)> {
         source.faults().add(fault);
         let named = match name {
             "manifest" => name.to_owned(),
-            // under the digest that the source tells there is nothing to read
-            "header" => "manifest unknown".to_owned(),
+            "header" => format!("sha256:{}", "0".repeat(64)),
             _ => layer(&image).digest().to_owned(),
         };
         all.push((name, image, named));
@@ -62,6 +61,24 @@ async fn wrong_bytes_are_never_published() {
         identical(&source, &destination);
         ended_well(daemon).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_digest_of_a_named_tag_is_told_as_what_it_is() {
+    let source = Server::start().await.unwrap();
+    source.store().push("app", Some("v1"), &Image::new(1, &[2_000]));
+    source.faults().add(Fault::new(Action::Digest(format!("sha256:{}", "0".repeat(64)))).on([Operation::HeadManifest]));
+    let destination = Server::start().await.unwrap();
+    let daemon = daemon().await;
+    let task = dth_tests::task::Task::images("named", &source.endpoint(), &destination.endpoint()).with("source.images", vec!["app:v1"]);
+    task.start(&daemon).await;
+    let (code, run) = task.wait(&daemon).await;
+    assert_eq!((code, run.counters.failed), (1, 1), "{run:?}");
+    let failures = task.failures(&daemon).await;
+    let message = &failures[0].message;
+    assert!(message.contains("app:v1") && message.contains("Docker-Content-Digest"), "{failures:?}");
+    assert!(destination.store().tags("app").is_empty());
+    ended_well(daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -102,6 +102,9 @@ async fn one_platform_of_several() {
     assert_eq!(children, [arm64.digest()]);
     catalogue::whole(&destination, "team/app", &arm64).await;
     assert!(destination.manifest("team/app", &amd64.digest()).await.is_none());
+    // skopeo reads everything that is left, and checks its digests
+    let pulled = Skopeo::prepare().pull(&destination.address(), "team/app", "v1").await;
+    assert!(destination.manifest("team/app", "v1").await == Some(pulled));
     // what was written anew is known again
     let written = destination.requests().await.len();
     let run = platform.again(&daemon).await;

@@ -4,7 +4,8 @@ use dth_proto::spec::{CreateRepository, Encryption, ImageDestination, ImageJob, 
 
 use super::{
     Mistake, Wizard,
-    field::{Field, choice, text},
+    field::{Field, choice, fold, text},
+    fill::Fill,
 };
 
 /// The choice for "no credential named": for ECR the SDK's chain, else what docker's config.json has.
@@ -21,6 +22,10 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("source.account", "Account", "ECR; empty: the credential's", ""),
         choice("source.credential", "Credential", "ECR: SDK, else docker's config.json", &[USUAL, "anonymous"]),
     ];
+    let more_from = vec![
+        text("source.endpoint", "API endpoint", "ECR, elsewhere: https://host[:port]", ""),
+        text("source.registry_endpoint", "Registry at", "ECR, elsewhere: https://host[:port]", ""),
+    ];
     let to = vec![
         text("destination.registry", "Registry", "ecr, ghcr.io, host:port, ...", ""),
         text("destination.prefix", "Prefix", "put before the repository's name", ""),
@@ -29,26 +34,40 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("destination.account", "Account", "ECR; empty: the credential's", ""),
         choice("destination.credential", "Credential", "ECR: SDK, else docker's config.json", &[USUAL, "anonymous"]),
         choice("destination.create", "Create repos", "ECR: those that are missing", &["yes", "on-push", "never"]),
+    ];
+    let more_to = vec![
         choice("destination.copy_settings", "Copy settings", "ECR to ECR: of repositories made", &["no", "yes"]),
         choice("destination.repository.immutable_tags", "Immutable tags", "ECR: of repositories made", &[UNSET, "yes", "no"]),
+        text("destination.repository.tag_exclusions", "Except tags", "latest, dev-*: the other way round", ""),
         choice("destination.repository.scan_on_push", "Scan on push", "ECR: of repositories made", &[UNSET, "yes", "no"]),
         choice("destination.repository.encryption.type", "Encryption", "ECR: of repositories made", &[UNSET, "AES256", "KMS"]),
         text("destination.repository.encryption.key", "KMS key", "empty: ECR's own key", ""),
+        text("destination.repository.lifecycle_policy", "Lifecycle", "policy as JSON; ECR", ""),
+        text("destination.repository.policy", "Policy", "of the repository, as JSON; ECR", ""),
+        text("destination.repository.tags", "Resource tags", "team=a, stage=prod; ECR", ""),
+        text("destination.endpoint", "API endpoint", "ECR, elsewhere: https://host[:port]", ""),
+        text("destination.registry_endpoint", "Registry at", "ECR, elsewhere: https://host[:port]", ""),
     ];
     let options = vec![
         text("options.repositories", "Only repos", "globs, with commas; empty: all", ""),
         text("options.exclude_repositories", "Skip repos", "globs, with commas", ""),
         text("options.tags", "Only tags", "globs, with commas; empty: all", ""),
         text("options.exclude_tags", "Skip tags", "globs, with commas: *-rc*", ""),
-        text("options.tag_regex", "Tag regex", "of the whole tag: v[0-9.]+", ""),
         text("options.semver", "Versions", ">=1.20, <2; empty: all", ""),
         text("options.newest", "Newest", "20: so many tags of each repository", ""),
-        choice("options.untagged", "Untagged", "ECR: images without a tag as well", &["leave", "copy"]),
         text("options.platforms", "Platforms", "linux/amd64, ...; empty: all", ""),
         choice("options.referrers", "Referrers", "signatures, attestations, SBOMs", &["copy", "leave"]),
+    ];
+    let more_options = vec![
+        text("options.tag_regex", "Tag regex", "of the whole tag: v[0-9.]+", ""),
+        choice("options.untagged", "Untagged", "ECR: images without a tag as well", &["leave", "copy"]),
         choice("options.foreign_layers", "Foreign layers", "layers the image only links to", &["leave", "copy"]),
     ];
-    [from, to, options]
+    [
+        fold(from, "advanced.from", "endpoints", more_from),
+        fold(to, "advanced.to", "ECR: settings of repositories, endpoints", more_to),
+        fold(options, "advanced.options", "tag regex, untagged, foreign layers", more_options),
+    ]
 }
 
 /// The job that the fields add up to, and what in them cannot be read.
@@ -64,12 +83,9 @@ pub(super) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) -> ImageJob {
             _ => CreateRepository::Yes,
         },
         copy_settings: form.value("destination.copy_settings") == "yes",
-        repository: settings(form),
+        repository: settings(form, mistakes),
     };
-    let newest = form.some("options.newest").and_then(|text| {
-        let message = format!("{text:?} is not a number: write how many tags of each repository, or leave it empty for all");
-        text.parse().map_err(|_| mistakes.push(Mistake { field: "options.newest".to_owned(), message })).ok()
-    });
+    let newest = form.number("options.newest", "how many tags of each repository", mistakes);
     let options = ImageOptions {
         repositories: form.list("options.repositories"),
         exclude_repositories: form.list("options.exclude_repositories"),
@@ -92,21 +108,92 @@ pub(super) fn registry(form: &Wizard, end: &str) -> Registry {
         registry: get("registry").unwrap_or_default(),
         region: get("region"),
         account: get("account"),
+        endpoint: get("endpoint"),
+        registry_endpoint: get("registry_endpoint"),
         credential: get("credential").filter(|c| c != USUAL),
-        ..Registry::default()
     }
 }
 
-fn settings(form: &Wizard) -> RepositorySettings {
-    let chosen = |name: &str| Some(form.value(&format!("destination.repository.{name}"))).filter(|word| *word != UNSET);
+fn settings(form: &Wizard, mistakes: &mut Vec<Mistake>) -> RepositorySettings {
     RepositorySettings {
-        immutable_tags: chosen("immutable_tags").map(|word| word == "yes"),
-        scan_on_push: chosen("scan_on_push").map(|word| word == "yes"),
-        encryption: chosen("encryption.type").map(|kind| Encryption {
+        immutable_tags: form.flag("destination.repository.immutable_tags"),
+        tag_exclusions: form.list("destination.repository.tag_exclusions"),
+        scan_on_push: form.flag("destination.repository.scan_on_push"),
+        encryption: form.chosen("destination.repository.encryption.type").map(|kind| Encryption {
             kind: kind.to_owned(),
             key: form.some("destination.repository.encryption.key"),
             bucket_key: None,
         }),
-        ..RepositorySettings::default()
+        lifecycle_policy: form.some("destination.repository.lifecycle_policy"),
+        policy: form.some("destination.repository.policy"),
+        tags: form.map("destination.repository.tags", mistakes),
     }
+}
+
+/// Puts a job into the fields.
+pub(super) fn fill(form: &mut Fill<'_>, job: &ImageJob) {
+    // taken apart, so that a field that is added cannot be forgotten here
+    let ImageJob { source: ImageSource { registry, images }, destination, options } = job;
+    fill_registry(form, "source", registry);
+    form.list("source.images", images);
+    let ImageDestination { registry, prefix, strip_prefix, create, copy_settings, repository } = destination;
+    fill_registry(form, "destination", registry);
+    form.whole("destination.prefix", prefix);
+    form.whole("destination.strip_prefix", strip_prefix);
+    let create = match create {
+        CreateRepository::Yes => "yes",
+        CreateRepository::OnPush => "on-push",
+        CreateRepository::Never => "never",
+    };
+    form.put("destination.create", create);
+    form.either("destination.copy_settings", *copy_settings, "yes");
+    fill_settings(form, repository);
+    let ImageOptions {
+        repositories,
+        exclude_repositories,
+        tags,
+        exclude_tags,
+        tag_regex,
+        semver,
+        newest,
+        untagged,
+        platforms,
+        referrers,
+        foreign_layers,
+    } = options;
+    form.list("options.repositories", repositories);
+    form.list("options.exclude_repositories", exclude_repositories);
+    form.list("options.tags", tags);
+    form.list("options.exclude_tags", exclude_tags);
+    form.some("options.tag_regex", tag_regex.as_ref());
+    form.some("options.semver", semver.as_ref());
+    form.shown("options.newest", newest.as_ref());
+    form.either("options.untagged", *untagged, "copy");
+    form.list("options.platforms", platforms);
+    form.either("options.referrers", !referrers, "leave");
+    form.either("options.foreign_layers", *foreign_layers, "copy");
+}
+
+fn fill_registry(form: &mut Fill<'_>, end: &str, of: &Registry) {
+    let Registry { registry, region, account, endpoint, registry_endpoint, credential } = of;
+    form.whole(&format!("{end}.registry"), registry);
+    form.some(&format!("{end}.region"), region.as_ref());
+    form.some(&format!("{end}.account"), account.as_ref());
+    form.some(&format!("{end}.endpoint"), endpoint.as_ref());
+    form.some(&format!("{end}.registry_endpoint"), registry_endpoint.as_ref());
+    form.chosen(&format!("{end}.credential"), credential.as_deref());
+}
+
+fn fill_settings(form: &mut Fill<'_>, of: &RepositorySettings) {
+    let RepositorySettings { immutable_tags, tag_exclusions, scan_on_push, encryption, lifecycle_policy, policy, tags } = of;
+    form.flag("destination.repository.immutable_tags", *immutable_tags);
+    form.list("destination.repository.tag_exclusions", tag_exclusions);
+    form.flag("destination.repository.scan_on_push", *scan_on_push);
+    if let Some(Encryption { kind, key, bucket_key: _ }) = encryption {
+        form.put("destination.repository.encryption.type", kind);
+        form.some("destination.repository.encryption.key", key.as_ref());
+    }
+    form.some("destination.repository.lifecycle_policy", lifecycle_policy.as_ref());
+    form.some("destination.repository.policy", policy.as_ref());
+    form.map("destination.repository.tags", tags);
 }

@@ -1,14 +1,16 @@
 //! The form's fields of an S3 task.
 
-use dth_proto::spec::{Compare, Encryption, S3Destination, S3Job, S3Options, S3Source, Store};
+mod read;
 
-use super::{
-    Mistake, Wizard,
-    field::{Field, choice, text},
-};
+pub(super) use self::read::{fill, job};
+use super::field::{Field, choice, fold, text};
 
 /// The choice for "no credential named": the SDK's own.
-const DEFAULT_CHAIN: &str = "default chain";
+pub(super) const DEFAULT_CHAIN: &str = "default chain";
+/// The choice for what the bucket's own settings decide.
+const AS_THE_BUCKET: &str = "as the bucket";
+/// The choice for what the provider's profile decides.
+const AS_THE_PROVIDER: &str = "as the provider";
 
 /// Fields of the steps from, to and options.
 pub(super) fn fields() -> [Vec<Field>; 3] {
@@ -19,8 +21,14 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("source.region", "Region", "empty: the default", ""),
         text("source.endpoint", "Endpoint", "only for other stores: https://...", ""),
         choice("source.credential", "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
-        choice("source.path_style", "Addressing", "bucket in host name or in path", &["as the provider", "path", "host"]),
+        choice("source.path_style", "Addressing", "bucket in host name or in path", &[AS_THE_PROVIDER, "path", "host"]),
         choice("source.requester_pays", "Requester pays", "you pay for the reading", &["no", "yes"]),
+    ];
+    let more_from = vec![
+        text("source.prefixes", "Prefixes", "instead of one, with commas", ""),
+        text("source.prefix_list", "Prefix list", "s3://bucket/key or file:///path", ""),
+        choice("source.encryption.type", "Decryption", "with keys of yours", &["by the store", "SSE-C"]),
+        text("source.encryption.key", "SSE-C key", "name of a credential of type sse-c", ""),
     ];
     let to = vec![
         text("destination.bucket", "Bucket", "only the name", ""),
@@ -30,80 +38,48 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("destination.region", "Region", "empty: the default", ""),
         text("destination.endpoint", "Endpoint", "only for other stores: https://...", ""),
         choice("destination.credential", "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
-        choice("destination.path_style", "Addressing", "bucket in host name or in path", &["as the provider", "path", "host"]),
+        choice("destination.path_style", "Addressing", "bucket in host name or in path", &[AS_THE_PROVIDER, "path", "host"]),
         text("destination.storage_class", "Storage class", "empty: the bucket's, or: keep", ""),
+    ];
+    let kinds = [AS_THE_BUCKET, "AES256", "aws:kms", "aws:kms:dsse", "SSE-C"];
+    let more_to = vec![
         text("destination.acl", "ACL", "empty: none is sent", ""),
-        choice("destination.encryption.type", "Encryption", "by the store", &["as the bucket", "AES256", "aws:kms"]),
-        text("destination.encryption.key", "KMS key", "empty: the account's default key", ""),
+        choice("destination.encryption.type", "Encryption", "by the store", &kinds),
+        text("destination.encryption.key", "Key", "of KMS; of SSE-C: its credential", ""),
+        choice("destination.encryption.bucket_key", "Bucket key", "KMS: one for all objects", &[AS_THE_BUCKET, "yes", "no"]),
+        text("destination.checksum", "Checksum", "CRC64NVME, SHA256, ...; empty: any", ""),
     ];
     let options = vec![
-        choice("options.compare", "Same when", "auto: recorded state, size, ETag", &["auto", "size", "etag", "newer", "always"]),
+        choice("options.compare", "Same when", "auto: record, size, ETag", &["auto", "size", "etag", "checksum", "newer", "always"]),
         choice("options.metadata", "Metadata", "system and user metadata", &["copy", "leave"]),
         choice("options.tags", "Tags", "object tags", &["copy", "leave"]),
         text("options.include", "Only keys", "globs, with commas; empty: all", ""),
         text("options.exclude", "Skip keys", "globs, with commas", ""),
+        choice("options.delete", "Deletes", "mirror: also what only they have", &["never", "mirror"]),
+    ];
+    let more_options = vec![
         text("options.larger_than", "Larger than", "5MB; empty: any size", ""),
         text("options.smaller_than", "Smaller than", "5GB; empty: any size", ""),
         text("options.newer_than", "Newer than", "changed in the last 7d, 12h, ...", ""),
         text("options.older_than", "Older than", "not changed in the last 1h, ...", ""),
+        text("options.include_regex", "Only like", "regexes; a comma in one: \\,", ""),
+        text("options.exclude_regex", "Skip like", "regexes; a comma in one: \\,", ""),
+        text("options.storage_classes", "Only classes", "STANDARD, GLACIER, ...; empty: all", ""),
+        text("options.exclude_storage_classes", "Skip classes", "with commas", ""),
+        text("options.max_deletes", "Most deletes", "more: none at all; empty: 1000", ""),
+        text("options.max_delete_percent", "Most deletes %", "of the destination; empty: 10", ""),
+        choice("options.archived", "Archived", "GLACIER and the like", &["skip", "restore"]),
+        choice("options.restore_tier", "Restore tier", "how fast, at what cost", &["standard", "expedited", "bulk"]),
+        text("options.restore_days", "Restored for", "days; empty: 7", ""),
+        choice("options.versions", "Versions", "all: with delete markers", &["latest", "all"]),
+        text("options.as_of", "As of", "2026-12-01T02:00Z; empty: now", ""),
+        choice("options.object_lock", "Object Lock", "retention and legal hold", &["leave", "copy"]),
+        text("options.mtime_metadata", "Keep mtime as", "name of user metadata: mtime", ""),
+        choice("options.server_side_copy", "Store copies", "by itself, where it can", &["yes", "no"]),
     ];
-    [from, to, options]
-}
-
-/// The job that the fields add up to, and what in them cannot be read.
-pub(super) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) -> S3Job {
-    let source = S3Source {
-        store: store(form, "source"),
-        // a space at the end of a prefix is part of it
-        prefix: form.raw("source.prefix"),
-        requester_pays: form.value("source.requester_pays") == "yes",
-        ..S3Source::default()
-    };
-    let destination = S3Destination {
-        store: store(form, "destination"),
-        prefix: form.raw("destination.prefix"),
-        strip_prefix: form.raw("destination.strip_prefix"),
-        storage_class: form.some("destination.storage_class"),
-        acl: form.some("destination.acl"),
-        encryption: match form.value("destination.encryption.type") {
-            "as the bucket" => None,
-            kind => Some(Encryption { kind: kind.to_owned(), key: form.some("destination.encryption.key"), bucket_key: None }),
-        },
-        checksum: None,
-    };
-    let options = S3Options {
-        compare: match form.value("options.compare") {
-            "size" => Compare::Size,
-            "etag" => Compare::Etag,
-            "newer" => Compare::Newer,
-            "always" => Compare::Always,
-            _ => Compare::Auto,
-        },
-        metadata: form.value("options.metadata") == "copy",
-        tags: form.value("options.tags") == "copy",
-        include: form.list("options.include"),
-        exclude: form.list("options.exclude"),
-        larger_than: form.parsed("options.larger_than", mistakes),
-        smaller_than: form.parsed("options.smaller_than", mistakes),
-        newer_than: form.parsed("options.newer_than", mistakes),
-        older_than: form.parsed("options.older_than", mistakes),
-        ..S3Options::default()
-    };
-    S3Job { source, destination, options }
-}
-
-fn store(form: &Wizard, end: &str) -> Store {
-    let get = |name: &str| form.some(&format!("{end}.{name}"));
-    Store {
-        provider: get("provider").unwrap_or_else(|| "aws".to_owned()),
-        bucket: get("bucket").unwrap_or_default(),
-        region: get("region"),
-        endpoint: get("endpoint"),
-        credential: get("credential").filter(|c| c != DEFAULT_CHAIN),
-        path_style: match form.value(&format!("{end}.path_style")) {
-            "path" => Some(true),
-            "host" => Some(false),
-            _ => None,
-        },
-    }
+    [
+        fold(from, "advanced.from", "prefix lists, SSE-C", more_from),
+        fold(to, "advanced.to", "ACL, encryption, checksum", more_to),
+        fold(options, "advanced.options", "sizes, ages, archives, versions", more_options),
+    ]
 }

@@ -97,11 +97,16 @@ fn each_kind_keeps_what_was_typed_for_it() {
     wizard.set("destination.prefix", "objects/");
     wizard.set("engine", IMAGES);
     wizard.go_to(1);
-    assert_eq!(wizard.current().iter().map(|f| f.label).collect::<Vec<_>>(), ["Registry", "Images", "Region", "Account", "Credential"]);
+    assert_eq!(
+        wizard.current().iter().map(|f| f.label).collect::<Vec<_>>(),
+        ["Registry", "Images", "Region", "Account", "Credential", "Advanced"]
+    );
     wizard.set("destination.prefix", "images/");
     assert_eq!(wizard.value("destination.prefix"), "images/");
     wizard.move_focus(false);
-    assert_eq!(wizard.focused().map(|f| f.id), Some("source.credential"));
+    assert_eq!(wizard.focused().map(|f| f.id), Some("advanced.from"));
+    wizard.focus_on("source.endpoint");
+    assert_eq!(wizard.focused().map(|f| f.id), Some("source.endpoint"), "it is seen now");
     wizard.set("engine", "s3 objects");
     assert_eq!((wizard.value("source.bucket"), wizard.value("destination.prefix")), ("a", "objects/"));
 }

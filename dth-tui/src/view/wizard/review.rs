@@ -41,6 +41,10 @@ pub(super) fn lines(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, t
     lines.extend(checks);
     lines.truncate(height.saturating_sub(1));
     lines.resize(height.saturating_sub(if tall { 2 } else { 1 }), Line::default());
+    if !model.wizard.needs_guard() {
+        lines.push(Row::new(width, theme.glyph.cut).text(" Enter saves it: the next run uses it.", theme.title).line());
+        return None;
+    }
     let (what, _) = model.wizard.guarded();
     let question = if width >= 60 { format!(" Type the destination {what} to start: ") } else { format!(" Type the {what}: ") };
     let room = width.saturating_sub(question.len() + 3);
@@ -59,7 +63,7 @@ fn in_words(spec: &TaskSpec) -> Vec<(&'static str, String)> {
         Job::Image(job) => images(spec, job),
     });
     lines.push(("speed", spec.limits.bandwidth.as_ref().map_or("as the daemon allows".to_owned(), |plan| format!("at most {plan}"))));
-    lines.push(("when", spec.trigger.as_ref().map_or("only when someone starts it".to_owned(), ToString::to_string)));
+    lines.push(("when", definition::trigger(spec.trigger.as_ref())));
     lines.push(("file", format!("^W writes {}.toml, for: dth create --file {}.toml", spec.name, spec.name)));
     lines
 }
@@ -69,39 +73,13 @@ fn objects(spec: &TaskSpec, job: &S3Job) -> Vec<(&'static str, String)> {
     let end = |url: String, store: &Store| {
         format!("{url}  {} {}  {}", store.provider, store.place(), store.credential.as_deref().unwrap_or("default chain"))
     };
-    let mut write = Vec::new();
-    write.push(job.destination.storage_class.clone().map_or("the bucket's storage class".to_owned(), |c| format!("class {c}")));
-    if let Some(encryption) = &job.destination.encryption {
-        write.push(format!("encrypted with {}", encryption.kind));
-    }
-    if let Some(acl) = &job.destination.acl {
-        write.push(format!("ACL {acl}"));
-    }
-    write.push(match (job.options.metadata, job.options.tags) {
-        (true, true) => "keep metadata and tags".to_owned(),
-        (true, false) => "keep metadata, leave tags".to_owned(),
-        (false, true) => "keep tags, leave metadata".to_owned(),
-        (false, false) => "leave metadata and tags".to_owned(),
-    });
-    let mut only = Vec::new();
-    if !job.options.include.is_empty() {
-        only.push(format!("keys {}", job.options.include.join(", ")));
-    }
-    if !job.options.exclude.is_empty() {
-        only.push(format!("not {}", job.options.exclude.join(", ")));
-    }
-    for (word, size) in [("larger than", job.options.larger_than), ("smaller than", job.options.smaller_than)] {
-        only.extend(size.map(|s| format!("{word} {s}")));
-    }
-    for (word, span) in [("newer than", job.options.newer_than), ("older than", job.options.older_than)] {
-        only.extend(span.map(|s| format!("{word} {s}")));
-    }
     let mut lines = vec![
         ("from", end(from, &job.source.store)),
         ("to", end(to, &job.destination.store)),
-        ("copy", format!("{}; nothing is deleted at the destination", definition::compare(job.options.compare))),
-        ("write", write.join(", ")),
+        ("copy", definition::copying(job).join(", ")),
+        ("write", definition::writing(job).join(", ")),
     ];
+    let only = definition::selection(job);
     if !only.is_empty() {
         lines.push(("only", only.join(", ")));
     }

@@ -1,10 +1,12 @@
 //! Requests per second that a registry allows, kept by whoever knows them.
 
+use std::sync::atomic::Ordering::Relaxed;
+
+use dth_proto::failure::FailureClass;
 use futures::future::BoxFuture;
 
 use super::Registry;
 use crate::transfer::TransferError;
-use dth_proto::failure::FailureClass;
 
 /// Keeps a registry's limits on requests per second, by the names of the operations ([`Call::operation`](super::Call)).
 pub trait Quotas: Send + Sync {
@@ -28,7 +30,7 @@ impl Registry {
         if error.class != FailureClass::Throttled {
             return;
         }
-        self.inner.counters.throttled.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        self.inner.counters.throttled.fetch_add(1, Relaxed);
         if let Some(quotas) = &self.quotas {
             quotas.throttled(operation);
         }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use dth_proto::{failure::Side, spec::ImageJob};
+use tokio::sync::OnceCell;
 use tokio_util::sync::CancellationToken;
 
 use super::look::Look;
@@ -51,6 +52,7 @@ impl Ends {
             selection,
             names: NameMap::new(&job.destination),
             memory: Arc::clone(&memory),
+            first_asked: OnceCell::new(),
             platforms: job.options.platforms.clone(),
             referrers: job.options.referrers,
             continued: input.record.remaining.is_some(),

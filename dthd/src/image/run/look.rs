@@ -7,6 +7,7 @@ use std::{
 
 use dth_proto::failure::{FailureClass, Side};
 use futures::{StreamExt, stream::FuturesUnordered};
+use tokio::sync::OnceCell;
 
 use crate::{
     image::{
@@ -42,6 +43,8 @@ pub(super) struct Look {
     pub(super) names: NameMap,
     /// What this run knows.
     pub(super) memory: Arc<Memory>,
+    /// An image was asked for what refers to it.
+    pub(super) first_asked: OnceCell<()>,
     /// As the task has them.
     pub(super) platforms: Vec<String>,
     pub(super) referrers: bool,
@@ -303,6 +306,9 @@ impl Look {
             attached: pair.attached.as_ref(),
             only_tags: &self.memory.only_tags,
         };
+        // one image finds out whether the source tells by itself what refers to a manifest, the others wait: where only tags do, a listing
+        // has said it already
+        self.first_asked.get_or_try_init(async || walk.lacks(digest, of_tags).await.map(drop)).await?;
         walk.lacks(digest, of_tags).await
     }
 

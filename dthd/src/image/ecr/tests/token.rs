@@ -54,6 +54,22 @@ async fn one_fetch_serves_all_and_tells_the_account() {
 }
 
 #[tokio::test]
+async fn runs_with_the_same_credential_share_a_token() {
+    let server = Fake::start(|n, _| token(n)).await;
+    let (accounts, (one, _dir), (other, _other_dir)) = (Accounts::default(), signer().await, signer().await);
+    let at = registry(Some(server.endpoint()));
+    let got = async |side, credential: &Credential| {
+        let ecr = Ecr::open_with(&at, side, credential, &accounts, Arc::default(), QUICK).await.expect("a registry");
+        password(&renew(&ecr)).await
+    };
+    for side in [Side::Source, Side::Destination, Side::Source] {
+        assert_eq!(got(side, &one.clone()).await.as_deref(), Ok("password-0"));
+    }
+    assert_eq!(got(Side::Source, &other).await.as_deref(), Ok("password-1"), "another credential");
+    assert_eq!(server.heard().len(), 2);
+}
+
+#[tokio::test]
 async fn a_token_is_renewed_at_half_its_life() {
     let stage = stage(|n, _| token(n)).await;
     let renew = renew(&stage.ecr);

@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, atomic::Ordering::SeqCst};
 
-use dth_proto::failure::FailureClass;
+use dth_proto::failure::{FailureClass, Side};
 use futures::future::join_all;
 use http::Method;
 
 use super::{
-    super::{Basic, Call, Login, Renew, Secret},
+    super::{Basic, Call, Login, Registry, Renew, Secret, SignIns, Site},
     Turns, UNAUTHORIZED, at, get, open, password, path, paths, put, text, with_basic, with_tokens,
 };
 use crate::{
@@ -154,7 +154,26 @@ async fn what_has_expired_is_renewed_once_for_all() {
 
     let never = with_basic("403 Forbidden", "").await;
     let error = at(&never, Login::Renewed(Arc::new(Turns::default()))).call(&get("a")).await.expect_err("never good");
-    assert_eq!((error.class, error.code.as_str(), never.heard().len()), (FailureClass::Auth, "DENIED", 2));
+    assert_eq!((error.class, error.code.as_str(), never.heard().len()), (FailureClass::Transient, "DENIED", 2));
+    assert!(error.message.contains("fetched for this request") && !error.message.contains("credential"), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_is_fetched_once_for_all_runs_of_the_same_user() {
+    let server = with_tokens(|_| true).await;
+    let shared = SignIns::default();
+    let open = |login: Login| {
+        let site = Site::of(&server.endpoint());
+        let sign_in = shared.of(&site, Side::Source, login);
+        Registry::open(site, Side::Source, sign_in, None, RetryPolicy::never(), Arc::default()).expect("a registry")
+    };
+    for _ in 0..3 {
+        open(password()).call(&get("a")).await.expect("signed in");
+    }
+    let tokens = || paths(&server).iter().filter(|path| path.starts_with("/token")).count();
+    assert_eq!((tokens(), server.heard().len()), (1, 5), "one refusal, one token, three answers");
+    open(Login::Password(Arc::new(Basic::new("somebody", "else")))).call(&get("a")).await.expect("signed in");
+    assert_eq!(tokens(), 2, "another user, another token");
 }
 
 #[tokio::test]
