@@ -16,7 +16,7 @@ use super::{
     client::{Put, UploadedPart},
     copy::{Copied, Copier, CopyError, CopyRequest, is_digest, mismatch},
     journal::{Journal, Upload},
-    layout::{Layout, Part, PartLimits, layout, parts, uniform},
+    layout::{Layout, Part, layout, parts, uniform},
     metadata::ObjectInfo,
     object::{ETag, Entry},
     verify::{
@@ -118,7 +118,7 @@ impl<J: Journal> Copier<J> {
             },
             None => None,
         };
-        match layout(entry.size, source, PartLimits::default()) {
+        match layout(entry.size, source, self.destination.profile().parts) {
             Ok(Layout::Parts(part_size)) => Ok(Cut { part_size, replicated: source == Some(part_size) }),
             Ok(Layout::Single) => Ok(Cut { part_size: entry.size.max(1), replicated: false }),
             Err(error) => {
