@@ -351,7 +351,8 @@ impl Supervisor {
                 let why = error.map(|e| format!(": {e}")).unwrap_or_default();
                 let counts =
                     format!("listed {}, same {}, copied {}, skipped {}, failed {}", c.listed, c.same, c.copied, c.skipped, c.failed);
-                self.events.push(level, at, format!("run {} {}{why}; {counts}", record.run, outcome.word()));
+                let deleted = if c.deleted > 0 { format!(", deleted {}", c.deleted) } else { String::new() };
+                self.events.push(level, at, format!("run {} {}{why}; {counts}{deleted}", record.run, outcome.word()));
             }
         }
         self.store.put_run(task.record.uid, &record);

@@ -2,6 +2,7 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
+mod delete;
 mod failure;
 mod list;
 mod load;
@@ -33,6 +34,7 @@ use percent_encoding::percent_decode;
 
 use self::load::{Load, Turn};
 pub use self::{
+    delete::fits_in_xml,
     multipart::{ListedUpload, UploadedPart},
     read::Got,
     write::Put,
