@@ -73,10 +73,10 @@ fn pause_and_resume_need_no_question() {
     let mut model = sample::typical();
     let name = sample::name("logs-2019..2024");
     let asked = asks(press(&mut model, &[Key::Char('p')]));
-    assert_eq!(asked, [Ask::Control { tasks: vec![name.clone()], action: Action::Pause }]);
+    assert_eq!(asked, [Ask::Control { tasks: vec![name.clone()], action: Action::Pause, confirmed: false }]);
     model.mirror.tasks.get_mut(&name).expect("it").state = TaskState::Paused;
     let asked = asks(press(&mut model, &[Key::Char('p')]));
-    assert_eq!(asked, [Ask::Control { tasks: vec![name], action: Action::Resume }]);
+    assert_eq!(asked, [Ask::Control { tasks: vec![name], action: Action::Resume, confirmed: false }]);
 }
 
 #[test]
@@ -91,7 +91,7 @@ fn stop_takes_the_typed_name_and_esc_takes_nothing() {
     press(&mut model, &[Key::Char('x')]);
     press(&mut model, &letters(name));
     let asked = asks(press(&mut model, &[Key::Enter]));
-    assert_eq!(asked, [Ask::Control { tasks: vec![sample::name(name)], action: Action::Stop }]);
+    assert_eq!(asked, [Ask::Control { tasks: vec![sample::name(name)], action: Action::Stop, confirmed: true }]);
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn marks_survive_the_filter_and_bulk_actions_ask() {
     assert!(asks(press(&mut model, &[Key::Char('p')])).is_empty(), "several tasks: a question first");
     let asked = asks(press(&mut model, &[Key::Enter]));
     let tasks = ["ml-datasets", "photos-cn-to-global"].map(sample::name).to_vec();
-    assert_eq!(asked, [Ask::Control { tasks, action: Action::Pause }], "the paused one is left alone");
+    assert_eq!(asked, [Ask::Control { tasks, action: Action::Pause, confirmed: false }], "the paused one is left alone");
 }
 
 #[test]

@@ -35,6 +35,8 @@ pub enum Change {
         spec: TaskSpec,
         /// Queue its first run.
         start: bool,
+        /// Its name once more.
+        confirm: Option<TaskName>,
     },
     /// Another definition.
     Edit {
@@ -42,6 +44,8 @@ pub enum Change {
         name: TaskName,
         /// Its new definition.
         spec: TaskSpec,
+        /// Its name once more.
+        confirm: Option<TaskName>,
     },
     /// A new task with the definition of another.
     Clone {
@@ -56,6 +60,8 @@ pub enum Change {
         name: TaskName,
         /// What to do.
         action: Action,
+        /// Its name once more.
+        confirm: Option<TaskName>,
     },
     /// Try failed items again.
     Retry {

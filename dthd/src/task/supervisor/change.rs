@@ -25,6 +25,19 @@ use crate::{
     transfer::Stop,
 };
 
+/// A task that deletes begins to run only when it is named once more. Its later runs, by its trigger, are what was confirmed.
+fn confirmed(spec: &TaskSpec, begins: bool, confirm: Option<&TaskName>) -> Result<(), ApiError> {
+    let name = &spec.name;
+    if !begins || !spec.deletes() || confirm == Some(name) {
+        return Ok(());
+    }
+    let message = match confirm {
+        None => format!("{name} deletes objects under {} that its source does not have: name it once more to let it run", spec.ends().1),
+        Some(other) => format!("{other} was confirmed, and {name} would run, which deletes objects under {}", spec.ends().1),
+    };
+    Err(ApiError::new(ErrorCode::Unconfirmed, message).hint(format!("--confirm {name}; look first with: dth plan {name}")))
+}
+
 impl Supervisor {
     pub(super) async fn change(&mut self, id: &RequestId, by: &str, change: Change) -> Result<TaskView, ApiError> {
         let broken = |e: &dyn std::fmt::Display| ApiError::new(ErrorCode::Unavailable, e.to_string());
@@ -36,13 +49,30 @@ impl Supervisor {
             return Err(ApiError::new(ErrorCode::Unavailable, why));
         }
         let view = match change {
-            Change::Create { spec, start } => self.create(spec, start, by)?,
-            Change::Edit { name, spec } => self.edit(&name, spec, by)?,
+            Change::Create { spec, start, confirm } => {
+                let begins = start || spec.trigger.is_some();
+                confirmed(&spec, begins, confirm.as_ref())?;
+                self.create(spec, start, by)?
+            }
+            Change::Edit { name, spec, confirm } => {
+                let begins = spec.trigger.is_some() && !self.spec(&name)?.deletes();
+                confirmed(&spec, begins, confirm.as_ref())?;
+                self.edit(&name, spec, by)?
+            }
             Change::Clone { name, new } => {
-                let spec = TaskSpec { name: new, ..self.spec(&name)?.clone() };
+                let mut spec = TaskSpec { name: new, ..self.spec(&name)?.clone() };
+                if spec.deletes() {
+                    // what was confirmed was the other task
+                    spec.trigger = None;
+                }
                 self.create(spec, false, by)?
             }
-            Change::Control { name, action } => self.control(&name, action, by).await?,
+            Change::Control { name, action, confirm } => {
+                if action == Action::Start {
+                    confirmed(self.spec(&name)?, true, confirm.as_ref())?;
+                }
+                self.control(&name, action, by).await?
+            }
             Change::Retry { name, class } => self.retry(&name, class, by)?,
         };
         self.store.put_answer(id, &view, clock::now());
