@@ -261,7 +261,7 @@ fn images_are_chosen_named_tested_and_guarded_by_the_registry() {
     assert!(model.toast.as_ref().is_some_and(|t| t.text.contains("type the destination registry first")), "{:?}", model.toast);
     press(&mut model, &letters("127.0.0.1:5000"));
     let asked = asks(press(&mut model, &[Key::Enter]));
-    assert!(matches!(&asked[..], [Ask::Create { start: true, spec }] if spec.engine() == "image"), "{asked:?}");
+    assert!(matches!(&asked[..], [Ask::Create { start: true, spec, .. }] if spec.engine() == "image"), "{asked:?}");
 }
 
 #[test]
