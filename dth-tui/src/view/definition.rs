@@ -1,6 +1,9 @@
 //! A definition in words, for the detail of a task and for the last step of the form.
 
-use dth_proto::spec::{Compare, CreateRepository, ImageJob, RepositorySettings, S3Job};
+use dth_proto::{
+    spec::{Compare, CreateRepository, ImageJob, RepositorySettings, S3Job, S3Options},
+    units,
+};
 
 /// When an object counts as already there.
 pub(super) fn compare(compare: Compare) -> &'static str {
@@ -26,7 +29,52 @@ pub(super) fn objects(job: &S3Job) -> Vec<String> {
     if let Some(class) = &job.destination.storage_class {
         parts.push(format!("class {class}"));
     }
+    let target = &job.destination;
+    parts.extend(target.acl.as_ref().map(|acl| format!("ACL {acl}")));
+    parts.extend(target.encryption.as_ref().map(|e| format!("encrypted with {}", e.kind)));
+    parts.extend(target.checksum.as_ref().map(|algorithm| format!("{algorithm} stored")));
+    let options = &job.options;
+    parts.extend(options.object_lock.then(|| "keep Object Lock".to_owned()));
+    parts.extend(options.mtime_metadata.as_ref().map(|name| format!("time of the source as {name}")));
+    parts.extend((!options.server_side_copy).then(|| "no copies by the store itself".to_owned()));
+    parts.extend(selection(job));
+    if job.mirrors() {
+        parts.push(deletes(job));
+    }
     parts
+}
+
+/// Which objects are taken, where it is not all of them: `only a/** or /^b/`, `not **.tmp`, `larger than 1.0 MB`.
+pub(super) fn selection(job: &S3Job) -> Vec<String> {
+    let (source, options) = (&job.source, &job.options);
+    let either = |globs: &[String], regexes: &[String]| -> Option<String> {
+        let all: Vec<String> = globs.iter().cloned().chain(regexes.iter().map(|regex| format!("/{regex}/"))).collect();
+        (!all.is_empty()).then(|| all.join(" or "))
+    };
+    let classes = |classes: &[String]| (!classes.is_empty()).then(|| classes.join(", "));
+    let parts = [
+        (source.prefixes.len() > 1).then(|| format!("prefixes {}", source.prefixes.join(", "))),
+        source.prefix_list.as_ref().map(|place| format!("prefixes in {place}")),
+        either(&options.include, &options.include_regex).map(|keys| format!("only {keys}")),
+        either(&options.exclude, &options.exclude_regex).map(|keys| format!("not {keys}")),
+        classes(&options.storage_classes).map(|classes| format!("only class {classes}")),
+        classes(&options.exclude_storage_classes).map(|classes| format!("not class {classes}")),
+        options.larger_than.map(|size| format!("larger than {size}")),
+        options.smaller_than.map(|size| format!("smaller than {size}")),
+        options.newer_than.map(|span| format!("newer than {span}")),
+        options.older_than.map(|span| format!("older than {span}")),
+    ];
+    parts.into_iter().flatten().collect()
+}
+
+/// What becomes of objects that only the destination has.
+pub(super) fn deletes(job: &S3Job) -> String {
+    if !job.mirrors() {
+        return "nothing is deleted at the destination".to_owned();
+    }
+    let most = job.options.max_deletes.unwrap_or(S3Options::MAX_DELETES);
+    let percent = job.options.max_delete_percent.unwrap_or(S3Options::MAX_DELETE_PERCENT);
+    format!("what the source lacks is deleted at the destination, at most {} and {percent}%", units::grouped(most))
 }
 
 /// Which repositories, or images by name: `library/nginx, library/redis:7`, `all repositories, not **/cache`.
@@ -115,13 +163,34 @@ fn settings(of: &RepositorySettings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::spec::{ImageOptions, ImageSource};
+    use dth_proto::spec::{Delete, ImageOptions, ImageSource, S3Destination, S3Source};
 
     use super::*;
 
     fn job(images: &[&str], options: ImageOptions) -> ImageJob {
         let images = images.iter().map(|name| (*name).to_owned()).collect();
         ImageJob { source: ImageSource { images, ..ImageSource::default() }, options, ..ImageJob::default() }
+    }
+
+    #[test]
+    fn objects_are_told_by_what_is_taken_and_what_is_deleted() {
+        let list = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let plain = S3Job { source: S3Source::default(), destination: S3Destination::default(), options: S3Options::default() };
+        assert!(selection(&plain).is_empty());
+        assert_eq!(deletes(&plain), "nothing is deleted at the destination");
+        let source = S3Source { prefixes: list(&["a/", "b/"]), ..S3Source::default() };
+        let options = S3Options {
+            include: list(&["**.jpg"]),
+            include_regex: list(&["^x"]),
+            exclude_regex: list(&["tmp"]),
+            storage_classes: list(&["STANDARD"]),
+            delete: Delete::Mirror,
+            max_deletes: Some(5_000),
+            ..S3Options::default()
+        };
+        let job = S3Job { source, options, ..plain };
+        assert_eq!(selection(&job), ["prefixes a/, b/", "only **.jpg or /^x/", "not /tmp/", "only class STANDARD"]);
+        assert_eq!(deletes(&job), "what the source lacks is deleted at the destination, at most 5,000 and 10%");
     }
 
     #[test]

@@ -7,9 +7,6 @@ use regex::{RegexBuilder, RegexSet, RegexSetBuilder};
 use super::page::EntryRef;
 use crate::transfer::glob::Globs;
 
-/// Storage classes whose objects cannot be read before they are restored (AWS: `RestoreObject`). `GLACIER_IR` can.
-const ARCHIVED: [&str; 2] = ["GLACIER", "DEEP_ARCHIVE"];
-
 /// Memory that the compiled expressions of one field may take, in bytes. Matching is linear in the key, whatever they are.
 const REGEX_BYTES: usize = 4 << 20;
 /// What a store means that says nothing.
@@ -36,13 +33,11 @@ pub enum SkipReason {
     TooOld,
     /// Not `older_than`.
     TooNew,
-    /// Wanted, but in an archive that must be restored first.
-    Archived,
 }
 
 impl SkipReason {
     /// All reasons.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::Excluded,
         Self::ExcludedByRegex,
         Self::NotIncluded,
@@ -52,7 +47,6 @@ impl SkipReason {
         Self::TooLarge,
         Self::TooOld,
         Self::TooNew,
-        Self::Archived,
     ];
 
     /// The word in counters, records and reports.
@@ -68,16 +62,7 @@ impl SkipReason {
             Self::TooLarge => "too-large",
             Self::TooOld => "too-old",
             Self::TooNew => "too-new",
-            Self::Archived => "archived",
         }
-    }
-}
-
-impl SkipReason {
-    /// Whether it is the state of the object that leaves it out, not a rule of the task: worth a record of its own.
-    #[must_use]
-    pub fn is_about_the_object(self) -> bool {
-        self == Self::Archived
     }
 }
 
@@ -130,8 +115,7 @@ impl Filter {
         })
     }
 
-    /// Why the object is left out; `None`: it is wanted. Of several reasons the first in the order of [`SkipReason::ALL`],
-    /// so that `archived` counts only what the task would have copied.
+    /// Why the object is left out; `None`: it is wanted. Of several reasons the first in the order of [`SkipReason::ALL`].
     #[must_use]
     pub fn skip(&self, entry: &EntryRef<'_>) -> Option<SkipReason> {
         self.skip_by_key(entry.key).or_else(|| self.skip_by_state(entry))
@@ -163,7 +147,6 @@ impl Filter {
             (self.smaller_than.is_some_and(|limit| entry.size >= limit), SkipReason::TooLarge),
             (self.newer_than.is_some_and(|limit| entry.modified < limit), SkipReason::TooOld),
             (self.older_than.is_some_and(|limit| entry.modified >= limit), SkipReason::TooNew),
-            (ARCHIVED.contains(&entry.class), SkipReason::Archived),
         ];
         rules.into_iter().find(|(applies, _)| *applies).map(|(_, reason)| reason)
     }
@@ -242,9 +225,8 @@ mod tests {
             (S3Options { older_than: span, ..none() }, 0, 900_000, "", Some(SkipReason::TooNew)),
             (S3Options { older_than: span, ..none() }, 0, 899_999, "", None),
             (S3Options { newer_than: Some(Span(Duration::MAX)), ..none() }, 0, 0, "", None),
-            (none(), 0, 0, "GLACIER", Some(SkipReason::Archived)),
-            (none(), 0, 0, "DEEP_ARCHIVE", Some(SkipReason::Archived)),
-            (none(), 0, 0, "GLACIER_IR", None),
+            // whether it can be read is for the store to say
+            (none(), 0, 0, "GLACIER", None),
             (none(), 0, 0, "STANDARD", None),
             (S3Options { larger_than: Some(ByteSize(10)), ..none() }, 1, 0, "GLACIER", Some(SkipReason::TooSmall)),
             (S3Options { exclude: vec!["*".to_owned()], include: vec!["x".to_owned()], ..none() }, 0, 0, "", Some(SkipReason::Excluded)),
@@ -283,7 +265,8 @@ mod tests {
     #[test]
     fn all_bad_expressions_are_named_and_none_is_too_costly() {
         let texts = |texts: &[&str]| texts.iter().map(|&t| t.to_owned()).collect::<Vec<_>>();
-        let options = S3Options { include_regex: texts(&["a(", "ok", ""]), exclude_regex: texts(&["(a{500}){500}"]), ..S3Options::default() };
+        let options =
+            S3Options { include_regex: texts(&["a(", "ok", ""]), exclude_regex: texts(&["(a{500}){500}"]), ..S3Options::default() };
         let problems = Filter::new(&options, START).expect_err("three mistakes");
         assert_eq!(problems.len(), 3, "{problems:?}");
         assert_eq!(problems[0], "options.include_regex: \"a(\" is not a regular expression: unclosed group");

@@ -292,7 +292,8 @@ mod tests {
 
     #[test]
     fn common_beginnings_are_whole_characters() {
-        for (a, b, wanted) in [("", "", ""), ("ab", "ac", "a"), ("ab", "ab", "ab"), ("a", "ab", "a"), ("é", "è", ""), ("xé", "xéy", "xé")] {
+        for (a, b, wanted) in [("", "", ""), ("ab", "ac", "a"), ("ab", "ab", "ab"), ("a", "ab", "a"), ("é", "è", ""), ("xé", "xéy", "xé")]
+        {
             assert_eq!(common(a, b), wanted, "{a:?} {b:?}");
         }
     }

@@ -10,6 +10,7 @@
 //! by its records and neither copied nor counted twice. The same happens when a store turns out not to list in byte order: the pass
 //! begins again with that side sorted on disk, in one range.
 
+mod archives;
 mod compare;
 mod delete;
 mod ends;
@@ -19,11 +20,17 @@ mod guard;
 mod range;
 mod records;
 mod rules;
+mod versions;
 mod work;
 
 use std::{sync::Arc, time::Duration};
 
-use dth_proto::{event::Level, failure::Side, spec::S3Job, view::RunOutcome};
+use dth_proto::{
+    event::Level,
+    failure::Side,
+    spec::{S3Job, Versions},
+    view::RunOutcome,
+};
 use tokio::{
     sync::{mpsc, watch},
     task::JoinHandle,
@@ -31,18 +38,20 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::ends::customer_key;
 pub use self::{compare::compare, ends::abort_uploads};
 use self::{
     delete::Deletes,
     ends::Ends,
-    failures::Failures,
+    failures::{Failures, Which},
     feed::{End, Feed},
     rules::Rules,
+    versions::{Keys, VersionFeed},
     work::Work,
 };
 use crate::{
     clock,
-    s3::prefix::Selection,
+    s3::{list::ListPages, prefix::Selection, version::as_of::AsOf},
     store::{RunKind, RunRecord},
     transfer::{
         Stop,
@@ -80,11 +89,21 @@ pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
     let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
     let end = match Ends::open(&input, &job).await {
         Ok(mut ends) => {
-            let end = match select(&mut input, &job, &ends, &account).await {
+            let end = match ends.keep_versions(&job).await {
+                Ok(()) => select(&mut input, &job, &ends, &account).await,
+                Err(why) => Err(PassEnd::Failed(why)),
+            };
+            let end = match end {
                 Ok(selection) => passes(&mut input, &job, &selection, &mut ends, &account).await,
                 Err(end) => end,
             };
-            finish(&input, &ends, end).await
+            let end = finish(&input, &ends, end).await;
+            if !matches!(end, RunEnd::Suspended)
+                && let Some(waits) = ends.archives.settle(input.record.kind == RunKind::Restore).await
+            {
+                input.events.push(Level::Info, Some((&input.name, Some(input.record.run))), waits);
+            }
+            end
         }
         Err(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
     };
@@ -144,17 +163,14 @@ async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: 
 async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &Ends, account: &Arc<Account>) -> PassEnd {
     let began = Instant::now();
     let worked = input.record.worked;
-    let (queue, jobs) = mpsc::channel(QUEUE);
     let stop_listing = CancellationToken::new();
-    let mut feeding = match feed(input, (job, selection), ends, account, queue, stop_listing.clone()) {
-        Ok(feeding) => feeding,
-        Err(why) => return PassEnd::Failed(why),
-    };
     let (found, mut unordered) = mpsc::channel(1);
     let stop_work = CancellationToken::new();
     let work = Work::new(input, ends, account, found, stop_work.clone());
-    let limit = input.resources.config().limits.objects.max(1) as usize;
-    let mut working = tokio::spawn(work.run(jobs, limit));
+    let (mut feeding, mut working) = match begin(input, (job, selection), ends, account, work, stop_listing.clone()) {
+        Ok(begun) => begun,
+        Err(why) => return PassEnd::Failed(why),
+    };
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
@@ -209,7 +225,37 @@ async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &E
     end
 }
 
-/// Begins to list what remains: everything the task selects, or the failed items of an earlier run.
+/// Begins to list, and to work on what is listed.
+fn begin(
+    input: &RunInput,
+    (job, selection): (&S3Job, &Selection),
+    ends: &Ends,
+    account: &Arc<Account>,
+    work: Work,
+    stop: CancellationToken,
+) -> Result<(JoinHandle<PassEnd>, JoinHandle<()>), String> {
+    let limit = input.resources.config().limits.objects.max(1) as usize;
+    if job.options.versions == Versions::Latest {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        return Ok((feed(input, (job, selection), ends, account, queue, stop)?, tokio::spawn(work.run(jobs, limit))));
+    }
+    let keys = match input.record.kind {
+        RunKind::Retry { of, class } => Keys::Of(Which::Failed(of, class)),
+        RunKind::Restore => Keys::Of(Which::Restoring),
+        RunKind::Full | RunKind::Plan | RunKind::Verify => Keys::All,
+    };
+    let rules = rules(input, (job, selection), ends, account)?;
+    let (queue, jobs) = mpsc::channel(QUEUE);
+    let feed = VersionFeed::new(input.uid, keys, &input.store, ends, selection, rules, queue);
+    Ok((tokio::spawn(feed.run(stop)), tokio::spawn(work.run_keys(jobs, limit))))
+}
+
+fn rules(input: &RunInput, (job, selection): (&S3Job, &Selection), ends: &Ends, account: &Arc<Account>) -> Result<Rules, String> {
+    let since = input.record.started.unwrap_or_else(clock::now);
+    Rules::new(input.uid, &input.store, account, job, selection, ends.rules, since)
+}
+
+/// Begins to list what remains: everything the task selects, the failed items of an earlier run, or what is being restored.
 fn feed(
     input: &RunInput,
     (job, selection): (&S3Job, &Selection),
@@ -218,25 +264,41 @@ fn feed(
     queue: mpsc::Sender<feed::Task>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
-    let since = input.record.started.unwrap_or_else(clock::now);
-    let rules = Rules::new(input.uid, &input.store, account, job, selection, ends.rules, since)?;
-    Ok(match input.record.kind {
-        RunKind::Retry { of, class } => {
-            let failures = Failures::new(input, (of, class), (&ends.source, &ends.destination), rules, queue);
+    let rules = rules(input, (job, selection), ends, account)?;
+    let which = match input.record.kind {
+        RunKind::Retry { of, class } => Some(Which::Failed(of, class)),
+        RunKind::Restore => Some(Which::Restoring),
+        RunKind::Full | RunKind::Plan | RunKind::Verify => None,
+    };
+    Ok(match (which, job.options.as_of) {
+        (Some(which), as_of) => {
+            let failures = Failures::new(input, (which, as_of), ends, rules, queue);
             tokio::spawn(failures.run(stop))
         }
-        RunKind::Full | RunKind::Plan | RunKind::Verify => {
-            let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
-            let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
-            let (left, right) = (ends.source.clone(), ends.destination.clone());
-            // a page of each end is asked for at a time; the end that takes fewer decides
-            let slots = Box::new(move || left.at_a_time(Kind::List).min(right.at_a_time(Kind::List)));
-            let sort = ends.sort.clone();
-            let run = (input.uid, input.record.run);
-            let feed = Feed::new(run, &input.store, (source, destination), (selection, rules), sort, queue, slots);
-            tokio::spawn(feed.run(stop))
-        }
+        (None, Some(at)) => all(input, selection, ends, AsOf { bucket: ends.source.clone(), at }, rules, queue, stop),
+        (None, None) => all(input, selection, ends, ends.source.clone(), rules, queue, stop),
     })
+}
+
+/// Begins to list everything the task selects.
+fn all(
+    input: &RunInput,
+    selection: &Selection,
+    ends: &Ends,
+    listed: impl ListPages,
+    rules: Rules,
+    queue: mpsc::Sender<feed::Task>,
+    stop: CancellationToken,
+) -> JoinHandle<PassEnd> {
+    let source = End { bucket: Arc::new(listed), order: ends.source_order };
+    let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
+    let (left, right) = (ends.source.clone(), ends.destination.clone());
+    // a page of each end is asked for at a time; the end that takes fewer decides
+    let slots = Box::new(move || left.at_a_time(Kind::List).min(right.at_a_time(Kind::List)));
+    let sort = ends.sort.clone();
+    let run = (input.uid, input.record.run);
+    let feed = Feed::new(run, &input.store, (source, destination), (selection, rules), sort, queue, slots);
+    tokio::spawn(feed.run(stop))
 }
 
 /// Resolves when a worker found a key that the destination's listing lacked.

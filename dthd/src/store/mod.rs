@@ -9,6 +9,7 @@
 //! | `block` | neighbouring records in one value of the database |
 //! | [`pair`] | ETags of copies whose ETags cannot be compared |
 //! | [`upload`], [`blob`] | multipart uploads and uploads of blobs under way |
+//! | [`restore`] | what is being restored from an archive |
 //! | [`request`] | answers to mutations, for clients that ask again |
 //! | [`offline`] | `dthd state info, check, backup` |
 //!
@@ -22,6 +23,7 @@ pub mod offline;
 pub mod pair;
 pub mod record;
 pub mod request;
+pub mod restore;
 pub mod schema;
 pub mod upload;
 pub mod words;
@@ -100,6 +102,7 @@ pub(crate) struct Trees {
     pub(crate) uploads: sled::Tree,
     pub(crate) blobs: sled::Tree,
     pub(crate) requests: sled::Tree,
+    pub(crate) restores: sled::Tree,
 }
 
 impl Trees {
@@ -113,11 +116,12 @@ impl Trees {
             uploads: db.open_tree("uploads")?,
             blobs: db.open_tree("blobs")?,
             requests: db.open_tree("requests")?,
+            restores: db.open_tree("restores")?,
         })
     }
 
     /// Every tree with its name, for counting and copying.
-    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 8] {
+    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 9] {
         [
             ("meta", &self.meta),
             ("tasks", &self.tasks),
@@ -127,6 +131,7 @@ impl Trees {
             ("uploads", &self.uploads),
             ("blobs", &self.blobs),
             ("requests", &self.requests),
+            ("restores", &self.restores),
         ]
     }
 }

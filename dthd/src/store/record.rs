@@ -62,6 +62,8 @@ pub enum RunKind {
         /// Only failures of this class.
         class: Option<FailureClass>,
     },
+    /// What is being restored from an archive, begun by the task itself.
+    Restore,
     /// Everything the task selects, to tell what a copy would do. Nothing is written.
     Plan,
     /// Everything the task selects, to tell whether both ends are equal. Nothing is written.
@@ -89,6 +91,7 @@ impl RunKind {
         match self {
             Self::Full => view::RunKind::Copy,
             Self::Retry { .. } => view::RunKind::Retry,
+            Self::Restore => view::RunKind::Restore,
             Self::Plan => view::RunKind::Plan,
             Self::Verify => view::RunKind::Verify,
         }
@@ -230,8 +233,9 @@ impl Store {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
+        self.put_restoring(uid, None);
         self.writer.remove(&self.trees.meta, prefixes_key(uid).into_bytes());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.restores] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());

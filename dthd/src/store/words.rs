@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Index};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why an object was copied or left out, and how it was verified. The place of a word is on disk: words are only ever added, at the end.
-pub(crate) const WORDS: [&str; 36] = [
+pub(crate) const WORDS: [&str; 40] = [
     // why it was copied
     "missing",
     "size",
@@ -50,6 +50,12 @@ pub(crate) const WORDS: [&str; 36] = [
     "not-in-class",
     // why it was not deleted
     "created-again",
+    // compared by checksum: differs, cannot be compared
+    "checksum",
+    "unproven",
+    // copied by the store itself
+    "server-side",
+    "server-side-size",
 ];
 
 /// The number of a word; `None`: it is none of [`WORDS`].

@@ -31,7 +31,7 @@ use crate::{
     event::EventLog,
     metrics::{Amounts, cloudwatch, history::History},
     schedule::Schedule,
-    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord},
+    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord, restore::Restoring},
     systemd::Progress as Life,
     transfer::{
         Stop,
@@ -89,6 +89,8 @@ struct Task {
     totals: Arc<TaskTotals>,
     /// What a paused run had counted; its checkpoint may lie behind.
     counted: Option<Counters>,
+    /// What it waits for to come out of an archive.
+    restoring: Option<Restoring>,
 }
 
 struct Ended {
@@ -154,7 +156,16 @@ impl Supervisor {
         self.lock_totals().insert(name.clone(), (record.spec.engine(), Arc::clone(&totals)));
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
-        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None });
+        let restoring = self.restoring(record.uid);
+        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None, restoring });
+    }
+
+    /// What a task waits for; what cannot be read is looked for by the next full run.
+    fn restoring(&self, uid: u64) -> Option<Restoring> {
+        self.store.restoring(uid).unwrap_or_else(|error| {
+            tracing::warn!("cannot read what is being restored: {error}");
+            None
+        })
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -258,6 +269,11 @@ impl Supervisor {
             let trigger = self.tasks.get(&name).and_then(|t| t.record.spec.trigger.as_ref()).map(ToString::to_string).unwrap_or_default();
             self.queue(&name, RunKind::Full, trigger);
         }
+        let ready = |task: &&Task| task.record.phase == TaskPhase::Rest && task.restoring.as_ref().is_some_and(|r| r.next <= now);
+        let ready: Vec<TaskName> = self.tasks.values().filter(ready).map(|task| task.record.spec.name.clone()).collect();
+        for name in ready {
+            self.queue(&name, RunKind::Restore, "restored objects".to_owned());
+        }
     }
 
     /// Queues a new run of a task that has none.
@@ -265,9 +281,13 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(name) else { return };
         let now = clock::now();
         let number = task.record.last_run + 1;
+        // a look at what is being restored moves no trigger
+        let counts = kind != RunKind::Restore;
         let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
         task.record.last_run = number;
-        task.record.last_start = Some(now);
+        if counts {
+            task.record.last_start = Some(now);
+        }
         task.record.phase = TaskPhase::Queued;
         self.store.put_run(task.record.uid, &run);
         self.store.put_task(&task.record);
@@ -357,8 +377,13 @@ impl Supervisor {
         }
         self.store.put_run(task.record.uid, &record);
         self.store.put_task(&task.record);
+        let uid = task.record.uid;
         task.run = Some(record);
         task.active = None;
+        let restoring = self.restoring(uid);
+        if let Some(task) = self.tasks.get_mut(&name) {
+            task.restoring = restoring;
+        }
         self.fill_slots();
         self.show_all();
     }
@@ -423,7 +448,9 @@ impl Task {
 
     fn next_run(&self, now: Timestamp) -> Option<Timestamp> {
         let held = matches!(self.record.phase, TaskPhase::Held | TaskPhase::Paused);
-        self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set))
+        let scheduled = self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set));
+        let restored = self.restoring.as_ref().filter(|_| !held).map(|restoring| restoring.next);
+        scheduled.into_iter().chain(restored).min()
     }
 }
 

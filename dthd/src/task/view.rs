@@ -42,6 +42,8 @@ pub struct Row<'a> {
     pub next_run: Option<Timestamp>,
     /// Most frequent failure of the run, in a few words.
     pub failure: Option<String>,
+    /// What it waits for to come out of an archive, in words.
+    pub restoring: Option<String>,
 }
 
 impl Row<'_> {
@@ -103,6 +105,9 @@ impl Row<'_> {
         }
         if let Some(failure) = &self.failure {
             return failure.clone();
+        }
+        if let Some(restoring) = &self.restoring {
+            return restoring.clone();
         }
         if self.next_run.is_some() { "next run".to_owned() } else { String::new() }
     }
@@ -175,7 +180,7 @@ mod tests {
         let counters = Counters { failed, ..Counters::default() };
         let run = Some(run_view(&task.spec.name, &record, &counters));
         let live = Some(Live { stalled_s, ..Live::default() });
-        Row { task: &task, state, run, live, next_run: None, failure: None }.view().word
+        Row { task: &task, state, run, live, next_run: None, failure: None, restoring: None }.view().word
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The rules of an S3 task.
 
-use super::LONGEST_KEY;
+use super::{LONGEST_KEY, keep};
 use crate::spec::{PrefixList, S3Job, S3Source, Store, Versions};
 
 /// Prefixes that a definition names itself: it is shown on screens, and kept with every run.
@@ -32,14 +32,7 @@ pub(super) fn problems(job: &S3Job, add: &mut impl FnMut(&'static str, String)) 
         add("destination.prefix", format!("{place}: {why}; use another bucket or prefix"));
     }
     deletes(job, add);
-    if let Some(encryption) = &destination.encryption {
-        if !["AES256", "aws:kms", "aws:kms:dsse"].contains(&encryption.kind.as_str()) {
-            add("destination.encryption.type", format!("{:?} is not known: use AES256, aws:kms or aws:kms:dsse", encryption.kind));
-        }
-        if encryption.kind == "AES256" && encryption.key.is_some() {
-            add("destination.encryption.key", "AES256 has no key of yours: use type = \"aws:kms\"".to_owned());
-        }
-    }
+    keep::problems(job, add);
 }
 
 fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl FnMut(&'static str, String)) {
@@ -58,14 +51,20 @@ fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl Fn
 
 /// The three ways to name prefixes, of which one is taken.
 fn prefixes(source: &S3Source, add: &mut impl FnMut(&'static str, String)) {
-    let given = [("prefix", !source.prefix.is_empty()), ("prefixes", !source.prefixes.is_empty()), ("prefix_list", source.prefix_list.is_some())];
+    let given =
+        [("prefix", !source.prefix.is_empty()), ("prefixes", !source.prefixes.is_empty()), ("prefix_list", source.prefix_list.is_some())];
     let given: Vec<&str> = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
     if given.len() > 1 {
         add("source.prefix", format!("{} exclude each other: keep one of them", given.join(" and ")));
     }
     if source.prefixes.len() > MOST_PREFIXES {
         let count = source.prefixes.len();
-        add("source.prefixes", format!("has {count} prefixes, and a definition at most {MOST_PREFIXES}: put them into a file, one per line, and name it as prefix_list"));
+        add(
+            "source.prefixes",
+            format!(
+                "has {count} prefixes, and a definition at most {MOST_PREFIXES}: put them into a file, one per line, and name it as prefix_list"
+            ),
+        );
     }
     if source.prefixes.iter().any(String::is_empty) {
         add("source.prefixes", "has an empty prefix, which means all keys: remove it, or all the others".to_owned());

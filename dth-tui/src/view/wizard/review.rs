@@ -99,7 +99,7 @@ fn objects(spec: &TaskSpec, job: &S3Job) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("from", end(from, &job.source.store)),
         ("to", end(to, &job.destination.store)),
-        ("copy", format!("{}; nothing is deleted at the destination", definition::compare(job.options.compare))),
+        ("copy", format!("{}; {}", definition::compare(job.options.compare), definition::deletes(job))),
         ("write", write.join(", ")),
     ];
     if !only.is_empty() {

@@ -123,6 +123,8 @@ impl Feed {
                 self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect()
             }
             RunKind::Retry { of, class } => self.failures(of, class)?,
+            // no registry has an archive
+            RunKind::Restore => Vec::new(),
         };
         wanted.sort_by(|a: &Wanted, b| item::order(&a.repository, &b.repository));
         wanted.dedup_by(|a, b| a.repository == b.repository);

@@ -59,7 +59,6 @@ impl<S: ListPages> PageCursor<S> {
         let Range { prefix, after, until } = range;
         Self { source, side, prefix, order, last: after.clone(), floor: after, until, place, progress: Progress::default() }
     }
-
 }
 
 impl<S: ListPages> Pages for PageCursor<S> {

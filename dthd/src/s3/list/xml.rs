@@ -4,10 +4,12 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod text;
+mod versions;
 
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
 use self::reader::{Element, Reader, Text};
+pub use self::versions::scan_versions;
 use super::Answer;
 use crate::s3::{
     object::bare,
@@ -232,7 +234,7 @@ impl Scan {
             let alike = reader.left() / (reader.at() - begin).max(1) + 2;
             self.page.reserve(alike, alike * (key.len() + etag.len() + 2));
         }
-        self.page.push(EntryRef { key, size, etag, modified, class })?;
+        self.page.push(EntryRef { key, size, etag, modified, class, version: None })?;
         Ok(())
     }
 }

@@ -217,7 +217,8 @@ mod tests {
     #[test]
     fn sparse_prefixes_cost_a_request_each_and_few_more() {
         // 200 prefixes of 10 objects with 1,000 others between them
-        let keys = (0..200).flat_map(|n| (0..10).map(move |m| format!("{n:03}-a/{m}")).chain((0..1_000).map(move |m| format!("{n:03}-b/{m:04}"))));
+        let keys =
+            (0..200).flat_map(|n| (0..10).map(move |m| format!("{n:03}-a/{m}")).chain((0..1_000).map(move |m| format!("{n:03}-b/{m:04}"))));
         let bucket = Arc::new(Bucket::in_order(keys.map(|key| entry(&key)), 100));
         let place = plain(&set((0..200).map(|n| format!("{n:03}-a/"))));
         assert_eq!(list(&bucket, &place, Range::default(), true).expect("no faults").len(), 2_000);

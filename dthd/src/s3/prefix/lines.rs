@@ -132,7 +132,10 @@ mod tests {
             let (got, end) = read(&bytes, piece);
             assert_eq!(got, ["good", longest.as_str()]);
             let why = end.expect_err("two bad lines");
-            assert_eq!(why, "has lines that are no prefixes: line 2 is not UTF-8; line 3 has 1025 bytes, and a key at most 1024; correct them");
+            assert_eq!(
+                why,
+                "has lines that are no prefixes: line 2 is not UTF-8; line 3 has 1025 bytes, and a key at most 1024; correct them"
+            );
         }
         let why = read(&b"\xff\n".repeat(25), 9).1.expect_err("all bad");
         assert!(why.contains("line 10 is not UTF-8; and 15 more"), "{why}");

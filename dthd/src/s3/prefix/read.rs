@@ -11,7 +11,7 @@ use crate::{
     s3::{
         client::Bucket,
         list::{ListError, Pages},
-        object::ETag,
+        object::{ETag, Pin},
         page::{EntryRef, Page},
     },
     transfer::TransferError,
@@ -77,7 +77,7 @@ impl Source {
             };
             format!("cannot be read: {e}; {way}")
         };
-        let info = bucket.head(&key, None).await.map_err(unread)?;
+        let info = bucket.head(&key, Pin::default()).await.map_err(unread)?;
         Ok(Self::new(Pieces::Object { bucket: bucket.clone(), key, etag: info.etag, size: info.size, at: 0 }))
     }
 
@@ -95,7 +95,7 @@ impl Pages for Source {
         let mut page = Page::default();
         let mut unfit = None;
         let mut add = |prefix: &str| {
-            let entry = EntryRef { key: prefix, size: 0, etag: "", modified: Timestamp(0), class: "" };
+            let entry = EntryRef { key: prefix, size: 0, etag: "", modified: Timestamp(0), class: "", version: None };
             unfit = page.push(entry).err().or(unfit.take());
         };
         let ended = match &mut self.pieces {
@@ -111,7 +111,7 @@ impl Pages for Source {
             Pieces::Object { bucket, key, etag, size, at } => {
                 let end = (*at + REQUEST).min(*size);
                 if *at < end {
-                    let got = bucket.get_range(key, etag, *at..end).await?;
+                    let got = bucket.get_range(key, Pin::to(etag), *at..end).await?;
                     got.body.pieces().iter().for_each(|piece| self.lines.take(piece, &mut add));
                 }
                 *at = end;

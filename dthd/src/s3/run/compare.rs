@@ -42,7 +42,7 @@ pub async fn compare<S: ListPages, D: ListPages>(
     let store = Store::open(state).map_err(|e| e.to_string())?;
     let progress = Progress::new(Tally::default(), false, Arc::default());
     let account = Account::resume(&store, RUN, None, Tally::default(), &progress);
-    let comparable = CompareRules::between(from, to, job.destination.encryption.as_ref());
+    let comparable = CompareRules::between(from, to, job);
     let sort = SortSettings::new(state.join("sort"));
     let selection = Selection::open(job, &sort, None).await?;
     let rules = Rules::new(RUN.0, &store, &account, job, &selection, comparable, clock::now())?;

@@ -15,6 +15,7 @@ use crate::{
     s3::{
         client::{Bucket, fits_in_xml},
         key::KeyMap,
+        object::Pin,
     },
     store::{
         RunKind, StoreError,
@@ -110,7 +111,8 @@ impl<'r> Deletes<'r> {
 
     async fn all(&self) -> Result<PassEnd, StoreError> {
         let (store, uid, run) = (&self.input.store, self.input.uid, self.input.record.run);
-        store.writer().applied().await?;
+        // what is deleted must be known to be deleted by this run, also after a crash
+        store.writer().durable().await?;
         let mut after = None;
         loop {
             if self.is_stopped() {
@@ -131,7 +133,7 @@ impl<'r> Deletes<'r> {
             }
             self.batch(candidates).await;
             // the batch is on disk before the next one is begun: what is asked for twice after a crash is one batch at most
-            store.writer().applied().await?;
+            store.writer().durable().await?;
             after = next;
             if after.is_none() {
                 return Ok(PassEnd::Complete);
@@ -172,12 +174,12 @@ impl<'r> Deletes<'r> {
             // nothing is begun any more; the record stays as it is
             return Verdict::Fail(stopped(self.source));
         }
-        match self.source.head(&candidate.source_key, None).await {
+        match self.source.head(&candidate.source_key, Pin::default()).await {
             Ok(_) => return Verdict::Keep,
             Err(error) if is_missing(&error) => {}
             Err(error) => return Verdict::Fail(error),
         }
-        if self.continued && self.destination.head(&candidate.destination_key, None).await.is_err_and(|error| is_missing(&error)) {
+        if self.continued && self.destination.head(&candidate.destination_key, Pin::default()).await.is_err_and(|error| is_missing(&error)) {
             // in a versioned bucket another delete would make another delete marker
             return Verdict::Gone;
         }

@@ -37,7 +37,7 @@ pub(super) struct Rules {
     pub(super) map: KeyMap,
     /// What only the destination has is to be deleted.
     pub(super) mirrors: bool,
-    filter: Filter,
+    pub(super) filter: Filter,
     compare: Compare,
     comparable: CompareRules,
     /// Lengths of what all keys begin with, at the source and at the destination.
@@ -83,7 +83,7 @@ impl Rules {
         let EntryRef { key, size, .. } = source;
         let record = records.and_then(|records| records.of(key));
         if let Some(rule) = self.filter.skip(&source) {
-            self.skipped(block, key, size, rule.word(), rule.is_about_the_object());
+            self.skipped(block, key, size, rule.word(), false);
             return None;
         }
         let bytes = (key.len() + self.prefixes.1).saturating_sub(self.prefixes.0);

@@ -7,21 +7,28 @@ use hyper::body::Incoming;
 
 use super::{
     answer::{self, text},
+    encode,
     request::{Call, Hash, value},
+    seal::{self, Whose},
     send::{Failure, Wire},
 };
-use crate::s3::{metadata::ObjectInfo, object::ETag};
+use crate::{
+    credential::CustomerKey,
+    s3::{metadata::ObjectInfo, object::Pin},
+};
 
 const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
-const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
+pub(super) const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
 
 /// What to get: these bytes of this generation.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::s3) struct Pinned<'a> {
     pub(in crate::s3) key: &'a str,
-    pub(in crate::s3) etag: &'a ETag,
+    pub(in crate::s3) pin: Pin<'a>,
     /// `None`: all.
     pub(in crate::s3) range: Option<&'a Range<u64>>,
+    /// The key it is encrypted with, if that is one of ours.
+    pub(in crate::s3) customer: Option<&'a CustomerKey>,
 }
 
 /// The head of an answer, with its body still to be read.
@@ -41,18 +48,21 @@ impl Wire {
         let mut headers = Vec::with_capacity(8);
         // asks for the stored checksum, which is compared by whoever receives the whole object
         headers.push((CHECKSUM, HeaderValue::from_static("ENABLED")));
-        headers.push((header::IF_MATCH, value(&header::IF_MATCH, &what.etag.quoted()).map_err(Failure::Request)?));
+        if let Some(etag) = what.pin.etag {
+            headers.push((header::IF_MATCH, value(&header::IF_MATCH, &etag.quoted()).map_err(Failure::Request)?));
+        }
         if let Some(range) = what.range {
             let text = format!("bytes={}-{}", range.start, range.end - 1);
             headers.push((header::RANGE, value(&header::RANGE, &text).map_err(Failure::Request)?));
         }
+        headers.extend(what.customer.into_iter().flat_map(|key| seal::headers(Whose::Object, key)));
         if self.requester_pays {
             headers.push((PAYER, HeaderValue::from_static("requester")));
         }
         let call = Call {
             method: Method::GET,
             key: Some(what.key),
-            query: String::new(),
+            query: what.pin.version.map(|version| encode::query(&[("versionId", version)])).unwrap_or_default(),
             headers,
             // the bytes as they are stored
             plain: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],

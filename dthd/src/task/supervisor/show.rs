@@ -11,6 +11,7 @@ use super::{Supervisor, Task};
 use crate::{
     clock,
     problem::{self, Activity, Facts, LastRun, TaskFacts},
+    s3::archive,
     store::{TaskPhase, record::SIZE_CLASSES},
     task::{
         handle::not_found,
@@ -128,6 +129,7 @@ impl Task {
             live: self.active.as_ref().map(|a| a.live.clone()),
             next_run: self.next_run(clock::now()),
             failure,
+            restoring: self.restoring.as_ref().map(|r| archive::words(r.count, r.ready, clock::now())),
         }
         .view()
     }
