@@ -225,7 +225,8 @@ mod tests {
     #[tokio::test]
     async fn without_a_link_every_question_is_answered() {
         let name = TaskName::new("a").expect("name");
-        let Answer::Done { outcomes, .. } = perform(None, Ask::Control { tasks: vec![name.clone(), name], action: Action::Pause, confirmed: false }).await
+        let Answer::Done { outcomes, .. } =
+            perform(None, Ask::Control { tasks: vec![name.clone(), name], action: Action::Pause, confirmed: false }).await
         else {
             panic!("control answers with outcomes");
         };

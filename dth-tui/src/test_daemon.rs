@@ -445,7 +445,14 @@ impl Dth for Service {
         .await
     }
 
-    async fn control(self, _: Context, id: RequestId, name: TaskName, action: Action, confirm: Option<TaskName>) -> Result<TaskView, ApiError> {
+    async fn control(
+        self,
+        _: Context,
+        id: RequestId,
+        name: TaskName,
+        action: Action,
+        confirm: Option<TaskName>,
+    ) -> Result<TaskView, ApiError> {
         self.mutate(id, &format!("{} {name}", action.word()), |state| {
             let view = state.view(&name)?;
             match action {

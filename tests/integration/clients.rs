@@ -138,7 +138,8 @@ async fn a_request_made_twice_is_carried_out_once() {
     daemon.kill();
     daemon.restart().await;
     assert_eq!(ask(&daemon).await.unwrap(), first);
-    let other = daemon.connect().await.client.create(wire::context(), RequestId::random(), spec("once", &from, &to), false, None).await.unwrap();
+    let other =
+        daemon.connect().await.client.create(wire::context(), RequestId::random(), spec("once", &from, &to), false, None).await.unwrap();
     assert_eq!(other.unwrap_err().message, "there is already a task once");
     let tasks: Vec<Value> = daemon.dth(&["list"]).json().await;
     assert_eq!(tasks.len(), 1, "{tasks:?}");

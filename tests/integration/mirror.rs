@@ -44,9 +44,7 @@ impl World {
 
     /// A task that mirrors, without guards that a test of few objects would break.
     pub fn task(&self) -> Task {
-        pair::task("mirror", &self.source, &self.destination)
-            .with("options.delete", "mirror")
-            .with("options.max_delete_percent", 100)
+        pair::task("mirror", &self.source, &self.destination).with("options.delete", "mirror").with("options.max_delete_percent", 100)
     }
 
     pub async fn create(&self, task: &Task) {
@@ -207,7 +205,11 @@ async fn a_guard_that_is_exceeded_deletes_nothing_and_says_so() {
         world.daemon.dth(&["create", "--file", &task.file(&world.daemon)]).ok().await;
         world.daemon.dth(&["start", &name, "--confirm", &name]).ok().await;
         let run: Value = serde_json::from_str(&world.daemon.dth(&["wait", &name, "-o", "json"]).run().await.out).unwrap();
-        assert_eq!((run["outcome"].as_str(), run["deleted"].as_u64(), run["to_delete"].as_u64()), (Some("incomplete"), Some(0), Some(6)), "{run}");
+        assert_eq!(
+            (run["outcome"].as_str(), run["deleted"].as_u64(), run["to_delete"].as_u64()),
+            (Some("incomplete"), Some(0), Some(6)),
+            "{run}"
+        );
         assert!(world.destination.store().get("to", "new").is_some(), "what is missing is copied");
         let status: Value = world.daemon.dth(&["status"]).json().await;
         let problems = status["problems"].to_string();

@@ -71,7 +71,8 @@ async fn a_list_is_read_from_a_file_and_from_a_bucket() {
 
     // in another bucket, with the source's credential, read in several requests
     source.store().create_bucket("lists");
-    let long: Vec<u8> = [text, b"\n"].concat().into_iter().chain((0..500_000).flat_map(|n| format!("no/{n:012}/\n").into_bytes())).collect();
+    let long: Vec<u8> =
+        [text, b"\n"].concat().into_iter().chain((0..500_000).flat_map(|n| format!("no/{n:012}/\n").into_bytes())).collect();
     source.store().put("lists", "some list.txt", Object::new(long));
     let object = pair::signed("object", &source, &destination)
         .with("source.prefix_list", "s3://lists/some list.txt")
@@ -91,7 +92,11 @@ async fn a_list_that_is_no_use_fails_the_run_in_words() {
     let daemon = Daemon::start("").await;
     let long = "x".repeat(1_025);
     for (name, place, said) in [
-        ("missing", "file:///no/such/list".to_owned(), "cannot be read on this machine: No such file or directory (os error 2); correct the path"),
+        (
+            "missing",
+            "file:///no/such/list".to_owned(),
+            "cannot be read on this machine: No such file or directory (os error 2); correct the path",
+        ),
         ("folder", format!("file://{}", daemon.folder().display()), "is a directory: name a file with one prefix per line"),
         ("empty", list(&daemon, "empty", b"\n\r\n"), "has no prefix in it: nothing would be copied; write one prefix per line"),
         (

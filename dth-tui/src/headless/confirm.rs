@@ -1,6 +1,5 @@
 //! The question before a task that deletes objects begins to run.
 
-
 use dth_proto::{
     error::{ApiError, ErrorCode},
     id::TaskName,

@@ -11,12 +11,7 @@ use dth_proto::{
 use super::{Caller, CommandError, confirm, task_file};
 use crate::{exit, session::Session};
 
-pub(super) async fn run(
-    caller: &mut Caller<'_>,
-    task: &TaskName,
-    file: &Path,
-    confirm: Option<TaskName>,
-) -> Result<u8, CommandError> {
+pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, file: &Path, confirm: Option<TaskName>) -> Result<u8, CommandError> {
     let spec = task_file::read(caller, file)?;
     let id = RequestId::random();
     let edit = async |session: &mut Session, confirm: Option<TaskName>| {

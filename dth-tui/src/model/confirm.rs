@@ -77,11 +77,7 @@ impl Confirm {
         let runs = if start { "It runs at once." } else { "It runs by its trigger." };
         Self {
             title: "create a task that deletes?".to_owned(),
-            lines: vec![
-                format!("{}   {}", spec.name, spec.ends().1),
-                String::new(),
-                format!("{runs} {DELETES}"),
-            ],
+            lines: vec![format!("{}   {}", spec.name, spec.ends().1), String::new(), format!("{runs} {DELETES}")],
             yes: "create it".to_owned(),
             expect: Some(spec.name.to_string()),
             typed: Input::default(),

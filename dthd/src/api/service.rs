@@ -280,7 +280,14 @@ impl Dth for Api {
         self.change(id, Change::Create { spec, start, confirm }).await
     }
 
-    async fn edit(self, _: Context, id: RequestId, name: TaskName, spec: TaskSpec, confirm: Option<TaskName>) -> Result<TaskView, ApiError> {
+    async fn edit(
+        self,
+        _: Context,
+        id: RequestId,
+        name: TaskName,
+        spec: TaskSpec,
+        confirm: Option<TaskName>,
+    ) -> Result<TaskView, ApiError> {
         self.change(id, Change::Edit { name, spec, confirm }).await
     }
 

@@ -17,8 +17,7 @@ use super::{
     metadata::{Creation, KEEP, Metadata, SSE_C},
     object::Entry,
     payload::Payload,
-    prefix,
-    provider,
+    prefix, provider,
     verify::Algorithm,
 };
 use crate::{
@@ -86,7 +85,12 @@ pub fn problems(job: &S3Job, config: &Config) -> Vec<String> {
 }
 
 /// A prefix to try the source with: of a list the first that it has, if it can be read.
-async fn first_prefix(bucket: &Bucket, job: &S3Job, credentials: &Credentials, tell: &mut (impl FnMut(CheckStep) + Send)) -> Option<String> {
+async fn first_prefix(
+    bucket: &Bucket,
+    job: &S3Job,
+    credentials: &Credentials,
+    tell: &mut (impl FnMut(CheckStep) + Send),
+) -> Option<String> {
     const LIST: &str = "prefix list";
     let source = &job.source;
     let Some(place) = &source.prefix_list else {

@@ -152,7 +152,8 @@ impl<'r> Deletes<'r> {
             .map(|(verdict, candidate)| (candidate, verdict))
             .collect()
             .await;
-        let sure = verdicts.iter().find(|(_, verdict)| matches!(verdict, Verdict::Delete)).map(|(candidate, _)| candidate.source_key.clone());
+        let sure =
+            verdicts.iter().find(|(_, verdict)| matches!(verdict, Verdict::Delete)).map(|(candidate, _)| candidate.source_key.clone());
         let refuted = match sure {
             Some(key) => self.source_answers(&key).await.err(),
             None => return self.settle(verdicts),
@@ -179,7 +180,8 @@ impl<'r> Deletes<'r> {
             Err(error) if is_missing(&error) => {}
             Err(error) => return Verdict::Fail(error),
         }
-        if self.continued && self.destination.head(&candidate.destination_key, Pin::default()).await.is_err_and(|error| is_missing(&error)) {
+        if self.continued && self.destination.head(&candidate.destination_key, Pin::default()).await.is_err_and(|error| is_missing(&error))
+        {
             // in a versioned bucket another delete would make another delete marker
             return Verdict::Gone;
         }
@@ -199,7 +201,10 @@ impl<'r> Deletes<'r> {
     /// Deletes what is condemned: many at a time where the store can, one by one what a request for many cannot name.
     async fn delete(&self, verdicts: &mut [(Candidate, Verdict)]) {
         let most = usize::try_from(self.destination.profile().bulk_delete).unwrap_or(usize::MAX).min(BATCH);
-        let condemned = verdicts.iter().filter(|(_, verdict)| matches!(verdict, Verdict::Delete)).map(|(candidate, _)| candidate.destination_key.clone());
+        let condemned = verdicts
+            .iter()
+            .filter(|(_, verdict)| matches!(verdict, Verdict::Delete))
+            .map(|(candidate, _)| candidate.destination_key.clone());
         let (many, single): (Vec<String>, Vec<String>) = condemned.partition(|key| most > 1 && fits_in_xml(key));
         let mut refused = BTreeMap::new();
         for keys in many.chunks(most.max(1)) {
@@ -209,7 +214,8 @@ impl<'r> Deletes<'r> {
             }
         }
         // slow down, try again: such answers are of one key each
-        let again: Vec<String> = refused.iter().filter(|(key, error)| error.is_retryable() && many.contains(key)).map(|(key, _)| key.clone()).collect();
+        let again: Vec<String> =
+            refused.iter().filter(|(key, error)| error.is_retryable() && many.contains(key)).map(|(key, _)| key.clone()).collect();
         let mut one_by_one = stream::iter(single.into_iter().chain(again))
             .map(|key| async move { (self.destination.delete(&key).await, key) })
             .buffer_unordered(self.destination.at_a_time(Kind::Write).clamp(1, AT_ONCE));

@@ -12,8 +12,8 @@ use crate::{
     s3::{
         compare::{CopyReason, Decision, SameReason, decide},
         filter::Filter,
-        key::KeyMap,
         object::{Entry, Pin},
+        prefix::Selection,
     },
     transfer::{TransferError, run::RunInput},
 };
@@ -27,7 +27,8 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
         return Err("no object has an empty key".to_owned());
     }
     let ends = Ends::open(input, job).await?;
-    let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;
+    let selection = Selection::open(job, &ends.sort, ends.list.as_ref()).await?;
+    let map = selection.map();
     let filter = Filter::new(&job.options, clock::now()).map_err(|problems| problems.join("; "))?;
     let mut it = Explanation {
         key: key.to_owned(),
@@ -39,9 +40,13 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
         last: None,
         next: String::new(),
     };
-    if !key.starts_with(&job.source.prefix) {
+    if !selection.selects(key).map_err(|e| format!("the sorted prefixes cannot be read back: {e}"))? {
         it.rule = Some("prefix".to_owned());
-        it.next = format!("nothing: the task lists only keys that begin with {:?}", job.source.prefix);
+        let which = match selection.many() {
+            Some(many) => format!("one of its {} prefixes", many.count()),
+            None => format!("{:?}", job.source.prefix),
+        };
+        it.next = format!("nothing: the task lists only keys that begin with {which}");
         return Ok(it);
     }
     let there = match map.map(key) {
@@ -60,7 +65,11 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
     let source = match source {
         Ok(source) => source,
         Err(_) if it.source_now == Found::Missing => {
-            it.next = "nothing: the source has no such object".to_owned();
+            let goes = job.mirrors() && matches!(it.destination_now, Found::There { .. }) && filter.skip_by_key(key).is_none();
+            it.next = match goes {
+                true => "delete it at the destination, within the guards: the source has no such object".to_owned(),
+                false => "nothing: the source has no such object".to_owned(),
+            };
             return Ok(it);
         }
         Err(error) => {
