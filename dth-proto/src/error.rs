@@ -17,6 +17,8 @@ pub enum ErrorCode {
     NotAllowed,
     /// Not possible in the task's present state.
     Conflict,
+    /// The task deletes objects, and its name was not given once more.
+    Unconfirmed,
     /// The daemon is stopping; connect again later.
     ShuttingDown,
     /// The daemon cannot do it now (disk full, limit reached).

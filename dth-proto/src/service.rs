@@ -49,14 +49,16 @@ pub trait Dth {
     /// viewer: why one object or image was copied or not, and what the next run would do; asks both ends (reads only).
     async fn explain(name: TaskName, key: String) -> Result<Explanation, ApiError>;
 
-    /// operator: a new task; with `start` its first run is queued at once.
-    async fn create(id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError>;
-    /// operator: replaces the definition of `name`; a run that is going keeps the one it started with.
-    async fn edit(id: RequestId, name: TaskName, spec: TaskSpec) -> Result<TaskView, ApiError>;
+    /// operator: a new task; with `start` its first run is queued at once. A task that deletes ([`TaskSpec::deletes`]) and would begin to run by this (`start`,
+    /// or its trigger) must be named once more in `confirm`; else: `Unconfirmed`.
+    async fn create(id: RequestId, spec: TaskSpec, start: bool, confirm: Option<TaskName>) -> Result<TaskView, ApiError>;
+    /// operator: replaces the definition of `name`; a run that is going keeps the one it started with. `confirm`: as with `create`, where the old
+    /// definition did not delete.
+    async fn edit(id: RequestId, name: TaskName, spec: TaskSpec, confirm: Option<TaskName>) -> Result<TaskView, ApiError>;
     /// operator: a new task with the definition of `name`, not started.
     async fn clone_task(id: RequestId, name: TaskName, new: TaskName) -> Result<TaskView, ApiError>;
-    /// operator: start, pause, resume, stop or delete.
-    async fn control(id: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError>;
+    /// operator: start, pause, resume, stop or delete. To start a task that deletes, it must be named once more in `confirm`; else: `Unconfirmed`.
+    async fn control(id: RequestId, name: TaskName, action: Action, confirm: Option<TaskName>) -> Result<TaskView, ApiError>;
     /// operator: queues a run of the kind `plan` or `verify`, which changes nothing.
     async fn begin(id: RequestId, name: TaskName, kind: RunKind) -> Result<TaskView, ApiError>;
     /// operator: plans a definition that is not a task. The answer has the name under which the plan is asked for; no list shows it. It is

@@ -219,6 +219,9 @@ pub struct TaskView {
     /// The user's labels.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Its runs delete objects at the destination: whoever starts it names it once more.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub deletes: bool,
     /// The trigger in words: `manual`, `every 1h`, `cron 0 2 * * * Asia/Shanghai`.
     pub trigger: String,
     /// When the trigger starts the next run.
@@ -234,6 +237,11 @@ pub struct TaskView {
     pub created_by: String,
     /// See `created_by`.
     pub created: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 impl TaskView {

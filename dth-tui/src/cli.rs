@@ -112,6 +112,14 @@ impl From<Doctor> for Store {
     }
 }
 
+/// A task that deletes, named once more.
+#[derive(Debug, Args)]
+pub struct Confirm {
+    /// Let a task that deletes objects (delete = "mirror") run: its name once more
+    #[arg(long, value_name = "NAME")]
+    pub confirm: Option<TaskName>,
+}
+
 /// What can be done without the dashboard.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -150,6 +158,8 @@ Example:
         /// Queue its first run at once
         #[arg(long)]
         start: bool,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Replace the definition of a task; a run that is going keeps the one it started with
     #[command(after_help = "Example:\n  dth export photos-cn > photos.toml; $EDITOR photos.toml; dth edit photos-cn --file photos.toml")]
@@ -159,6 +169,8 @@ Example:
         /// The task file; - is standard input
         #[arg(long, value_name = "FILE")]
         file: PathBuf,
+        #[command(flatten)]
+        confirm: Confirm,
     },
     /// Make a new task with the definition of another, not started
     #[command(after_help = "Example:\n  dth clone photos-cn photos-cn-again")]
@@ -269,7 +281,12 @@ Example:
     },
     /// Queue a run now
     #[command(after_help = "Example:\n  dth start photos-cn && dth wait photos-cn")]
-    Start(Task),
+    Start {
+        #[command(flatten)]
+        task: Task,
+        #[command(flatten)]
+        confirm: Confirm,
+    },
     /// Halt a run and keep its checkpoint
     #[command(after_help = "Example:\n  dth pause photos-cn")]
     Pause(Task),

@@ -52,14 +52,14 @@ pub enum Ask {
     Failures { task: TaskName, after: Option<String> },
     /// Events behind a number.
     Events { epoch: Option<Epoch>, after: u64 },
-    /// An action on tasks.
-    Control { tasks: Vec<TaskName>, action: Action },
+    /// An action on tasks; `confirmed`: a person has typed what was asked for.
+    Control { tasks: Vec<TaskName>, action: Action, confirmed: bool },
     /// A run that changes nothing.
     Begin { tasks: Vec<TaskName>, kind: RunKind },
     /// Failed items again.
     Retry { tasks: Vec<TaskName>, class: Option<FailureClass> },
-    /// A new task.
-    Create { spec: Box<TaskSpec>, start: bool },
+    /// A new task; `confirmed`: a person has typed its name.
+    Create { spec: Box<TaskSpec>, start: bool, confirmed: bool },
     /// The definition of a task, to change it.
     Definition(TaskName),
     /// Another definition for a task.
@@ -177,10 +177,10 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
             let request = EventsRequest { epoch, after, task: None, level: Level::Debug, limit: EVENTS_PAGE, wait_ms: 0 };
             Answer::Events(call!(client, events(request)))
         }
-        Ask::Control { tasks, action } => {
+        Ask::Control { tasks, action, confirmed } => {
             let mut outcomes = Vec::with_capacity(tasks.len());
             for task in tasks {
-                outcomes.push((task.clone(), call!(client, control(RequestId::random(), task, action))));
+                outcomes.push((task.clone(), call!(client, control(RequestId::random(), task.clone(), action, confirmed.then_some(task)))));
             }
             Answer::Done { verb: action.word(), outcomes }
         }
@@ -198,9 +198,16 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
             }
             Answer::Done { verb: "retry", outcomes }
         }
-        Ask::Create { spec, start } => Answer::Created(call!(client, create(RequestId::random(), *spec, start)).map(Box::new)),
+        Ask::Create { spec, start, confirmed } => {
+            let confirm = confirmed.then(|| spec.name.clone());
+            Answer::Created(call!(client, create(RequestId::random(), *spec, start, confirm)).map(Box::new))
+        }
         Ask::Definition(name) => Answer::Definition(call!(client, task(name)).map(|detail| Box::new(detail.spec))),
-        Ask::Edit { name, spec } => Answer::Edited(name.clone(), call!(client, edit(RequestId::random(), name, *spec)).map(Box::new)),
+        Ask::Edit { name, spec } => {
+            // the form has asked for the destination to be typed when the task begins to delete
+            let confirm = Some(name.clone());
+            Answer::Edited(name.clone(), call!(client, edit(RequestId::random(), name, *spec, confirm)).map(Box::new))
+        }
         Ask::CheckStart(spec) => Answer::CheckStarted(call!(client, check_start(*spec))),
         Ask::CheckPoll { job, seen } => {
             let context = wire::deadline_after(std::time::Duration::from_millis(CHECK_WAIT_MS.into()));
@@ -241,7 +248,8 @@ mod tests {
     #[tokio::test]
     async fn without_a_link_every_question_is_answered() {
         let name = TaskName::new("a").expect("name");
-        let Answer::Done { outcomes, .. } = perform(None, Ask::Control { tasks: vec![name.clone(), name], action: Action::Pause }).await
+        let Answer::Done { outcomes, .. } =
+            perform(None, Ask::Control { tasks: vec![name.clone(), name], action: Action::Pause, confirmed: false }).await
         else {
             panic!("control answers with outcomes");
         };

@@ -163,11 +163,11 @@ impl Dth for Fake {
         no("item")
     }
 
-    async fn create(self, _: Context, _: RequestId, _: TaskSpec, _: bool) -> Result<TaskView, ApiError> {
+    async fn create(self, _: Context, _: RequestId, _: TaskSpec, _: bool, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         no("place for a task")
     }
 
-    async fn edit(self, _: Context, _: RequestId, _: TaskName, _: TaskSpec) -> Result<TaskView, ApiError> {
+    async fn edit(self, _: Context, _: RequestId, _: TaskName, _: TaskSpec, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         no("task")
     }
 
@@ -175,7 +175,7 @@ impl Dth for Fake {
         no("task")
     }
 
-    async fn control(self, _: Context, _: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError> {
+    async fn control(self, _: Context, _: RequestId, name: TaskName, action: Action, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         let mut task = self.state.borrow().1.tasks.get(&name).cloned().ok_or_else(|| ApiError::new(ErrorCode::NotFound, "gone"))?;
         if action == Action::Pause {
             task.state = dth_proto::view::TaskState::Paused;

@@ -333,6 +333,7 @@ mod tests {
             next_run: None,
             run: Some(run),
             live: None,
+            deletes: false,
             note: "2 items failed".to_owned(),
             created_by: "mli".to_owned(),
             created: Timestamp(0),

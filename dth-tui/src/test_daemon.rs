@@ -260,6 +260,7 @@ impl State {
             next_run: None,
             run,
             live: None,
+            deletes: false,
             note: String::new(),
             created_by: "mli".to_owned(),
             created: NOW,
@@ -414,7 +415,7 @@ impl Dth for Service {
         Ok(ItemsReply { run: request.run.unwrap_or(1), items, next })
     }
 
-    async fn create(self, _: Context, id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError> {
+    async fn create(self, _: Context, id: RequestId, spec: TaskSpec, start: bool, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         self.mutate(id, &format!("create {} start={start}", spec.name), |state| {
             let name = spec.name.clone();
             if state.specs.contains_key(&name) {
@@ -426,7 +427,7 @@ impl Dth for Service {
         .await
     }
 
-    async fn edit(self, _: Context, id: RequestId, name: TaskName, spec: TaskSpec) -> Result<TaskView, ApiError> {
+    async fn edit(self, _: Context, id: RequestId, name: TaskName, spec: TaskSpec, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         self.mutate(id, &format!("edit {name}"), |state| {
             state.specs.remove(&name).ok_or_else(|| not_found(&name))?;
             let new = spec.name.clone();
@@ -445,10 +446,20 @@ impl Dth for Service {
         .await
     }
 
-    async fn control(self, _: Context, id: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError> {
+    async fn control(
+        self,
+        _: Context,
+        id: RequestId,
+        name: TaskName,
+        action: Action,
+        confirm: Option<TaskName>,
+    ) -> Result<TaskView, ApiError> {
         self.mutate(id, &format!("{} {name}", action.word()), |state| {
             let view = state.view(&name)?;
             match action {
+                Action::Start if state.specs.get(&name).is_some_and(TaskSpec::deletes) && confirm.as_ref() != Some(&name) => {
+                    return Err(ApiError::new(ErrorCode::Unconfirmed, format!("{name} deletes objects: name it once more")));
+                }
                 Action::Delete => {
                     state.specs.remove(&name);
                 }

@@ -97,7 +97,7 @@ pub struct LastRun {
     pub outcome: RunOutcome,
     /// When.
     pub ended: Timestamp,
-    /// Why it is `failed`.
+    /// Why it is `failed`, or `incomplete` for another reason than failed items.
     pub error: Option<String>,
 }
 
@@ -193,8 +193,9 @@ fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
         Activity::Idle { last: Some(LastRun { outcome: RunOutcome::Failed, ended, error }), .. } => {
             add(Severity::Error, *ended, format!("last run failed: {}", error.as_deref().unwrap_or("no reason was recorded")));
         }
-        Activity::Idle { last: Some(LastRun { outcome: RunOutcome::Incomplete, ended, .. }), .. } => {
-            add(Severity::Error, *ended, format!("last run incomplete: {}", failures(*failed, items, top_failure.as_ref())));
+        Activity::Idle { last: Some(LastRun { outcome: RunOutcome::Incomplete, ended, error }), .. } => {
+            let why = error.clone().unwrap_or_else(|| failures(*failed, items, top_failure.as_ref()));
+            add(Severity::Error, *ended, format!("last run incomplete: {why}"));
         }
         Activity::Paused | Activity::Queued | Activity::Idle { .. } => {}
     }

@@ -120,7 +120,7 @@ pub fn task(endpoint: &str) -> anyhow::Result<TaskSpec> {
 /// When the daemon refuses it.
 pub async fn create(connection: &Connection, spec: TaskSpec) -> anyhow::Result<TaskName> {
     let name = spec.name.clone();
-    connection.client.create(wire::context(), RequestId::random(), spec, true).await?.context("the daemon refuses the task")?;
+    connection.client.create(wire::context(), RequestId::random(), spec, true, None).await?.context("the daemon refuses the task")?;
     Ok(name)
 }
 

@@ -56,7 +56,7 @@ pub fn spec(route: &Route, source: &str, destination: &str) -> anyhow::Result<Ta
 /// When the daemon refuses it.
 pub async fn create(connection: &Connection, spec: TaskSpec) -> anyhow::Result<()> {
     let name = spec.name.clone();
-    let answer = connection.client.create(wire::context(), RequestId::random(), spec, true).await?;
+    let answer = connection.client.create(wire::context(), RequestId::random(), spec, true, None).await?;
     answer.map(drop).with_context(|| format!("cannot create the task {name}"))
 }
 

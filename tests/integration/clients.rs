@@ -87,7 +87,7 @@ async fn three_clients_see_every_change_of_fifty_tasks() {
         async move { futures::future::join_all(watchers.iter().map(|watcher| watcher.saw(word, count))).await }
     };
     for name in &names {
-        client.create(wire::context(), RequestId::random(), spec(name, &from, &to), false).await.unwrap().unwrap();
+        client.create(wire::context(), RequestId::random(), spec(name, &from, &to), false, None).await.unwrap().unwrap();
     }
     all("new", TASKS).await;
     // long enough for everyone to see them run
@@ -97,7 +97,7 @@ async fn three_clients_see_every_change_of_fifty_tasks() {
         async move {
             for name in names {
                 let name = name.parse().unwrap();
-                client.control(wire::context(), RequestId::random(), name, action).await.unwrap().unwrap();
+                client.control(wire::context(), RequestId::random(), name, action, None).await.unwrap().unwrap();
             }
         }
     };
@@ -130,7 +130,7 @@ async fn a_request_made_twice_is_carried_out_once() {
     let id = RequestId::random();
     let ask = async |daemon: &Daemon| {
         let client = daemon.connect().await.client;
-        client.create(wire::context(), id.clone(), spec("once", &from, &to), false).await.unwrap()
+        client.create(wire::context(), id.clone(), spec("once", &from, &to), false, None).await.unwrap()
     };
     let first = ask(&daemon).await.unwrap();
     assert_eq!(ask(&daemon).await.unwrap(), first, "the first answer again");
@@ -138,7 +138,8 @@ async fn a_request_made_twice_is_carried_out_once() {
     daemon.kill();
     daemon.restart().await;
     assert_eq!(ask(&daemon).await.unwrap(), first);
-    let other = daemon.connect().await.client.create(wire::context(), RequestId::random(), spec("once", &from, &to), false).await.unwrap();
+    let other =
+        daemon.connect().await.client.create(wire::context(), RequestId::random(), spec("once", &from, &to), false, None).await.unwrap();
     assert_eq!(other.unwrap_err().message, "there is already a task once");
     let tasks: Vec<Value> = daemon.dth(&["list"]).json().await;
     assert_eq!(tasks.len(), 1, "{tasks:?}");
@@ -154,7 +155,7 @@ async fn six_hundred_tasks_are_all_listed() {
     let begin = Instant::now();
     let made = futures::stream::iter(0..600).map(|n| {
         let (client, spec) = (client.clone(), spec(&format!("task-{n:03}"), &from, &to));
-        async move { client.create(wire::context(), RequestId::random(), spec, false).await.unwrap() }
+        async move { client.create(wire::context(), RequestId::random(), spec, false, None).await.unwrap() }
     });
     let made: Vec<_> = made.buffer_unordered(AT_ONCE).try_collect().await.unwrap();
     println!("600 tasks made in {:?}", begin.elapsed());

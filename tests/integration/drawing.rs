@@ -30,7 +30,7 @@ async fn an_idle_dashboard_writes_nothing_and_a_busy_one_little() {
     for n in 0..50 {
         let spec = world.spec(&format!("task-{n:02}"), "", Some(50_000));
         let id = dth_proto::id::RequestId::random();
-        connection.client.create(dth_proto::wire::context(), id, spec, false).await.unwrap().unwrap();
+        connection.client.create(dth_proto::wire::context(), id, spec, false, None).await.unwrap().unwrap();
     }
     let mut screens: Vec<Terminal> = (0..3).map(|_| world.dashboard(&[], USUAL)).collect();
     screens.push(Terminal::dth(&world.daemon.socket(), &[], &[("SSH_TTY", "/dev/pts/9")], USUAL));

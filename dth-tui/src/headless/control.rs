@@ -5,15 +5,16 @@ use std::io::{self, BufRead, Read};
 use dth_proto::{
     failure::FailureClass,
     id::{RequestId, TaskName},
+    service::DthClient,
     view::Action,
     wire,
 };
 
-use super::{Caller, CommandError};
-use crate::exit;
+use super::{Caller, CommandError, confirm};
+use crate::{exit, session::Session};
 
-/// Longest answer to a question, in bytes.
-const LONGEST_ANSWER: u64 = 64;
+/// Longest answer to a question, in bytes: a task's name and the end of its line.
+const LONGEST_ANSWER: u64 = 66;
 
 pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, action: Action) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
@@ -21,11 +22,27 @@ pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, action: Action
     let view = session
         .call(|client| {
             let (id, task) = (id.clone(), task.clone());
-            async move { client.control(wire::context(), id, task, action).await }
+            async move { client.control(wire::context(), id, task, action, None).await }
         })
         .await?;
     caller.output.document(&view)?;
     caller.output.line(&done(&view.name, action))?;
+    Ok(exit::OK)
+}
+
+/// Starts a task; one that deletes only when it is named once more.
+pub(super) async fn start(caller: &mut Caller<'_>, task: &TaskName, confirm: Option<TaskName>) -> Result<u8, CommandError> {
+    let id = RequestId::random();
+    let start = async |session: &mut Session, confirm: Option<TaskName>| {
+        let start = |client: DthClient| {
+            let (id, task, confirm) = (id.clone(), task.clone(), confirm.clone());
+            async move { client.control(wire::context(), id, task, Action::Start, confirm).await }
+        };
+        session.call(start).await
+    };
+    let Some(view) = confirm::ask(caller, task, confirm, start).await? else { return Ok(exit::FAILED) };
+    caller.output.document(&view)?;
+    caller.output.line(&done(&view.name, Action::Start))?;
     Ok(exit::OK)
 }
 
@@ -59,7 +76,7 @@ pub(super) async fn delete(caller: &mut Caller<'_>, task: &TaskName, yes: bool) 
 }
 
 /// One line, as far as it matters.
-fn answer(input: &mut dyn Read) -> io::Result<String> {
+pub(super) fn answer(input: &mut dyn Read) -> io::Result<String> {
     let mut line = String::new();
     io::BufReader::new(input.take(LONGEST_ANSWER)).read_line(&mut line)?;
     Ok(line)

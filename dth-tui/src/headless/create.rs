@@ -2,21 +2,27 @@
 
 use std::path::Path;
 
-use dth_proto::{id::RequestId, wire};
+use dth_proto::{
+    id::{RequestId, TaskName},
+    service::DthClient,
+    wire,
+};
 
-use super::{Caller, CommandError, task_file};
-use crate::exit;
+use super::{Caller, CommandError, confirm, task_file};
+use crate::{exit, session::Session};
 
-pub(super) async fn run(caller: &mut Caller<'_>, file: &Path, start: bool) -> Result<u8, CommandError> {
+pub(super) async fn run(caller: &mut Caller<'_>, file: &Path, start: bool, confirm: Option<TaskName>) -> Result<u8, CommandError> {
     let spec = task_file::read(caller, file)?;
-    let mut session = caller.connect().await?;
     let id = RequestId::random();
-    let view = session
-        .call(|client| {
-            let (id, spec) = (id.clone(), spec.clone());
-            async move { client.create(wire::context(), id, spec, start).await }
-        })
-        .await?;
+    let name = spec.name.clone();
+    let create = async |session: &mut Session, confirm: Option<TaskName>| {
+        let create = |client: DthClient| {
+            let (id, spec, confirm) = (id.clone(), spec.clone(), confirm.clone());
+            async move { client.create(wire::context(), id, spec, start, confirm).await }
+        };
+        session.call(create).await
+    };
+    let Some(view) = confirm::ask(caller, &name, confirm, create).await? else { return Ok(exit::FAILED) };
     caller.output.document(&view)?;
     let and = if start { ", its first run is queued" } else { "" };
     caller.output.line(&format!("created {}{and}", view.name))?;

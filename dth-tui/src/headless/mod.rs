@@ -2,6 +2,7 @@
 
 mod cell;
 mod check;
+mod confirm;
 mod control;
 mod create;
 mod doctor;
@@ -164,8 +165,8 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Status { exit_code } => status::run(caller, exit_code).await,
         Command::List { filter } => list::run(caller, &filter).await,
         Command::Show(task) => show::run(caller, &task.task).await,
-        Command::Create { file, start } => create::run(caller, &file, start).await,
-        Command::Edit { task, file } => edit::run(caller, &task.task, &file).await,
+        Command::Create { file, start, confirm } => create::run(caller, &file, start, confirm.confirm).await,
+        Command::Edit { task, file, confirm } => edit::run(caller, &task.task, &file, confirm.confirm).await,
         Command::Clone { task, new } => edit::clone(caller, &task.task, &new).await,
         Command::Export(task) => export::run(caller, &task.task).await,
         Command::Check { task: Some(task), .. } => check::task(caller, &task).await,
@@ -176,7 +177,7 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Report { task, run, to, format } => report::run(caller, &task.task, run, &to, format).await,
         Command::Doctor(doctor) => doctor::run(caller, &Store::from(doctor)).await,
         Command::Import { file, out, queue } => import::run(caller, &import::Which { file: &file, out: out.as_deref(), queue }),
-        Command::Start(task) => control::run(caller, &task.task, Action::Start).await,
+        Command::Start { task, confirm } => control::start(caller, &task.task, confirm.confirm).await,
         Command::Pause(task) => control::run(caller, &task.task, Action::Pause).await,
         Command::Resume(task) => control::run(caller, &task.task, Action::Resume).await,
         Command::Stop(task) => control::run(caller, &task.task, Action::Stop).await,

@@ -112,7 +112,7 @@ async fn forget(session: &mut Session, name: &TaskName) {
     let _ = session
         .call(|client| {
             let (id, name) = (id.clone(), name.clone());
-            async move { client.control(wire::context(), id, name, Action::Delete).await }
+            async move { client.control(wire::context(), id, name, Action::Delete, None).await }
         })
         .await;
 }

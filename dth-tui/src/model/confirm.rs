@@ -2,6 +2,7 @@
 
 use dth_proto::{
     id::TaskName,
+    spec::TaskSpec,
     units,
     view::{Action, TaskView, items_of},
 };
@@ -13,6 +14,8 @@ use super::input::Input;
 pub enum Pending {
     /// An action on tasks.
     Control(Vec<TaskName>, Action),
+    /// A new task that deletes; `true`: started at once.
+    Create(Box<TaskSpec>, bool),
     /// Throw the filled form away.
     DiscardForm,
 }
@@ -46,7 +49,8 @@ impl Confirm {
     pub fn control(tasks: &[&TaskView], action: Action, address: &str) -> Self {
         let verb = action.word();
         let names: Vec<TaskName> = tasks.iter().map(|t| t.name.clone()).collect();
-        let dangerous = matches!(action, Action::Stop | Action::Delete);
+        let deletes = action == Action::Start && tasks.iter().any(|t| t.deletes);
+        let dangerous = deletes || matches!(action, Action::Stop | Action::Delete);
         let (title, expect) = match tasks {
             [one] => (format!("{verb} this task?"), one.name.to_string()),
             many => (format!("{verb} {} tasks?", many.len()), format!("{verb} {}", many.len())),
@@ -67,6 +71,20 @@ impl Confirm {
         }
     }
 
+    /// The question before a new task is created that deletes objects and begins to run.
+    #[must_use]
+    pub fn create(spec: TaskSpec, start: bool) -> Self {
+        let runs = if start { "It runs at once." } else { "It runs by its trigger." };
+        Self {
+            title: "create a task that deletes?".to_owned(),
+            lines: vec![format!("{}   {}", spec.name, spec.ends().1), String::new(), format!("{runs} {DELETES}")],
+            yes: "create it".to_owned(),
+            expect: Some(spec.name.to_string()),
+            typed: Input::default(),
+            pending: Pending::Create(Box::new(spec), start),
+        }
+    }
+
     /// The question before a filled form is thrown away.
     #[must_use]
     pub fn discard() -> Self {
@@ -80,6 +98,9 @@ impl Confirm {
         }
     }
 }
+
+/// What `delete = "mirror"` means, in short.
+const DELETES: &str = "What its source does not have is deleted.";
 
 fn consequences(tasks: &[&TaskView], action: Action) -> Vec<String> {
     let runs = || tasks.iter().filter_map(|t| t.run.as_ref());
@@ -97,7 +118,16 @@ fn consequences(tasks: &[&TaskView], action: Action) -> Vec<String> {
         Action::Delete => {
             vec![stay, "The definition, its runs and the list of failures are forgotten.".to_owned(), "This cannot be undone.".to_owned()]
         }
-        Action::Start => vec!["Their next runs are queued now.".to_owned()],
+        Action::Start => {
+            let runs = match tasks {
+                [_] => "Its next run is queued now.",
+                _ => "Their next runs are queued now.",
+            };
+            let deleting: Vec<&str> = tasks.iter().filter(|t| t.deletes).map(|t| t.to.as_str()).collect();
+            let mut lines = vec![runs.to_owned()];
+            lines.extend(deleting.iter().take(4).map(|to| format!("Under {to}: what the source does not have is deleted.")));
+            lines
+        }
         Action::Pause => vec!["They stop after the requests in flight and keep their checkpoints.".to_owned()],
         Action::Resume => vec!["They go on from their checkpoints.".to_owned()],
     }
@@ -121,5 +151,17 @@ mod tests {
         let both: Vec<_> = model.mirror.tasks.values().take(2).collect();
         assert_eq!(Confirm::control(&both, Action::Stop, "a").expect.as_deref(), Some("stop 2"));
         assert!(Confirm::control(&both, Action::Pause, "a").is_armed());
+    }
+
+    #[test]
+    fn a_task_that_deletes_is_started_by_its_name() {
+        let model = sample::typical();
+        let mut task = model.mirror.tasks.values().next().expect("a task").clone();
+        assert!(Confirm::control(&[&task], Action::Start, "a").is_armed());
+        task.deletes = true;
+        let mut confirm = Confirm::control(&[&task], Action::Start, "a");
+        assert!(!confirm.is_armed() && confirm.lines.iter().any(|line| line.contains("is deleted")));
+        confirm.typed = Input::new(task.name.as_str());
+        assert!(confirm.is_armed());
     }
 }

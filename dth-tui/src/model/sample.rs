@@ -97,6 +97,7 @@ pub(crate) fn task(text: &str, state: TaskState, word: &str, rate: u64, percent:
             eta_s: (failed == 0).then_some(298_800),
             stalled_s: None,
         }),
+        deletes: false,
         note: String::new(),
         created_by: "mli".to_owned(),
         created: Timestamp(NOW.0 - 1_123_200_000),

@@ -271,13 +271,14 @@ fn control(model: &mut Model, danger: Danger, action: Action) -> Vec<Effect> {
         Danger::Several => subjects.len() > 1,
         Danger::Typed => true,
     };
+    let ask = ask || (action == Action::Start && subjects.iter().any(|t| t.deletes));
     let tasks: Vec<TaskName> = subjects.iter().map(|t| t.name.clone()).collect();
     if ask {
         let confirm = Confirm::control(&subjects, action, &model.address);
         model.overlay = Some(Overlay::Confirm(Box::new(confirm)));
         return Vec::new();
     }
-    vec![Effect::Ask(Ask::Control { tasks, action })]
+    vec![Effect::Ask(Ask::Control { tasks, action, confirmed: false })]
 }
 
 /// A run that changes nothing, of every task that rests.
@@ -312,7 +313,11 @@ fn accept(model: &mut Model) -> Vec<Effect> {
             }
         },
         Some(Overlay::Confirm(confirm)) => match confirm.pending {
-            Pending::Control(tasks, action) => vec![Effect::Ask(Ask::Control { tasks, action })],
+            Pending::Control(tasks, action) => vec![Effect::Ask(Ask::Control { tasks, action, confirmed: true })],
+            Pending::Create(spec, start) => {
+                model.wizard.sending = true;
+                vec![Effect::Ask(Ask::Create { spec, start, confirmed: true })]
+            }
             Pending::DiscardForm => {
                 form::clear(model);
                 model.screens.pop();

@@ -7,7 +7,8 @@ use crate::{
     effect::{Ask, Effect},
     input::Key,
     model::{
-        Model,
+        Model, Overlay,
+        confirm::Confirm,
         input::Input,
         wizard::{Field, Kind, REVIEW, Wizard},
     },
@@ -65,9 +66,13 @@ pub(super) fn next(model: &mut Model) -> Vec<Effect> {
 /// Creates the task.
 pub(super) fn create(model: &mut Model, start: bool) -> Vec<Effect> {
     match model.wizard.spec() {
+        Ok(spec) if spec.deletes() && (start || spec.trigger.is_some()) => {
+            model.overlay = Some(Overlay::Confirm(Box::new(Confirm::create(spec, start))));
+            Vec::new()
+        }
         Ok(spec) => {
             model.wizard.sending = true;
-            vec![Effect::Ask(Ask::Create { spec: Box::new(spec), start })]
+            vec![Effect::Ask(Ask::Create { spec: Box::new(spec), start, confirmed: false })]
         }
         Err(_) => Vec::new(),
     }

@@ -74,10 +74,10 @@ fn pause_and_resume_need_no_question() {
     let mut model = sample::typical();
     let name = sample::name("logs-2019..2024");
     let asked = asks(press(&mut model, &[Key::Char('p')]));
-    assert_eq!(asked, [Ask::Control { tasks: vec![name.clone()], action: Action::Pause }]);
+    assert_eq!(asked, [Ask::Control { tasks: vec![name.clone()], action: Action::Pause, confirmed: false }]);
     model.mirror.tasks.get_mut(&name).expect("it").state = TaskState::Paused;
     let asked = asks(press(&mut model, &[Key::Char('p')]));
-    assert_eq!(asked, [Ask::Control { tasks: vec![name], action: Action::Resume }]);
+    assert_eq!(asked, [Ask::Control { tasks: vec![name], action: Action::Resume, confirmed: false }]);
 }
 
 #[test]
@@ -92,7 +92,7 @@ fn stop_takes_the_typed_name_and_esc_takes_nothing() {
     press(&mut model, &[Key::Char('x')]);
     press(&mut model, &letters(name));
     let asked = asks(press(&mut model, &[Key::Enter]));
-    assert_eq!(asked, [Ask::Control { tasks: vec![sample::name(name)], action: Action::Stop }]);
+    assert_eq!(asked, [Ask::Control { tasks: vec![sample::name(name)], action: Action::Stop, confirmed: true }]);
 }
 
 #[test]
@@ -127,7 +127,7 @@ fn marks_survive_the_filter_and_bulk_actions_ask() {
     assert!(asks(press(&mut model, &[Key::Char('p')])).is_empty(), "several tasks: a question first");
     let asked = asks(press(&mut model, &[Key::Enter]));
     let tasks = ["ml-datasets", "photos-cn-to-global"].map(sample::name).to_vec();
-    assert_eq!(asked, [Ask::Control { tasks, action: Action::Pause }], "the paused one is left alone");
+    assert_eq!(asked, [Ask::Control { tasks, action: Action::Pause, confirmed: false }], "the paused one is left alone");
 }
 
 #[test]
@@ -262,7 +262,7 @@ fn images_are_chosen_named_tested_and_guarded_by_the_registry() {
     assert!(model.toast.as_ref().is_some_and(|t| t.text.contains("type the destination registry first")), "{:?}", model.toast);
     press(&mut model, &letters("127.0.0.1:5000"));
     let asked = asks(press(&mut model, &[Key::Enter]));
-    assert!(matches!(&asked[..], [Ask::Create { start: true, spec }] if spec.engine() == "image"), "{asked:?}");
+    assert!(matches!(&asked[..], [Ask::Create { start: true, spec, .. }] if spec.engine() == "image"), "{asked:?}");
 }
 
 #[test]

@@ -227,6 +227,27 @@ mod tests {
     }
 
     #[test]
+    fn objects_are_told_by_what_is_taken_and_what_is_deleted() {
+        let list = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
+        let plain = S3Job { source: S3Source::default(), destination: S3Destination::default(), options: S3Options::default() };
+        assert!(selection(&plain).is_empty());
+        assert_eq!(deletes(&plain), "nothing is deleted at the destination");
+        let source = S3Source { prefixes: list(&["a/", "b/"]), ..S3Source::default() };
+        let options = S3Options {
+            include: list(&["**.jpg"]),
+            include_regex: list(&["^x"]),
+            exclude_regex: list(&["tmp"]),
+            storage_classes: list(&["STANDARD"]),
+            delete: Delete::Mirror,
+            max_deletes: Some(5_000),
+            ..S3Options::default()
+        };
+        let job = S3Job { source, options, ..plain };
+        assert_eq!(selection(&job), ["prefixes a/, b/", "only **.jpg or /^x/", "not /tmp/", "only class STANDARD"]);
+        assert_eq!(deletes(&job), "what the source lacks is deleted at the destination, at most 5,000 and 10%");
+    }
+
+    #[test]
     fn images_are_told_by_repository_and_tag() {
         let list = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
         let all = job(&[], ImageOptions::default());

@@ -194,6 +194,7 @@ mod tests {
             next_run: None,
             run: None,
             live: None,
+            deletes: false,
             note: note.to_string(),
             created_by: "x".to_owned(),
             created: Timestamp(0),

@@ -281,20 +281,34 @@ impl Dth for Api {
         self.change(id, Change::Plan { spec }).await
     }
 
-    async fn create(self, _: Context, id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError> {
-        self.change(id, Change::Create { spec, start }).await
+    async fn create(self, _: Context, id: RequestId, spec: TaskSpec, start: bool, confirm: Option<TaskName>) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Create { spec, start, confirm }).await
     }
 
-    async fn edit(self, _: Context, id: RequestId, name: TaskName, spec: TaskSpec) -> Result<TaskView, ApiError> {
-        self.change(id, Change::Edit { name, spec }).await
+    async fn edit(
+        self,
+        _: Context,
+        id: RequestId,
+        name: TaskName,
+        spec: TaskSpec,
+        confirm: Option<TaskName>,
+    ) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Edit { name, spec, confirm }).await
     }
 
     async fn clone_task(self, _: Context, id: RequestId, name: TaskName, new: TaskName) -> Result<TaskView, ApiError> {
         self.change(id, Change::Clone { name, new }).await
     }
 
-    async fn control(self, _: Context, id: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError> {
-        self.change(id, Change::Control { name, action }).await
+    async fn control(
+        self,
+        _: Context,
+        id: RequestId,
+        name: TaskName,
+        action: Action,
+        confirm: Option<TaskName>,
+    ) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Control { name, action, confirm }).await
     }
 
     async fn retry(self, _: Context, id: RequestId, name: TaskName, class: Option<FailureClass>) -> Result<TaskView, ApiError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dth_proto::{
     check::{CheckState, CheckStep},
     failure::{FailureClass, Side},
-    spec::{S3Job, Store},
+    spec::{PrefixList, S3Job, Store},
 };
 
 mod keep;
@@ -17,7 +17,7 @@ use super::{
     metadata::{Creation, KEEP, Metadata, SSE_C},
     object::Entry,
     payload::Payload,
-    provider,
+    prefix, provider,
     verify::Algorithm,
 };
 use crate::{
@@ -44,9 +44,10 @@ pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(
     let source = &job.source;
     if let Some(bucket) = reach(Side::Source, &source.store, source.requester_pays, credentials, &mut tell).await
         && let Some(bucket) = keep::unseal(bucket, source.encryption.as_ref(), credentials, &mut tell).await
-        && let Listing::Read(sample) = list(&bucket, &source.prefix, &mut tell).await
+        && let Some(prefix) = first_prefix(&bucket, job, credentials, &mut tell).await
+        && let Listing::Read(sample) = list(&bucket, &prefix, &mut tell).await
     {
-        read(&bucket, &source.prefix, sample.as_ref(), &mut tell).await;
+        read(&bucket, &prefix, sample.as_ref(), &mut tell).await;
         if let Some(sample) = &sample {
             keep::read(&bucket, job, sample, &mut tell).await;
         }
@@ -75,13 +76,45 @@ pub fn problems(job: &S3Job, config: &Config) -> Vec<String> {
     if let Err(globs) = Filter::new(&job.options, clock::now()) {
         found.extend(globs);
     }
-    if !job.source.prefix.starts_with(&job.destination.strip_prefix) {
-        found.push(format!(
-            "destination.strip_prefix: {:?} must be a beginning of source.prefix {:?}, so that every key has it",
-            job.destination.strip_prefix, job.source.prefix
-        ));
+    let strip = &job.destination.strip_prefix;
+    let field = if job.source.prefixes.is_empty() { "source.prefix" } else { "source.prefixes" };
+    for prefix in job.source.named_prefixes().iter().filter(|prefix| !prefix.starts_with(strip)) {
+        found.push(format!("destination.strip_prefix: {strip:?} must be a beginning of {field} {prefix:?}, so that every key has it"));
     }
     found
+}
+
+/// A prefix to try the source with: of a list the first that it has, if it can be read.
+async fn first_prefix(
+    bucket: &Bucket,
+    job: &S3Job,
+    credentials: &Credentials,
+    tell: &mut (impl FnMut(CheckStep) + Send),
+) -> Option<String> {
+    const LIST: &str = "prefix list";
+    let source = &job.source;
+    let Some(place) = &source.prefix_list else {
+        return Some(source.named_prefixes().first().cloned().unwrap_or_default());
+    };
+    let side = bucket.side();
+    let of_list = match place.parse() {
+        Ok(PrefixList::Object { bucket, .. }) => {
+            let store = Store { bucket, ..source.store.clone() };
+            Some(reach(side, &store, source.requester_pays, credentials, tell).await?)
+        }
+        _ => None,
+    };
+    tell(step(side, LIST, CheckState::Running, format!("reading {place}"), None));
+    match prefix::first_of_list(place, of_list.as_ref()).await {
+        Ok(first) => {
+            tell(step(side, LIST, CheckState::Ok, format!("{place} can be read, and begins with {first:?}"), None));
+            Some(first)
+        }
+        Err(why) => {
+            tell(step(side, LIST, CheckState::Failed, why, None));
+            None
+        }
+    }
 }
 
 pub(super) fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {

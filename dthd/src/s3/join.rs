@@ -18,6 +18,15 @@ pub struct Pair<'a> {
     pub destination: Option<EntryRef<'a>>,
 }
 
+/// What comes next in the order of keys.
+#[derive(Debug)]
+pub enum Met<'j> {
+    /// An object of the source.
+    Pair(Pair<'j>),
+    /// An object that only the destination has. The source's listing was clean up to there.
+    Extra(EntryRef<'j>),
+}
+
 /// A merge-join of two listings over the same range. Holds one page of each side besides what the streams hold.
 ///
 /// ```text
@@ -38,6 +47,14 @@ pub struct Join {
     destination_cut: usize,
     destination_has_keys: bool,
     extra: u64,
+    tells: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Meeting {
+    Both,
+    SourceOnly,
+    DestinationOnly,
 }
 
 /// A stream, and the page of it that is being consumed.
@@ -81,55 +98,76 @@ impl Join {
             destination_cut: map.destination_prefix(source_prefix).len(),
             destination_has_keys: false,
             extra: 0,
+            tells: false,
         }
     }
 
-    /// Waits until [`next`](Self::next) has an answer; `false` when the source is at its end, and only then. Cancel safe.
+    /// Tells also what only the destination has, to the end of its listing.
+    #[must_use]
+    pub fn with_extras(self) -> Self {
+        Self { tells: true, ..self }
+    }
+
+    /// Waits until [`next`](Self::next) has an answer; `false` when the source is at its end, and the destination too if extras are told, and
+    /// only then. Cancel safe.
     ///
     /// # Errors
-    /// Final. Without the destination's whole listing up to a key, nothing is said about the object.
+    /// Final. Without the destination's whole listing up to a key, nothing is said about the object; without the source's, nothing is said to be
+    /// missing there.
     pub async fn fill(&mut self) -> Result<bool, ListError> {
         loop {
             // both at once: with two slow stores the waits overlap
             let (source, destination) = tokio::join!(self.source.fill(), self.destination.fill());
             source?;
-            if self.source.entry().is_none() {
+            if !self.tells && self.source.entry().is_none() {
                 return Ok(false);
             }
             destination?;
             self.destination_has_keys |= self.destination.entry().is_some();
+            if self.source.entry().is_none() && self.destination.entry().is_none() {
+                return Ok(false);
+            }
             if self.meet().is_some() {
                 return Ok(true);
             }
         }
     }
 
-    /// The next object of the source with its counterpart; `None`: what comes next is not here yet, or nothing does:
-    /// call [`fill`](Self::fill).
+    /// What comes next in the order of keys; `None`: that is not here yet, or nothing does: call [`fill`](Self::fill).
     #[expect(clippy::should_implement_trait, reason = "pairs are lent")]
-    pub fn next(&mut self) -> Option<Pair<'_>> {
-        let is_there = self.meet()?;
+    pub fn next(&mut self) -> Option<Met<'_>> {
+        let meeting = self.meet()?;
         let (source, destination) = (self.source.at, self.destination.at);
+        self.destination.at += usize::from(meeting != Meeting::SourceOnly);
+        if meeting == Meeting::DestinationOnly {
+            self.extra += 1;
+            return self.destination.page.get(destination).map(Met::Extra);
+        }
         self.source.at += 1;
-        self.destination.at += usize::from(is_there);
-        Some(Pair { source: self.source.page.get(source)?, destination: self.destination.page.get(destination).filter(|_| is_there) })
+        let counterpart = self.destination.page.get(destination).filter(|_| meeting == Meeting::Both);
+        Some(Met::Pair(Pair { source: self.source.page.get(source)?, destination: counterpart }))
     }
 
-    /// Passes over what only the destination has, and tells whether the source's entry is there; `None` when that, or the
-    /// source's entry, is not known yet.
-    fn meet(&mut self) -> Option<bool> {
-        let wanted = rest(self.source.page.get(self.source.at)?.key, self.source_cut);
+    /// Who has the next key; `None` when that is not known yet. Passes over what only the destination has, if nobody wants to know.
+    fn meet(&mut self) -> Option<Meeting> {
+        let wanted = match self.source.page.get(self.source.at) {
+            Some(entry) => Some(rest(entry.key, self.source_cut)),
+            // what the source's end proves missing
+            None if self.tells && self.source.ended => None,
+            None => return None,
+        };
         while let Some(entry) = self.destination.page.get(self.destination.at) {
-            match rest(entry.key, self.destination_cut).cmp(wanted) {
+            match wanted.map_or(Ordering::Less, |wanted| rest(entry.key, self.destination_cut).cmp(wanted)) {
+                Ordering::Less if self.tells => return Some(Meeting::DestinationOnly),
                 Ordering::Less => {
                     self.extra += 1;
                     self.destination.at += 1;
                 }
-                Ordering::Equal => return Some(true),
-                Ordering::Greater => return Some(false),
+                Ordering::Equal => return Some(Meeting::Both),
+                Ordering::Greater => return Some(Meeting::SourceOnly),
             }
         }
-        self.destination.ended.then_some(false)
+        (self.destination.ended && wanted.is_some()).then_some(Meeting::SourceOnly)
     }
 
     /// Whether the destination has shown any key so far.
@@ -138,7 +176,7 @@ impl Join {
         self.destination_has_keys
     }
 
-    /// Keys of the destination passed over so far because the source lacks them. Those behind the last key of the source
+    /// Keys of the destination that came so far and the source lacks. Unless extras are told, those behind the last key of the source
     /// are not counted; those between the end of a range and the first key behind it are.
     #[must_use]
     pub fn extra(&self) -> u64 {
@@ -188,12 +226,19 @@ mod tests {
         (pair.source.to_entry(), pair.destination.map(|d| d.to_entry()))
     }
 
+    fn met(met: Met<'_>) -> Owned {
+        match met {
+            Met::Pair(pair) => owned(pair),
+            Met::Extra(extra) => panic!("nobody asked for {}", extra.key),
+        }
+    }
+
     async fn drain(mut join: Join) -> Result<(Vec<Owned>, u64), ListError> {
         let mut pairs = Vec::new();
         while join.fill().await? {
             assert!(join.fill().await?, "asking twice changes nothing");
             let before = pairs.len();
-            pairs.extend(std::iter::from_fn(|| join.next().map(owned)));
+            pairs.extend(std::iter::from_fn(|| join.next().map(met)));
             assert!(pairs.len() > before, "there is an answer after fill()");
         }
         assert!(join.next().is_none() && !join.fill().await?, "the end stays the end");
@@ -329,8 +374,8 @@ mod tests {
                     is_split = true;
                 }
                 match join.next() {
-                    Some(pair) if until[0].excludes(pair.source.key) => return Ok((pairs, is_split)),
-                    Some(pair) => pairs.push(owned(pair)),
+                    Some(Met::Pair(pair)) if until[0].excludes(pair.source.key) => return Ok((pairs, is_split)),
+                    Some(next) => pairs.push(met(next)),
                     None => break,
                 }
             }
@@ -356,6 +401,33 @@ mod tests {
             let (pairs, passed_over) = joined.expect("no faults");
             prop_assert_eq!(pairs, wanted);
             prop_assert_eq!(passed_over, extra as u64);
+        }
+
+        #[test]
+        fn extras_are_the_difference_of_the_sets(ends in ends(), resume in prop::option::of(hostile_key())) {
+            let after = resume.map(|k| format!("{}{k}", ends.source_prefix));
+            let after = after.as_deref();
+            let begins = |k: &&String| k.starts_with(&ends.map.destination_prefix(&ends.source_prefix));
+            let there = ends.destination.keys().filter(begins).filter(|k| after.is_none_or(|a| **k > ends.map.start_after(a)));
+            let mapped: BTreeSet<String> = ends.wanted(after, None).iter().map(|(source, _)| ends.map.map_any(&source.key)).collect();
+            let wanted: Vec<String> = there.filter(|k| !mapped.contains(*k)).cloned().collect();
+
+            let directory = tempfile::tempdir().expect("directory");
+            let told = block_on(async {
+                let mut join = ends.join(after, &<[Bound; 2]>::default(), directory.path()).with_extras();
+                let (mut pairs, mut extras) = (Vec::new(), Vec::new());
+                while join.fill().await? {
+                    while let Some(next) = join.next() {
+                        match next {
+                            Met::Pair(pair) => pairs.push(owned(pair)),
+                            Met::Extra(extra) => extras.push(extra.key.to_owned()),
+                        }
+                    }
+                }
+                assert_eq!(join.extra(), extras.len() as u64);
+                Ok::<_, ListError>((pairs, extras))
+            });
+            prop_assert_eq!(told.expect("no faults"), (ends.wanted(after, None), wanted));
         }
 
         #[test]

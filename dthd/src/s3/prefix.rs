@@ -93,15 +93,7 @@ impl Selection {
     /// have; a destination that lies among what is selected.
     pub async fn open(job: &S3Job, sort: &SortSettings, list: Option<&Bucket>) -> Result<Self, String> {
         let source = match (&job.source.prefix_list, job.source.prefixes.as_slice()) {
-            (Some(place), _) => {
-                let named = |why: String| format!("source.prefix_list {place:?} {why}");
-                let source = match (place.parse::<PrefixList>().map_err(&named)?, list) {
-                    (PrefixList::File(path), _) => Source::file(&path).await,
-                    (PrefixList::Object { key, .. }, Some(bucket)) => Source::object(bucket, key).await,
-                    (PrefixList::Object { .. }, None) => Err("has no bucket that is open".to_owned()),
-                };
-                Some((source.map_err(&named)?, format!("source.prefix_list {place:?}")))
-            }
+            (Some(place), _) => Some((open_list(place, list).await?, named(place))),
             (None, []) => None,
             (None, prefixes) => Some((Source::given(prefixes), "source.prefixes".to_owned())),
         };
@@ -150,6 +142,34 @@ impl Selection {
             None => Ok(key.starts_with(&self.prefix)),
         }
     }
+}
+
+fn named(place: &str) -> String {
+    format!("source.prefix_list {place:?}")
+}
+
+async fn open_list(place: &str, list: Option<&Bucket>) -> Result<Source, String> {
+    let source = match (place.parse::<PrefixList>(), list) {
+        (Ok(PrefixList::File(path)), _) => Source::file(&path).await,
+        (Ok(PrefixList::Object { key, .. }), Some(bucket)) => Source::object(bucket, key).await,
+        (Ok(PrefixList::Object { .. }), None) => Err("has no bucket that is open".to_owned()),
+        (Err(why), _) => Err(why),
+    };
+    source.map_err(|why| format!("{} {why}", named(place)))
+}
+
+/// The first prefix of a list, with as much of it read as that needs. `list`: its bucket, where it is an object.
+///
+/// # Errors
+/// In words, as with [`Selection::open`], as far as the beginning tells.
+pub async fn first_of_list(place: &str, list: Option<&Bucket>) -> Result<String, String> {
+    let mut source = open_list(place, list).await?;
+    while let Some(page) = source.next().await.map_err(|error| format!("{} {}", named(place), in_words(error)))? {
+        if let Some(first) = page.first() {
+            return Ok(first.key.to_owned());
+        }
+    }
+    Err(format!("{} has no prefix in it", named(place)))
 }
 
 /// Sorts what is read, and leaves out what another prefix covers.

@@ -12,11 +12,13 @@
 
 mod archives;
 mod compare;
+mod delete;
 mod ends;
 mod estimate;
 mod explain;
 mod failures;
 mod feed;
+mod guard;
 mod range;
 mod records;
 mod rules;
@@ -41,6 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub(super) use self::ends::customer_key;
 pub use self::{compare::compare, ends::abort_uploads, explain::explain};
 use self::{
+    delete::Deletes,
     ends::Ends,
     failures::{Failures, Which},
     feed::{End, Feed},
@@ -74,6 +77,8 @@ enum PassEnd {
     Unordered(Side),
     /// It cannot go on.
     Failed(String),
+    /// Everything is copied, and nothing deleted, because it would have been too much.
+    Guarded(String),
     /// It was told to stop.
     Stopped,
 }
@@ -131,6 +136,7 @@ async fn select(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Accoun
         if before.is_some_and(|before| before.0 == now.0 && before.1 != now.1) {
             let message = "the prefix list has changed since the run began: it begins again".to_owned();
             input.events.push(Level::Info, Some((&input.name, Some(input.record.run))), message);
+            account.forget_planned().await.map_err(|e| PassEnd::Failed(e.to_string()))?;
             account.restart();
         }
         input.store.put_prefixes(input.uid, now);
@@ -141,7 +147,11 @@ async fn select(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Accoun
 async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &mut Ends, account: &Arc<Account>) -> PassEnd {
     loop {
         let end = pass(input, job, selection, ends, account).await;
-        let PassEnd::Unordered(side) = end else { return end };
+        let side = match end {
+            PassEnd::Complete if job.mirrors() => return Deletes::new(input, account, ends, selection.map()).run(job).await,
+            PassEnd::Unordered(side) => side,
+            end => return end,
+        };
         if !ends.sort(side) {
             return PassEnd::Failed(format!("the {} listing is not in byte order even after sorting", side.word()));
         }
@@ -149,7 +159,7 @@ async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: 
         input.events.push(Level::Info, Some((&input.name, Some(input.record.run))), message);
         ends.remember_order(&input.store, side);
         // all records must be readable before the pass asks which objects are done
-        if let Err(error) = input.store.writer().applied().await {
+        if let Err(error) = account.forget_planned().await {
             return PassEnd::Failed(error.to_string());
         }
         account.restart();
@@ -190,7 +200,7 @@ async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &E
                 match end {
                     PassEnd::Unordered(_) | PassEnd::Stopped => break end,
                     // what was listed before is still copied
-                    PassEnd::Complete | PassEnd::Failed(_) => listed = Some(end),
+                    PassEnd::Complete | PassEnd::Failed(_) | PassEnd::Guarded(_) => listed = Some(end),
                 }
             }
             // the queue is closed and empty: the listing has ended, or is about to
@@ -318,6 +328,7 @@ async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
         PassEnd::Stopped if stop == Stop::Suspend => return RunEnd::Suspended,
         PassEnd::Stopped => RunEnd::Finished(RunOutcome::Cancelled, None),
         PassEnd::Failed(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
+        PassEnd::Guarded(why) => RunEnd::Finished(RunOutcome::Incomplete, Some(why)),
         PassEnd::Unordered(side) => RunEnd::Finished(RunOutcome::Failed, Some(format!("the {} is out of order", side.word()))),
         PassEnd::Complete => RunEnd::Finished(input.record.kind.outcome(&input.progress.counters()), None),
     };

@@ -15,6 +15,11 @@ impl Store {
         self.writer.record(Blocks::Pairs, named_key(uid, destination_key), Some(value.into_bytes()));
     }
 
+    /// Forgets a copy that is no more.
+    pub fn remove_pair(&self, uid: u64, destination_key: &str) {
+        self.writer.record(Blocks::Pairs, named_key(uid, destination_key), None);
+    }
+
     /// What was recorded at the last copy.
     ///
     /// # Errors

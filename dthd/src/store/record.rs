@@ -173,6 +173,9 @@ pub struct Tally {
     /// Planned, by reason.
     #[serde(default)]
     pub planned: WordCounts,
+    /// Objects that the destination has in what was listed; counted only where the task mirrors.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub there: u64,
     /// Requests that the planned items would take.
     #[serde(default)]
     pub requests: Requests,
@@ -298,6 +301,11 @@ impl Store {
         let range = run_key(uid, 0)..run_key(uid, before.unwrap_or(u32::MAX));
         self.trees.runs.range(range).values().rev().take(limit).map(|bytes| from_json(&self.dir, "runs", &bytes?)).collect()
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 fn cuts_key(uid: u64) -> String {

@@ -41,6 +41,8 @@ pub enum Change {
         spec: TaskSpec,
         /// Queue its first run.
         start: bool,
+        /// Its name once more.
+        confirm: Option<TaskName>,
     },
     /// Another definition.
     Edit {
@@ -48,6 +50,8 @@ pub enum Change {
         name: TaskName,
         /// Its new definition.
         spec: TaskSpec,
+        /// Its name once more.
+        confirm: Option<TaskName>,
     },
     /// A new task with the definition of another.
     Clone {
@@ -62,6 +66,8 @@ pub enum Change {
         name: TaskName,
         /// What to do.
         action: Action,
+        /// Its name once more.
+        confirm: Option<TaskName>,
     },
     /// A run of a kind that changes nothing.
     Begin {

@@ -410,8 +410,9 @@ impl Supervisor {
                 let why = error.map(|e| format!(": {e}")).unwrap_or_default();
                 let (verb, done) = if record.kind.writes() { ("copied", c.copied) } else { ("to copy", c.planned) };
                 let counts = format!("listed {}, same {}, {verb} {done}, skipped {}, failed {}", c.listed, c.same, c.skipped, c.failed);
+                let deleted = if c.deleted > 0 { format!(", deleted {}", c.deleted) } else { String::new() };
                 if !task.record.hidden {
-                    self.events.push(level, at, format!("run {} {}{why}; {counts}", record.run, outcome.word()));
+                    self.events.push(level, at, format!("run {} {}{why}; {counts}{deleted}", record.run, outcome.word()));
                 }
             }
         }

@@ -64,6 +64,7 @@ impl Row<'_> {
             from_where,
             to_where,
             labels: spec.labels.clone(),
+            deletes: spec.deletes(),
             trigger: spec.trigger.as_ref().map_or_else(|| "manual".to_owned(), ToString::to_string),
             next_run: self.next_run,
             note: self.note(),

@@ -8,7 +8,7 @@ use std::{
 use crate::{
     clock,
     store::{
-        RunRecord, Store,
+        RunRecord, Store, StoreError,
         item::{ItemOutcome, ItemRecord, TO_DELETE},
         record::{Remaining, Tally},
     },
@@ -19,6 +19,9 @@ use crate::{
         watermark::{Block, Piece, Seq, Span, Watermark},
     },
 };
+
+/// Records forgotten at once.
+const FORGOTTEN: usize = 1_000;
 
 /// An item that was listed and is not finished.
 #[derive(Debug)]
@@ -210,6 +213,42 @@ impl Account {
     pub fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
         self.note_failed(&open.key, open.size, tries, outcome);
         self.close(open, &Tally::failed(open.size));
+    }
+
+    /// Counts what the listing did not enter. A checkpoint does not keep it: whoever counts it finds it again in the records.
+    pub fn count_beside(&self, tally: &Tally) {
+        self.progress.decided(tally, 0);
+    }
+
+    /// It was deleted at the destination.
+    pub fn deleted(&self, key: &str, size: u64) {
+        self.put(key, size, 1, ItemOutcome::Deleted);
+        self.count_beside(&Tally::deleted());
+    }
+
+    /// It was to be deleted at the destination, and could not be.
+    pub fn not_deleted(&self, key: &str, size: u64, outcome: ItemOutcome) {
+        self.note_failed(key, size, 1, outcome);
+        self.count_beside(&Tally::not_deleted());
+    }
+
+    /// Forgets what the run would do; before it begins again, because what was listed is not to be relied on.
+    ///
+    /// # Errors
+    /// When the records cannot be read.
+    pub async fn forget_planned(&self) -> Result<(), StoreError> {
+        self.store.writer().applied().await?;
+        let is_planned = |record: &ItemRecord| matches!(record.outcome, ItemOutcome::Planned { .. });
+        let mut after = None;
+        loop {
+            let (planned, next) = self.store.items(self.uid, self.run, "", after.as_deref(), FORGOTTEN, is_planned)?;
+            planned.iter().for_each(|(key, _)| self.forget(key));
+            self.store.writer().room().await?;
+            after = next;
+            if after.is_none() {
+                return self.store.writer().applied().await;
+            }
+        }
     }
 
     /// One of a group is finished; `size` as it was listed, the outcome as it is recorded; `requests`: what it would take, where it is only

@@ -387,6 +387,19 @@ impl Tally {
             *mine += theirs;
         }
         self.largest = self.largest.max(other.largest);
+        self.there += other.there;
+    }
+
+    /// One item deleted at the destination.
+    #[must_use]
+    pub fn deleted() -> Self {
+        Self::of(Counters { deleted: 1, ..Counters::default() })
+    }
+
+    /// One item that could not be deleted at the destination: an item that failed, although no listing of the source has it.
+    #[must_use]
+    pub fn not_deleted() -> Self {
+        Self::of(Counters { listed: 1, failed: 1, ..Counters::default() })
     }
 
     /// One item found the same.

@@ -73,16 +73,16 @@ impl Dth for Tiny {
     async fn items(self, _: Context, _: TaskName, _: ItemsRequest) -> Result<ItemsReply, ApiError> {
         reached()
     }
-    async fn create(self, _: Context, _: RequestId, _: TaskSpec, _: bool) -> Result<TaskView, ApiError> {
+    async fn create(self, _: Context, _: RequestId, _: TaskSpec, _: bool, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         reached()
     }
-    async fn edit(self, _: Context, _: RequestId, _: TaskName, _: TaskSpec) -> Result<TaskView, ApiError> {
+    async fn edit(self, _: Context, _: RequestId, _: TaskName, _: TaskSpec, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         reached()
     }
     async fn clone_task(self, _: Context, _: RequestId, _: TaskName, _: TaskName) -> Result<TaskView, ApiError> {
         reached()
     }
-    async fn control(self, _: Context, _: RequestId, _: TaskName, _: Action) -> Result<TaskView, ApiError> {
+    async fn control(self, _: Context, _: RequestId, _: TaskName, _: Action, _: Option<TaskName>) -> Result<TaskView, ApiError> {
         reached()
     }
     async fn plan(self, _: Context, _: TaskName, _: Option<u32>, _: u32) -> Result<PlanReply, ApiError> {
@@ -189,10 +189,10 @@ async fn operator_requests_are_refused_to_viewers() {
         let client = &connection.client;
         let id = RequestId::random;
         let context = wire::context;
-        assert_eq!(code(client.create(context(), id(), spec(), true).await), expected);
-        assert_eq!(code(client.edit(context(), id(), name(), spec()).await), expected);
+        assert_eq!(code(client.create(context(), id(), spec(), true, None).await), expected);
+        assert_eq!(code(client.edit(context(), id(), name(), spec(), None).await), expected);
         assert_eq!(code(client.clone_task(context(), id(), name(), name()).await), expected);
-        assert_eq!(code(client.control(context(), id(), name(), Action::Start).await), expected);
+        assert_eq!(code(client.control(context(), id(), name(), Action::Start, None).await), expected);
         assert_eq!(code(client.begin(context(), id(), name(), RunKind::Plan).await), expected);
         assert_eq!(code(client.plan_spec(context(), id(), spec()).await), expected);
         assert_eq!(code(client.retry(context(), id(), name(), None).await), expected);

@@ -4,6 +4,7 @@
 
 mod archive;
 mod copy;
+mod delete;
 mod failure;
 mod list;
 mod load;
@@ -39,6 +40,7 @@ use percent_encoding::percent_decode;
 use self::load::{Load, Turn};
 pub use self::{
     copy::{CopyAsked, CopyFrom},
+    delete::fits_in_xml,
     multipart::{ListedUpload, UploadedPart},
     read::Got,
     write::Put,

@@ -53,7 +53,7 @@ pub async fn compare<S: ListPages, D: ListPages>(
     let (end, ()) = tokio::join!(feed.run(CancellationToken::new()), drain);
     match end {
         PassEnd::Complete => Ok(progress.tally()),
-        PassEnd::Failed(why) => Err(why),
+        PassEnd::Failed(why) | PassEnd::Guarded(why) => Err(why),
         PassEnd::Unordered(side) => Err(format!("the {} does not list in byte order", side.word())),
         PassEnd::Stopped => Err("the comparison was stopped".to_owned()),
     }

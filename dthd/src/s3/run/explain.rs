@@ -28,6 +28,7 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
     }
     let ends = Ends::open(input, job).await?;
     let selection = Selection::open(job, &ends.sort, ends.list.as_ref()).await?;
+    let map = selection.map();
     let filter = Filter::new(&job.options, clock::now()).map_err(|problems| problems.join("; "))?;
     let mut it = Explanation {
         key: key.to_owned(),
@@ -39,15 +40,16 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
         last: None,
         next: String::new(),
     };
-    if !selection.selects(key).map_err(|e| format!("cannot read the prefixes: {e}"))? {
+    if !selection.selects(key).map_err(|e| format!("the sorted prefixes cannot be read back: {e}"))? {
         it.rule = Some("prefix".to_owned());
-        it.next = match selection.many() {
-            Some(many) => format!("nothing: none of the {} prefixes of the task begins the key", many.count()),
-            None => format!("nothing: the task lists only keys that begin with {:?}", selection.prefix()),
+        let which = match selection.many() {
+            Some(many) => format!("one of its {} prefixes", many.count()),
+            None => format!("{:?}", job.source.prefix),
         };
+        it.next = format!("nothing: the task lists only keys that begin with {which}");
         return Ok(it);
     }
-    let there = match selection.map().map(key) {
+    let there = match map.map(key) {
         Ok(there) => there,
         Err(error) => {
             it.next = format!("fail with it: {error}");
@@ -63,7 +65,11 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
     let source = match source {
         Ok(source) => source,
         Err(_) if it.source_now == Found::Missing => {
-            it.next = "nothing: the source has no such object".to_owned();
+            let goes = job.mirrors() && matches!(it.destination_now, Found::There { .. }) && filter.skip_by_key(key).is_none();
+            it.next = match goes {
+                true => "delete it at the destination, within the guards: the source has no such object".to_owned(),
+                false => "nothing: the source has no such object".to_owned(),
+            };
             return Ok(it);
         }
         Err(error) => {

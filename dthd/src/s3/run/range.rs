@@ -16,7 +16,7 @@ use super::{feed::Task, records::Records, rules::Rules};
 use crate::{
     s3::{
         compare::CopyReason,
-        join::{Join, Pair},
+        join::{Join, Met, Pair},
         list::{ListError, ListPages},
         prefix::Place,
         provider::ByteOrder,
@@ -103,6 +103,8 @@ pub(super) struct Range<S, D> {
     window: Window,
     /// Keys since whoever schedules was last told.
     keys: u64,
+    /// The last key of the block is of an object that only the destination has.
+    passed: bool,
 }
 
 /// The keys of about one page, for the scale at which cuts make sense.
@@ -147,6 +149,7 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
             seen: Alphabet::default(),
             window: Window::default(),
             keys: 0,
+            passed: false,
             shared: Arc::clone(shared),
         }
     }
@@ -167,13 +170,22 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
             let had_keys = *shared.had_keys.get_or_init(|| !is_whole || join.destination_has_keys());
             let mut behind = false;
             while tasks.len() < GATHERED
-                && let Some(pair) = join.next()
+                && let Some(met) = join.next()
             {
-                if self.until.as_deref().is_some_and(|until| pair.source.key > until) {
-                    behind = true;
+                let is_behind = |key: &str| self.until.as_deref().is_some_and(|until| key > until);
+                match met {
+                    Met::Pair(pair) if is_behind(pair.source.key) => behind = true,
+                    Met::Pair(pair) => tasks.extend(self.pair(pair, had_keys)),
+                    Met::Extra(extra) => match shared.rules.map.unmap(extra.key) {
+                        Some(key) if is_behind(&key) => behind = true,
+                        Some(key) => self.extra(&key, extra.size),
+                        // no source key can go there
+                        None => {}
+                    },
+                }
+                if behind {
                     break;
                 }
-                tasks.extend(self.pair(pair, had_keys));
             }
             shared.rules.account.enter(&mut self.block);
             for task in tasks.drain(..) {
@@ -209,7 +221,8 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
                 EntryStream::within(to, destination, Side::Destination, there, *destination_order, sort.clone())?,
             ),
         };
-        Ok(Join::new(source, destination, &rules.map, prefix))
+        let join = Join::new(source, destination, &rules.map, prefix);
+        Ok(if rules.mirrors { join.with_extras() } else { join })
     }
 
     /// Waits for more of both listings; `false` at the end of the source's. Meanwhile the range can be split.
@@ -277,7 +290,9 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
     fn pair(&mut self, pair: Pair<'_>, had_keys: bool) -> Option<Task> {
         let Pair { source, destination } = pair;
         let shared = &self.shared;
-        if shared.source_order == ByteOrder::Unknown && Trust::is_proven_by(self.block.last(), source.key) {
+        // an extra's key says nothing of the source's order
+        let before = if std::mem::take(&mut self.passed) { "" } else { self.block.last() };
+        if shared.source_order == ByteOrder::Unknown && Trust::is_proven_by(before, source.key) {
             shared.proven.store(true, Ordering::Relaxed);
         }
         if self.keys.is_multiple_of(LOOKED_AT) {
@@ -285,13 +300,23 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
         }
         self.window.key(source.key);
         self.keys += 1;
-        let reason = shared.rules.decide(&mut self.block, source, destination, self.records.as_mut())?;
-        Some(Task {
+        let reason = shared.rules.decide(&mut self.block, source, destination, self.records.as_mut());
+        let task = reason.map(|reason| Task {
             open: Open::new(&mut self.block, source.key, source.size),
             entry: source.to_entry(),
             destination_key: shared.rules.map.map_any(source.key),
             reason,
             ask_first: had_keys && reason == CopyReason::Missing && shared.destination_order == ByteOrder::Unknown,
-        })
+        });
+        if shared.rules.mirrors && destination.is_some() {
+            self.block.passed(source.key, |tally| tally.there += 1);
+        }
+        task
+    }
+
+    /// Only the destination has an object, where this source key would go.
+    fn extra(&mut self, key: &str, size: u64) {
+        self.passed = true;
+        self.shared.rules.extra(&mut self.block, key, size);
     }
 }

@@ -35,6 +35,8 @@ pub(super) struct Rules {
     store: Store,
     pub(super) account: Arc<Account>,
     pub(super) map: KeyMap,
+    /// What only the destination has is to be deleted.
+    pub(super) mirrors: bool,
     pub(super) filter: Filter,
     compare: Compare,
     comparable: CompareRules,
@@ -61,6 +63,7 @@ impl Rules {
             store: store.clone(),
             account: Arc::clone(account),
             map,
+            mirrors: job.mirrors(),
             filter,
             compare: job.options.compare,
             comparable,
@@ -111,6 +114,21 @@ impl Rules {
             }
             Decision::Copy(reason) => Some(reason),
         }
+    }
+
+    /// Only the destination has an object, where this source key would go. It is to be deleted at the end of the run, unless the task would not have
+    /// copied it: what it leaves out is none of its business.
+    pub(super) fn extra(&self, block: &mut Block, key: &str, size: u64) {
+        let is_ours = self.filter.skip_by_key(key).is_none();
+        if is_ours {
+            self.account.note_to_delete(key, size);
+        }
+        block.passed(key, |tally| {
+            tally.there += 1;
+            if is_ours {
+                tally.add(&Tally::to_delete());
+            }
+        });
     }
 
     /// A rule leaves it out. `record`: keep a record of it (not for rules that leave out a part of the bucket).

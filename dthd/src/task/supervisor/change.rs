@@ -28,6 +28,19 @@ use crate::{
 /// How long the plan of a definition is kept that nobody asks for: its client asks every few seconds.
 const PLAN_KEPT: Duration = Duration::from_mins(1);
 
+/// A task that deletes begins to run only when it is named once more. Its later runs, by its trigger, are what was confirmed.
+fn confirmed(spec: &TaskSpec, begins: bool, confirm: Option<&TaskName>) -> Result<(), ApiError> {
+    let name = &spec.name;
+    if !begins || !spec.deletes() || confirm == Some(name) {
+        return Ok(());
+    }
+    let message = match confirm {
+        None => format!("{name} deletes objects under {} that its source does not have: name it once more to let it run", spec.ends().1),
+        Some(other) => format!("{other} was confirmed, and {name} would run, which deletes objects under {}", spec.ends().1),
+    };
+    Err(ApiError::new(ErrorCode::Unconfirmed, message).hint(format!("--confirm {name}; look first with: dth plan {name}")))
+}
+
 impl Supervisor {
     pub(super) async fn change(&mut self, id: &RequestId, by: &str, change: Change) -> Result<TaskView, ApiError> {
         let broken = |e: &dyn std::fmt::Display| ApiError::new(ErrorCode::Unavailable, e.to_string());
@@ -39,13 +52,30 @@ impl Supervisor {
             return Err(ApiError::new(ErrorCode::Unavailable, why));
         }
         let view = match change {
-            Change::Create { spec, start } => self.create(spec, start, by)?,
-            Change::Edit { name, spec } => self.edit(&name, spec, by)?,
+            Change::Create { spec, start, confirm } => {
+                let begins = start || spec.trigger.is_some();
+                confirmed(&spec, begins, confirm.as_ref())?;
+                self.create(spec, start, by)?
+            }
+            Change::Edit { name, spec, confirm } => {
+                let begins = spec.trigger.is_some() && !self.spec(&name)?.deletes();
+                confirmed(&spec, begins, confirm.as_ref())?;
+                self.edit(&name, spec, by)?
+            }
             Change::Clone { name, new } => {
-                let spec = TaskSpec { name: new, ..self.spec(&name)?.clone() };
+                let mut spec = TaskSpec { name: new, ..self.spec(&name)?.clone() };
+                if spec.deletes() {
+                    // what was confirmed was the other task
+                    spec.trigger = None;
+                }
                 self.create(spec, false, by)?
             }
-            Change::Control { name, action } => self.control(&name, action, by).await?,
+            Change::Control { name, action, confirm } => {
+                if action == Action::Start {
+                    confirmed(self.spec(&name)?, true, confirm.as_ref())?;
+                }
+                self.control(&name, action, by).await?
+            }
             Change::Begin { name, kind } => self.begin_kind(&name, kind, by)?,
             Change::Plan { spec } => self.plan(spec, by)?,
             Change::Retry { name, class } => self.retry(&name, class, by)?,

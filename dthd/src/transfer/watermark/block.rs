@@ -13,6 +13,8 @@ pub struct Block {
     last: String,
     /// Finished items behind the last step.
     run: Tally,
+    /// Something was counted in `run`.
+    is_run: bool,
     sum: Tally,
     open: u64,
 }
@@ -37,7 +39,7 @@ impl Block {
     /// For a span that nothing was entered into before.
     #[must_use]
     pub fn new(span: Span) -> Self {
-        Self { span, next: 0, steps: Vec::new(), last: String::new(), run: Tally::default(), sum: Tally::default(), open: 0 }
+        Self { span, next: 0, steps: Vec::new(), last: String::new(), run: Tally::default(), is_run: false, sum: Tally::default(), open: 0 }
     }
 
     /// The span.
@@ -46,7 +48,7 @@ impl Block {
         self.span
     }
 
-    /// The last item's key, entered or not; empty before the first.
+    /// The key of the last item, or of what was passed behind it, entered or not; empty before the first.
     #[must_use]
     pub fn last(&self) -> &str {
         &self.last
@@ -73,6 +75,14 @@ impl Block {
     pub fn finished(&mut self, key: &str, size: u64, count: impl FnOnce(&mut Tally)) {
         self.run.list(size);
         count(&mut self.run);
+        self.is_run = true;
+        self.set_last(key);
+    }
+
+    /// What is no item of the listing was passed at a key, which is not before the last item's; `count` adds its counts.
+    pub fn passed(&mut self, key: &str, count: impl FnOnce(&mut Tally)) {
+        count(&mut self.run);
+        self.is_run = true;
         self.set_last(key);
     }
 
@@ -103,7 +113,7 @@ impl Block {
 
     /// Closes the present run of finished items.
     fn cut(&mut self) {
-        if self.run.counters.listed > 0 {
+        if std::mem::take(&mut self.is_run) {
             let tally = Box::new(std::mem::take(&mut self.run));
             self.sum.add(&tally);
             let place = self.place();
