@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
+mod archives;
 mod bad_input;
 mod bench;
 mod by_store;
@@ -44,4 +45,5 @@ mod suite;
 mod throttle;
 mod triggers;
 mod verification;
+mod versions;
 mod wire;

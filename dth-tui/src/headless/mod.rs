@@ -6,6 +6,7 @@ mod control;
 mod create;
 mod doctor;
 mod edit;
+mod explain;
 mod export;
 mod failures;
 mod import;
@@ -14,11 +15,14 @@ mod list;
 mod log;
 mod manual;
 mod output;
+mod plan;
+mod report;
 mod runs;
 mod show;
 mod status;
 mod table;
 mod task_file;
+mod verify;
 mod wait;
 mod watch;
 
@@ -29,8 +33,8 @@ use std::io::{self, Read, Write};
 
 use dth_proto::{document::BadDocument, spec::Store, view::Action};
 
-pub use self::output::Format;
 use self::output::Output;
+pub use self::{output::Format, report::Format as ReportFormat};
 use crate::{
     cli::{Command, Surroundings, Target},
     exit,
@@ -166,6 +170,10 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Export(task) => export::run(caller, &task.task).await,
         Command::Check { task: Some(task), .. } => check::task(caller, &task).await,
         Command::Check { file, .. } => check::file(caller, &file.unwrap_or_else(|| "-".into())).await,
+        Command::Plan { task, file, items } => plan::run(caller, plan::What { task, file }, items).await,
+        Command::Verify { task, wait } => verify::run(caller, &task.task, wait).await,
+        Command::Explain { task, key } => explain::run(caller, &task.task, &key).await,
+        Command::Report { task, run, to, format } => report::run(caller, &task.task, run, &to, format).await,
         Command::Doctor(doctor) => doctor::run(caller, &Store::from(doctor)).await,
         Command::Import { file, out, queue } => import::run(caller, &import::Which { file: &file, out: out.as_deref(), queue }),
         Command::Start(task) => control::run(caller, &task.task, Action::Start).await,

@@ -76,11 +76,15 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::WaitRun { .. }
         | DthRequest::Failures { .. }
         | DthRequest::Items { .. }
+        | DthRequest::Plan { .. }
+        | DthRequest::Explain { .. }
         | DthRequest::Providers { .. } => Role::Viewer,
         DthRequest::Create { .. }
         | DthRequest::Edit { .. }
         | DthRequest::CloneTask { .. }
         | DthRequest::Control { .. }
+        | DthRequest::Begin { .. }
+        | DthRequest::PlanSpec { .. }
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
         | DthRequest::CheckPoll { .. }
@@ -101,6 +105,7 @@ fn may_wait(request: &DthRequest) -> bool {
         DthRequest::Watch { .. }
             | DthRequest::Events { .. }
             | DthRequest::WaitRun { .. }
+            | DthRequest::Plan { .. }
             | DthRequest::CheckPoll { .. }
             | DthRequest::DoctorPoll { .. }
     )
@@ -118,6 +123,10 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::WaitRun { .. } => DthResponse::WaitRun(Err(error)),
         DthRequest::Failures { .. } => DthResponse::Failures(Err(error)),
         DthRequest::Items { .. } => DthResponse::Items(Err(error)),
+        DthRequest::Plan { .. } => DthResponse::Plan(Err(error)),
+        DthRequest::Explain { .. } => DthResponse::Explain(Err(error)),
+        DthRequest::Begin { .. } => DthResponse::Begin(Err(error)),
+        DthRequest::PlanSpec { .. } => DthResponse::PlanSpec(Err(error)),
         DthRequest::Create { .. } => DthResponse::Create(Err(error)),
         DthRequest::Edit { .. } => DthResponse::Edit(Err(error)),
         DthRequest::CloneTask { .. } => DthResponse::CloneTask(Err(error)),

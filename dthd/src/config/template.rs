@@ -67,6 +67,8 @@ mod tests {
         let credentials = std::mem::take(&mut written.credentials);
         let kinds: Vec<&str> = credentials.values().map(CredentialSpec::kind).collect();
         assert_eq!(kinds.len(), 7, "one example of each type: {kinds:?}");
+        let prices = std::mem::take(&mut written.prices);
+        assert!(prices["aws-cn"].reads.is_some(), "an example: {prices:?}");
         assert_eq!(std::mem::take(&mut written.providers.file), Some(own), "an example");
         let profiles = std::mem::take(&mut written.providers.profiles);
         assert_eq!(profiles.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>(), ["cellar"]);
@@ -97,6 +99,7 @@ mod tests {
             log_filter,
             log_format,
             credentials,
+            prices,
         } = values;
         let there = [
             state.is_some(),
@@ -114,6 +117,7 @@ mod tests {
             log_filter.is_some(),
             log_format.is_some(),
             !credentials.is_empty(),
+            !prices.is_empty(),
         ];
         assert_eq!(there, [true; 15]);
         let cloudwatch = cloudwatch.expect("an example");
