@@ -225,7 +225,7 @@ mod tests {
     use super::*;
 
     /// Stores that are known to check what they take.
-    const CHECKSUMS: [&str; 1] = ["aws"];
+    const CHECKSUMS: [&str; 2] = ["aws", "seaweedfs"];
 
     #[test]
     fn what_the_engine_relies_on_is_stated() {
