@@ -9,6 +9,7 @@
 //! | `block` | neighbouring records in one value of the database |
 //! | [`pair`] | ETags of copies whose ETags cannot be compared |
 //! | [`upload`], [`blob`] | multipart uploads and uploads of blobs under way |
+//! | `sequencer` | the last event of each key that was acted upon |
 //! | [`request`] | answers to mutations, for clients that ask again |
 //! | [`offline`] | `dthd state info, check, backup` |
 //!
@@ -23,6 +24,7 @@ pub mod pair;
 pub mod record;
 pub mod request;
 pub mod schema;
+mod sequencer;
 pub mod upload;
 pub mod words;
 pub mod writer;
@@ -100,6 +102,7 @@ pub(crate) struct Trees {
     pub(crate) uploads: sled::Tree,
     pub(crate) blobs: sled::Tree,
     pub(crate) requests: sled::Tree,
+    pub(crate) sequencers: sled::Tree,
 }
 
 impl Trees {
@@ -113,11 +116,12 @@ impl Trees {
             uploads: db.open_tree("uploads")?,
             blobs: db.open_tree("blobs")?,
             requests: db.open_tree("requests")?,
+            sequencers: db.open_tree("sequencers")?,
         })
     }
 
     /// Every tree with its name, for counting and copying.
-    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 8] {
+    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 9] {
         [
             ("meta", &self.meta),
             ("tasks", &self.tasks),
@@ -127,6 +131,7 @@ impl Trees {
             ("uploads", &self.uploads),
             ("blobs", &self.blobs),
             ("requests", &self.requests),
+            ("sequencers", &self.sequencers),
         ]
     }
 }

@@ -62,6 +62,8 @@ pub enum RunKind {
         /// Only failures of this class.
         class: Option<FailureClass>,
     },
+    /// What events tell, from one full compare to the next.
+    Events,
 }
 
 /// A run with its checkpoint.
@@ -193,7 +195,7 @@ impl Store {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs] {
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.sequencers] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());

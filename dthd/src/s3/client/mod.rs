@@ -6,6 +6,7 @@ mod failure;
 mod list;
 mod load;
 mod multipart;
+mod notification;
 #[cfg(test)]
 mod odd_stores;
 mod read;
@@ -34,6 +35,7 @@ use percent_encoding::percent_decode;
 use self::load::{Load, Turn};
 pub use self::{
     multipart::{ListedUpload, UploadedPart},
+    notification::{Notifications, Rule, Target},
     read::Got,
     write::Put,
 };
