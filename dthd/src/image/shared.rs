@@ -1,6 +1,5 @@
 //! What all image tasks of a daemon share: the governors of ECR's limits, who works on which blob, and where blobs are.
 
-mod turns;
 
 use std::{
     collections::HashMap,
@@ -10,8 +9,6 @@ use std::{
     },
 };
 
-pub use self::turns::Turn;
-use self::turns::Turns;
 use super::{digest::Digest, ecr::Governors};
 
 /// Blobs of a registry whose place is remembered (about 200 bytes each); beyond that it begins anew, which costs uploads in place of

@@ -15,7 +15,7 @@ use crate::{
     transfer::{
         TransferError,
         progress::Progress,
-        watermark::{Block, Piece, Seq, Span, Watermark},
+        watermark::{Block, Entered, Piece, Seq, Span, Watermark},
     },
 };
 
@@ -119,9 +119,10 @@ impl Account {
     }
 
     /// Enters what was listed and decided. Open objects may be worked on from now on, not earlier.
-    pub fn enter(&self, block: &mut Block) {
+    pub fn enter(&self, block: &mut Block) -> Entered {
         let entered = self.books().mark.enter(block);
         self.progress.decided(&entered.tally, entered.open);
+        entered
     }
 
     /// The object need not be copied, whatever an earlier pass said of it.

@@ -5,6 +5,8 @@
 //! | [`run`], [`account`] | what a run needs and how it ends; its books |
 //! | [`progress`] | what a run has done so far, and which objects are on their way |
 //! | [`watermark`] | how far it is done without a gap: the checkpoint |
+//! | [`checkpoint`] | writes that |
+//! | [`turns`], [`ticket`] | one at a time by name; who wants to know what became of an item |
 //! | [`error`], [`retry`] | why a request failed; whether and when to send it again |
 //! | [`window`] | requests in flight, by endpoint |
 //! | [`budget`], [`bandwidth`] | bytes of memory, bytes per second |
@@ -16,6 +18,7 @@
 pub mod account;
 pub mod bandwidth;
 pub mod budget;
+pub mod checkpoint;
 pub mod error;
 pub mod fair;
 pub mod glob;
@@ -24,6 +27,8 @@ pub mod rate;
 pub mod resources;
 pub mod retry;
 pub mod run;
+pub mod ticket;
+pub mod turns;
 pub mod watermark;
 pub mod window;
 
@@ -34,6 +39,8 @@ pub use self::error::TransferError;
 pub enum Stop {
     /// Go on.
     Go,
+    /// Begin nothing new, bring what was begun to its end (a run of events: until its full compare).
+    Finish,
     /// Keep the checkpoint and the uploads, end soon: a person paused it, or the daemon stops.
     Suspend,
     /// Abort the uploads and end.

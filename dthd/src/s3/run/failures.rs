@@ -117,6 +117,6 @@ impl Failures {
         // what the destination does not tell is compared as missing, and copied
         let destination: Option<Entry> = destination.ok().map(|info| info.entry(destination_key.clone()));
         let reason = self.rules.decide(block, (&source).into(), destination.as_ref().map(Into::into), None)?;
-        Some(Task { open: Open::new(block, key, source.size), entry: source, destination_key, reason, ask_first: false })
+        Some(Task { open: Open::new(block, key, source.size), entry: source, destination_key, reason, ask_first: false, ticket: None })
     }
 }

@@ -25,6 +25,8 @@ use crate::{
         progress::Progress,
         retry::RetryPolicy,
         run::RunInput,
+        ticket::Told,
+        turns::Turns,
         window::Kind,
     },
 };
@@ -47,6 +49,8 @@ struct Inner {
     destination: Bucket,
     unordered: mpsc::Sender<Side>,
     stop: CancellationToken,
+    /// Events may tell of an object that is being copied: then its copies take turns, so that the older one is not the last.
+    turns: Option<Arc<Turns>>,
 }
 
 impl Work {
@@ -56,6 +60,7 @@ impl Work {
         account: &Arc<Account>,
         unordered: mpsc::Sender<Side>,
         stop: CancellationToken,
+        turns: Option<Arc<Turns>>,
     ) -> Self {
         Self(Arc::new(Inner {
             uid: input.uid,
@@ -66,20 +71,28 @@ impl Work {
             destination: ends.destination.clone(),
             unordered,
             stop,
+            turns,
         }))
     }
 
-    /// Copies what comes through the queue, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
+    /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
     /// stop: then no request is begun that need not be, what is in flight has a moment to finish, and the rest is left. When this
     /// returns, nothing is in flight.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, most: usize) {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, mut urgent: mpsc::Receiver<Task>, most: usize) {
         let mut flying = JoinSet::new();
-        let mut open = true;
-        while open || !flying.is_empty() {
+        let (mut open, mut open_urgent) = (true, true);
+        while open || open_urgent || !flying.is_empty() {
             tokio::select! {
                 biased;
                 () = self.0.stop.cancelled() => break,
                 Some(_) = flying.join_next() => {}
+                task = urgent.recv(), if open_urgent && flying.len() < most.min(self.0.wanted()) => match task {
+                    Some(task) => {
+                        let work = Arc::clone(&self.0);
+                        flying.spawn(async move { work.object(task).await });
+                    }
+                    None => open_urgent = false,
+                },
                 task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
                     Some(task) => {
                         let work = Arc::clone(&self.0);
@@ -109,13 +122,17 @@ impl Inner {
         requests + requests / 4
     }
 
-    async fn object(&self, task: Task) {
+    async fn object(&self, mut task: Task) {
         if task.ask_first && Box::pin(self.is_there(&task)).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
             let _ = self.unordered.try_send(Side::Destination);
             return;
         }
+        let _turn = match &self.turns {
+            Some(turns) => Some(turns.take(&task.destination_key).await),
+            None => None,
+        };
         let retry = RetryPolicy::default();
         let mut tries = 1;
         let result = loop {
@@ -134,13 +151,37 @@ impl Inner {
                 result => break result,
             }
         };
-        match result {
-            Ok(copied) => self.copied(&task, tries, &copied),
+        let ticket = task.ticket.take();
+        let told = match result {
+            Ok(copied) => {
+                self.copied(&task, tries, &copied);
+                Told::Done
+            }
             // not finished: it stays pending, and the next pass lists it again
-            Err(CopyError::Stopped) => {}
-            Err(CopyError::Vanished) => self.account.skipped(&task.open, "vanished", true),
-            Err(CopyError::Failed(error)) => self.account.failed(&task.open, tries, failed(&error)),
-            Err(CopyError::Journal(error)) => self.account.failed(&task.open, tries, unjournaled(&error)),
+            Err(CopyError::Stopped) => return,
+            Err(CopyError::Vanished) if ticket.is_some() => {
+                self.account.withdraw(&task.open);
+                Told::Vanished
+            }
+            Err(CopyError::Vanished) => {
+                self.account.skipped(&task.open, "vanished", true);
+                Told::Done
+            }
+            Err(CopyError::Failed(error)) if ticket.as_ref().is_some_and(|ticket| ticket.takes_back(&error)) => {
+                self.account.withdraw(&task.open);
+                Told::Failed(error)
+            }
+            Err(CopyError::Failed(error)) => {
+                self.account.failed(&task.open, tries, failed(&error));
+                Told::GivenUp
+            }
+            Err(CopyError::Journal(error)) => {
+                self.account.failed(&task.open, tries, unjournaled(&error));
+                Told::GivenUp
+            }
+        };
+        if let Some(ticket) = ticket {
+            ticket.tell(told);
         }
     }
 
