@@ -1,12 +1,16 @@
 //! What screens and scripts show: the daemon's state in the words of the project.
 
 mod item;
+mod run;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::item::{ItemView, ItemsReply, ItemsRequest};
+pub use self::{
+    item::{ItemView, ItemsReply, ItemsRequest},
+    run::RunKind,
+};
 use crate::{
     bandwidth::BandwidthNow,
     failure::FailureGroup,
@@ -94,8 +98,8 @@ impl RunOutcome {
     }
 }
 
-/// Items and bytes of a run. At every moment `listed = same + copied + skipped + failed + pending`; `deleted` counts items that
-/// exist only at the destination and are outside that sum.
+/// Items and bytes of a run. At every moment `listed = same + copied + skipped + failed + planned + pending`; `deleted` and `to_delete`
+/// count items that exist only at the destination and are outside that sum.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Items found at the source.
@@ -110,6 +114,12 @@ pub struct Counters {
     pub deleted: u64,
     /// Given up after retries.
     pub failed: u64,
+    /// Would be copied: only in runs of the kinds `plan` and `verify`.
+    #[serde(default)]
+    pub planned: u64,
+    /// Would be removed from the destination: likewise.
+    #[serde(default)]
+    pub to_delete: u64,
     /// Listed and not yet decided or finished.
     pub pending: u64,
     /// Size of all items listed.
@@ -118,6 +128,9 @@ pub struct Counters {
     pub bytes_done: u64,
     /// Size of the items copied.
     pub bytes_copied: u64,
+    /// Bytes that would be sent for the planned items; of images after deduplication: a blob that several need counts once.
+    #[serde(default)]
+    pub bytes_planned: u64,
     /// Requests sent to both ends, retries included.
     pub requests: u64,
     /// Requests that were sent again.
@@ -128,7 +141,7 @@ impl Counters {
     /// Whether the accounting identity holds.
     #[must_use]
     pub fn balanced(&self) -> bool {
-        self.listed == self.same + self.copied + self.skipped + self.failed + self.pending
+        self.listed == self.same + self.copied + self.skipped + self.failed + self.planned + self.pending
     }
 }
 
@@ -139,6 +152,9 @@ pub struct RunView {
     pub task: TaskName,
     /// Counts up from 1 within the task.
     pub run: u32,
+    /// What it does.
+    #[serde(default)]
+    pub kind: RunKind,
     /// `None` while it is queued, going or paused.
     pub outcome: Option<RunOutcome>,
     /// `None` while it is queued.
@@ -359,6 +375,9 @@ pub struct TaskDetail {
     pub largest: u64,
     /// Skipped, by rule.
     pub skipped: BTreeMap<String, u64>,
+    /// Planned, by reason.
+    #[serde(default)]
+    pub planned: BTreeMap<String, u64>,
     /// Copied, by verification method.
     pub verified: BTreeMap<String, u64>,
     /// Most frequent failures.

@@ -297,7 +297,7 @@ mod tests {
     use dth_proto::{
         id::TaskName,
         time::Timestamp,
-        view::{Counters, RunOutcome, RunView},
+        view::{Counters, RunKind, RunOutcome, RunView},
     };
     use proptest::prelude::*;
 
@@ -308,6 +308,7 @@ mod tests {
         let run = RunView {
             task: name.clone(),
             run: 3,
+            kind: RunKind::Copy,
             outcome: Some(RunOutcome::Incomplete),
             started: Some(Timestamp(0)),
             ended: Some(Timestamp(1)),

@@ -19,8 +19,8 @@ use dth_proto::{
     spec::TaskSpec,
     time::Timestamp,
     view::{
-        Action, Counters, DaemonInfo, History, HistoryRequest, ItemView, ItemsReply, ItemsRequest, Problem, RunOutcome, RunView, Summary,
-        TaskDetail, TaskState, TaskView,
+        Action, Counters, DaemonInfo, History, HistoryRequest, ItemView, ItemsReply, ItemsRequest, Problem, RunKind, RunOutcome, RunView,
+        Summary, TaskDetail, TaskState, TaskView,
     },
     watch::{WatchReply, WatchRequest},
     wire,
@@ -272,6 +272,7 @@ impl State {
         runs.push(RunView {
             task,
             run: u32::try_from(runs.len()).expect("few") + 1,
+            kind: RunKind::Copy,
             outcome,
             started: Some(NOW),
             ended: outcome.map(|_| NOW.plus(Duration::from_secs(250))),
@@ -361,6 +362,7 @@ impl Dth for Service {
             sizes: Vec::new(),
             largest: 0,
             skipped: BTreeMap::new(),
+            planned: [].into(),
             verified: [("md5".to_owned(), 7)].into(),
             failures: state.groups.clone(),
             best_rate: 0,

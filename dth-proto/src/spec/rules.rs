@@ -5,7 +5,7 @@ mod s3;
 
 use std::fmt;
 
-use super::{Job, TaskSpec, Trigger};
+use super::{EventQueue, Job, TaskSpec, Trigger, Versions};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +41,29 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
         Some(Trigger::Cron { cron, .. }) if cron.trim().is_empty() => {
             add("trigger.cron", "is empty: write it like \"0 2 * * *\"".to_owned());
         }
+        Some(Trigger::Events { events }) => events_of(&spec.job, events, &mut add),
         _ => {}
     }
     found
+}
+
+fn events_of(job: &Job, events: &EventQueue, add: &mut impl FnMut(&'static str, String)) {
+    let path = ["https://", "http://"].iter().find_map(|scheme| events.queue.strip_prefix(scheme)).and_then(|rest| rest.split_once('/'));
+    if path.is_none_or(|(host, path)| host.is_empty() || host.contains([' ', '@', '?', '#']) || path.trim_matches('/').is_empty()) {
+        let message = format!("{:?} is not the URL of a queue: write it like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME", events.queue);
+        add("trigger.events.queue", message);
+    } else if events.queue.ends_with(".fifo") {
+        add("trigger.events.queue", "is a FIFO queue, to which S3 sends nothing: use a standard queue".to_owned());
+    }
+    if events.reconcile.0.as_secs() < SHORTEST_EVERY_S {
+        add("trigger.events.reconcile", format!("{} is too short: at least {SHORTEST_EVERY_S}s", events.reconcile));
+    }
+    let Job::S3(job) = job else { return };
+    if job.options.as_of.is_some() {
+        add("options.as_of", "does not go with events, which are about what is there now: leave one of them out".to_owned());
+    }
+    if job.options.versions == Versions::All {
+        let message = "all versions do not go with events, which bring the latest one: use trigger.every, or leave it out".to_owned();
+        add("options.versions", message);
+    }
 }

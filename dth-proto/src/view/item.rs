@@ -13,7 +13,7 @@ pub struct ItemsRequest {
     /// `None`: the last run.
     #[serde(default)]
     pub run: Option<u32>,
-    /// `copied`, `skipped`, `deleted` or `failed`; `None`: all. (Items found `same` leave no record.)
+    /// `copied`, `skipped`, `deleted`, `failed` or `planned`; `None`: all. (Items found `same` leave no record.)
     #[serde(default)]
     pub outcome: Option<String>,
     /// Only keys, or names of images, that begin with this.
@@ -33,13 +33,14 @@ pub struct ItemView {
     pub key: String,
     /// Bytes; of an image the sum over its blobs.
     pub size: u64,
-    /// `copied`, `skipped`, `deleted`, `failed`.
+    /// `copied`, `skipped`, `deleted`, `failed`, `planned`.
     pub outcome: String,
     /// When.
     pub at: Timestamp,
     /// Tries, 1 when it worked at once.
     pub tries: u32,
-    /// Skipped by which rule, or copied for which reason (`missing`, `size`, `etag`, `newer`, `always`, `digest`).
+    /// Skipped by which rule, or copied (or to be copied) for which reason (`missing`, `size`, `etag`, `newer`, `always`, `digest`); of what
+    /// is to be deleted `delete`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// How a copy was verified.

@@ -72,7 +72,10 @@ pub(super) fn plural(count: u64, one: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::{id::TaskName, view::RunOutcome};
+    use dth_proto::{
+        id::TaskName,
+        view::{RunKind, RunOutcome},
+    };
 
     use super::*;
 
@@ -80,6 +83,7 @@ mod tests {
         RunView {
             task: TaskName::new("t").expect("good name"),
             run: 1,
+            kind: RunKind::Copy,
             outcome,
             started: Some(Timestamp(0)),
             ended: None,

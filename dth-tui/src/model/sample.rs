@@ -13,7 +13,9 @@ use dth_proto::{
     id::{Epoch, TaskName},
     spec::{Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec},
     time::Timestamp,
-    view::{Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunView, Severity, Summary, TaskDetail, TaskState, TaskView},
+    view::{
+        Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunKind, RunView, Severity, Summary, TaskDetail, TaskState, TaskView,
+    },
 };
 
 pub(crate) use self::{
@@ -64,6 +66,7 @@ pub(crate) fn task(text: &str, state: TaskState, word: &str, rate: u64, percent:
     let run = RunView {
         task: name(text),
         run: 3,
+        kind: RunKind::Copy,
         outcome: None,
         started: Some(Timestamp(NOW.0 - 223_200_000)),
         ended: None,
@@ -280,6 +283,7 @@ pub(crate) fn typical() -> Model {
         ],
         largest: 3_100_000_000_000,
         skipped: BTreeMap::from([("archived".to_owned(), 212)]),
+        planned: BTreeMap::new(),
         verified: BTreeMap::from([("crc64nvme".to_owned(), 25_000_000), ("md5".to_owned(), 420_000)]),
         failures: groups.clone(),
         best_rate: 640_000_000,
@@ -315,10 +319,13 @@ pub(crate) fn hostile() -> Model {
         skipped: u64::MAX,
         deleted: u64::MAX,
         failed: u64::MAX,
+        planned: u64::MAX,
+        to_delete: u64::MAX,
         pending: u64::MAX,
         bytes_listed: u64::MAX,
         bytes_done: u64::MAX,
         bytes_copied: u64::MAX,
+        bytes_planned: u64::MAX,
         requests: u64::MAX,
         retries: u64::MAX,
     };

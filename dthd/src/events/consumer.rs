@@ -10,12 +10,12 @@
 //! deleted after it was received [`GIVEN_UP`] times, so that it does not come back for ever. Such messages are counted, and each kind is
 //! logged once.
 
-use std::{collections::HashMap, future::Future, pin::Pin, sync::Arc, time::Duration};
+use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
-use dth_proto::{event::Level, id::TaskName};
+use dth_proto::{event::Level, failure::FailureClass, id::TaskName};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
-    task::JoinSet,
+    task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     inbox::{Finished, Hint, Inbox},
     message::Reading,
-    queue::{BATCH, Queue, QueueError, Received},
+    queue::{Attributes, BATCH, Queue, QueueError, Received},
 };
 use crate::{
     clock,
@@ -63,6 +63,12 @@ pub trait Apply: Send + Sync + 'static {
     /// Brings the destination to the item's newest state, and enters the outcome into the books. `last`: what fails now has failed for
     /// good, and is entered as that.
     fn apply(&self, key: Arc<str>, hint: Self::Hint, last: bool) -> impl Future<Output = Applied> + Send;
+
+    /// The queue keeps messages for so long: no event comes later than that after it happened.
+    fn kept(&self, retention: Duration) -> impl Future<Output = ()> + Send {
+        let _ = retention;
+        std::future::ready(())
+    }
 
     /// Makes all outcomes that were entered durable.
     fn commit(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
@@ -164,8 +170,8 @@ impl<A: Apply> Consumer<A> {
     /// given back to the queue at once).
     ///
     /// # Errors
-    /// When outcomes cannot be made durable: the run must end. Messages are in the queue then.
-    pub async fn run(mut self, finish: CancellationToken, stop: CancellationToken) -> Result<(), StoreError> {
+    /// When outcomes cannot be made durable, or a turn ended in a defect: the run must end. Messages are in the queue then.
+    pub async fn run(mut self, finish: CancellationToken, stop: CancellationToken) -> Result<(), String> {
         let (send, mut received) = mpsc::channel(RECEIVERS);
         let room = Arc::new(Semaphore::new(HELD));
         let mut receivers = JoinSet::new();
@@ -173,7 +179,7 @@ impl<A: Apply> Consumer<A> {
             receivers.spawn(receive(self.queue.clone(), Arc::clone(&room), send.clone(), Arc::clone(&self.owner)));
         }
         drop(send);
-        let mut asking: Pin<Box<dyn Future<Output = bool> + Send>> = Box::pin(redrives(self.queue.clone()));
+        let mut asking = Box::pin(attributes(self.queue.clone()));
         let mut hold = interval(HOLD / 3);
         hold.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let (mut receiving, mut open) = (true, true);
@@ -192,16 +198,13 @@ impl<A: Apply> Consumer<A> {
                 Some(step) = self.steps.join_next() => match step {
                     Ok(step) => {
                         if let Err(error) = self.step(step) {
-                            break Err(error);
+                            break Err(error.to_string());
                         }
                     }
                     // the item's message comes again; the panic itself is in the log
-                    Err(defect) => {
-                        tracing::error!("applying an event ended in a defect: {defect}");
-                        break Ok(());
-                    }
+                    Err(defect) => break Err(format!("applying an event ended in a defect: {defect}")),
                 },
-                redrives = &mut asking, if self.redrives.is_none() => self.redrives = Some(redrives),
+                attributes = &mut asking, if self.redrives.is_none() => self.know(attributes),
                 // what was received when it was told to finish is still applied
                 batch = received.recv(), if open => match batch {
                     Some(batch) => self.take(batch),
@@ -213,6 +216,18 @@ impl<A: Apply> Consumer<A> {
         receivers.shutdown().await;
         self.end(&mut received).await;
         result
+    }
+
+    /// What the queue says of itself; `None`: it may not be asked, and nothing must be guessed.
+    fn know(&mut self, attributes: Option<Attributes>) {
+        self.redrives = Some(attributes.as_ref().is_none_or(|attributes| attributes.redrive.is_some()));
+        if let Some(attributes) = attributes {
+            let apply = Arc::clone(&self.apply);
+            self.steps.spawn(async move {
+                apply.kept(attributes.retention).await;
+                Step::Held
+            });
+        }
     }
 
     /// Begins what can be begun.
@@ -328,6 +343,14 @@ impl<A: Apply> Consumer<A> {
 
     /// Settles what is done, and gives back what is not.
     async fn end(mut self, received: &mut mpsc::Receiver<Batch>) {
+        // what has ended by now is settled
+        while let Some(step) = self.steps.try_join_next() {
+            if let Ok(step) = step
+                && self.step(step).is_err()
+            {
+                break;
+            }
+        }
         self.steps.shutdown().await;
         let mut back: Vec<String> = self.inbox.handles().map(str::to_owned).collect();
         while let Ok(batch) = received.try_recv() {
@@ -347,6 +370,53 @@ impl<A: Apply> Consumer<A> {
             tracing::debug!("the event queue was not told everything in time: messages come again when SQS holds them no longer");
         }
         self.owner.totals.events.idle();
+    }
+}
+
+/// A consumer that works.
+pub struct Consuming {
+    finish: CancellationToken,
+    stop: CancellationToken,
+    /// `None`: it has ended.
+    work: Option<JoinHandle<Result<(), String>>>,
+}
+
+impl Consuming {
+    /// Begins to consume.
+    pub fn begin<A: Apply>(consumer: Consumer<A>) -> Self {
+        let (finish, stop) = (CancellationToken::new(), CancellationToken::new());
+        let work = tokio::spawn(consumer.run(finish.clone(), stop.clone()));
+        Self { finish, stop, work: Some(work) }
+    }
+
+    /// Nothing more is received; what is worked on is brought to its end.
+    pub fn finish(&self) {
+        self.finish.cancel();
+    }
+
+    /// Resolves with its end; never when it has none, or has been told before.
+    ///
+    /// # Errors
+    /// See [`Consumer::run`].
+    pub async fn ended(consuming: &mut Option<Self>) -> Result<(), String> {
+        let Some(work) = consuming.as_mut().and_then(|consuming| consuming.work.as_mut()) else { return std::future::pending().await };
+        let end = work.await.unwrap_or_else(|defect| Err(format!("the events ended in a defect: {defect}")));
+        if let Some(consuming) = consuming {
+            consuming.work = None;
+        }
+        end
+    }
+
+    /// Settles what is done, gives back the rest, and waits until that is over.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        if let Some(work) = self.work {
+            match work.await {
+                Ok(Ok(())) => {}
+                Ok(Err(why)) => tracing::error!("events: {why}"),
+                Err(defect) => tracing::error!("the events ended in a defect: {defect}"),
+            }
+        }
     }
 }
 
@@ -399,14 +469,13 @@ async fn receive(queue: Queue, room: Arc<Semaphore>, send: mpsc::Sender<Batch>, 
     }
 }
 
-/// Whether the queue has a dead-letter queue; asked until it is known.
-async fn redrives(queue: Queue) -> bool {
+/// What the queue says of itself; asked until it is known. `None`: it may not be asked.
+async fn attributes(queue: Queue) -> Option<Attributes> {
     let mut failed = 0;
     loop {
         match queue.attributes().await {
-            Ok(attributes) => return attributes.redrive.is_some(),
-            // what may not be asked must not be guessed: nothing is deleted then
-            Err(QueueError::Request { class: dth_proto::failure::FailureClass::Auth, .. }) => return true,
+            Ok(attributes) => return Some(attributes),
+            Err(QueueError::Request { class: FailureClass::Auth, .. }) => return None,
             Err(_) => {
                 failed += 1;
                 sleep(backoff(failed)).await;

@@ -1,6 +1,5 @@
 //! What all image tasks of a daemon share: the governors of ECR's limits, who works on which blob, and where blobs are.
 
-
 use std::{
     collections::HashMap,
     sync::{
@@ -10,6 +9,7 @@ use std::{
 };
 
 use super::{digest::Digest, ecr::Governors};
+use crate::transfer::turns::{Turn, Turns};
 
 /// Blobs of a registry whose place is remembered (about 200 bytes each); beyond that it begins anew, which costs uploads in place of
 /// mounts.

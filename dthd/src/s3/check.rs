@@ -172,8 +172,8 @@ async fn read(bucket: &Bucket, prefix: &str, sample: Option<&Entry>, tell: &mut 
     };
     tell(step(Side::Source, "read", CheckState::Running, format!("reading from {:?}", sample.key), None));
     let answer = match sample.size {
-        0 => bucket.get(&sample.key, &sample.etag, 0).await,
-        _ => bucket.get_range(&sample.key, &sample.etag, 0..1).await,
+        0 => bucket.get(&sample.key, sample.pin(), 0).await,
+        _ => bucket.get_range(&sample.key, sample.pin(), 0..1).await,
     };
     let done = match answer {
         Ok(_) => step(Side::Source, "read", CheckState::Ok, format!("{:?} can be read", sample.key), None),

@@ -193,7 +193,7 @@ mod tests {
     const A3: &str = "0cc175b9c0f1b6a831c399e269772661-3";
 
     fn entry(size: u64, etag: &str, modified: u64) -> Entry {
-        Entry { key: "k".to_owned(), size, etag: ETag::new(etag), modified: Timestamp(modified), class: String::new() }
+        Entry { key: "k".to_owned(), size, etag: ETag::new(etag), modified: Timestamp(modified), class: String::new(), version: None }
     }
 
     fn recorded((source, destination): (&str, &str)) -> Recorded {

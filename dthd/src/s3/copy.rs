@@ -14,7 +14,7 @@ use super::{
     journal::{Journal, JournalError},
     layout::SINGLE,
     metadata::{Creation, ObjectInfo},
-    object::{ETag, Entry},
+    object::{ETag, Entry, Pin},
     verify::{
         self, StoredChecksum, Sums,
         plan::{Facts, Guard, Judgement, SinglePlan},
@@ -74,6 +74,8 @@ pub struct Copied {
     pub source_etag: ETag,
     /// What the destination calls it.
     pub destination_etag: ETag,
+    /// The version that the destination made of it; only in versioned buckets.
+    pub destination_version: Option<String>,
     /// How it was verified: a word of [`verify::plan`].
     pub verified: &'static str,
     /// Bytes sent in this copy; less than `size` when an upload was continued.
@@ -148,9 +150,9 @@ impl<J: Journal> Copier<J> {
         }
     }
 
-    /// The object as it is now.
+    /// The object as it is now; a version stays the version that was listed.
     async fn current(&self, entry: &Entry) -> Result<Entry, CopyError> {
-        let info = match self.source.head(&entry.key, None).await {
+        let info = match self.source.head(&entry.key, entry.version_pin()).await {
             Ok(info) => info,
             Err(error) if is_gone(&error) => return Err(CopyError::Vanished),
             Err(error) => return Err(error.into()),
@@ -159,12 +161,16 @@ impl<J: Journal> Copier<J> {
             let message = "the store gives no ETag for the object, so that its bytes cannot be pinned to one generation";
             return Err(TransferError::new(FailureClass::Permanent, Side::Source, "HeadObject", "NoETag", message).into());
         }
-        Ok(info.entry(entry.key.clone()))
+        Ok(Entry { version: entry.version.clone(), ..info.entry(entry.key.clone()) })
     }
 
     /// What the destination object gets besides its bytes. Asks for tags only if there are any.
-    pub(super) async fn creation(&self, key: &str, info: &ObjectInfo) -> Result<Creation, TransferError> {
-        let tags = if self.options.tags && info.tags > 0 { Box::pin(self.source.tags(key)).await? } else { Vec::new() };
+    pub(super) async fn creation(&self, entry: &Entry, info: &ObjectInfo) -> Result<Creation, TransferError> {
+        let tags = if self.options.tags && info.tags > 0 {
+            Box::pin(self.source.tags(&entry.key, entry.version.as_deref())).await?
+        } else {
+            Vec::new()
+        };
         Ok(Creation::of(info, &tags, &self.target, &self.options))
     }
 
@@ -178,9 +184,9 @@ impl<J: Journal> Copier<J> {
         let mut sends = 0;
         loop {
             self.bandwidth.take(entry.size).await;
-            let got = self.source.get(&entry.key, &entry.etag, entry.size).await?;
+            let got = self.source.get(&entry.key, entry.pin(), entry.size).await?;
             reads += 1;
-            let creation = self.creation(&entry.key, &got.info).await?;
+            let creation = self.creation(entry, &got.info).await?;
             let facts = self.facts(&entry.etag, &got.info);
             let mut now = *plan.get_or_insert_with(|| SinglePlan::of(&facts));
             // what was refused before is looked at before it is sent again
@@ -213,6 +219,7 @@ impl<J: Journal> Copier<J> {
                             size: entry.size,
                             source_etag: entry.etag.clone(),
                             destination_etag: put.etag,
+                            destination_version: put.version,
                             verified: now.word(),
                             bytes_sent: entry.size,
                         });
@@ -235,7 +242,7 @@ impl<J: Journal> Copier<J> {
         if size == 0 || !key.ends_with('/') {
             return Ok(());
         }
-        let found = self.destination.head(key, None).await?.size;
+        let found = self.destination.head(key, Pin::default()).await?.size;
         if found == size {
             return Ok(());
         }

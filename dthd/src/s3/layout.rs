@@ -15,7 +15,7 @@ pub struct PartLimits {
     pub min: u64,
     /// Largest size of a part.
     pub max: u64,
-    /// Number of parts.
+    /// Number of parts; 0: there are no uploads in parts.
     pub parts: u64,
 }
 
@@ -37,10 +37,20 @@ pub enum Layout {
 
 /// The object has more bytes than the destination's parts can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{size} bytes do not fit into {} parts of at most {} bytes", limits.parts, limits.max)]
+#[error("{}", self.in_words())]
 pub struct TooLarge {
     size: u64,
     limits: PartLimits,
+}
+
+impl TooLarge {
+    fn in_words(&self) -> String {
+        let Self { size, limits } = self;
+        match limits.parts {
+            0 => format!("the store takes no objects in parts, and {size} bytes are more than the {SINGLE} that are sent at once"),
+            parts => format!("{size} bytes do not fit into {parts} parts of at most {} bytes", limits.max),
+        }
+    }
 }
 
 /// The layout of an object of `size` bytes. `source` is the part size of the source when its parts are uniform (see
@@ -55,6 +65,9 @@ pub fn layout(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layo
     }
     if let Some(part) = source.filter(|p| (limits.min..=limits.max).contains(p) && size.div_ceil(*p) <= limits.parts) {
         return Ok(Layout::Parts(part));
+    }
+    if limits.parts == 0 {
+        return Err(TooLarge { size, limits });
     }
     let target = (limits.parts - limits.parts / 10).max(1);
     let wanted = size.div_ceil(target).next_multiple_of(MIB);
@@ -148,6 +161,18 @@ mod tests {
         assert_eq!(uniform(2 * MIB, 2, MIB), None, "too small to be repeated");
         assert_eq!(uniform(600 * MIB, 2, 300 * MIB), None, "too large to be held in memory");
         assert_eq!(uniform(0, 1, 0), None);
+    }
+
+    #[test]
+    fn limits_of_the_store_hold() {
+        let storj = PartLimits { min: 64 * MIB, ..PartLimits::default() };
+        assert_eq!(layout(300 * MIB, Some(8 * MIB), storj), Ok(Layout::Parts(64 * MIB)));
+        let scaleway = PartLimits { parts: 1_000, ..PartLimits::default() };
+        assert_eq!(layout(100 * GIB, Some(16 * MIB), scaleway), Ok(Layout::Parts(114 * MIB)));
+        let none = PartLimits { parts: 0, ..PartLimits::default() };
+        assert_eq!(layout(SINGLE, None, none), Ok(Layout::Single));
+        let refused = layout(SINGLE + 1, Some(8 * MIB), none).expect_err("no parts");
+        assert!(refused.to_string().contains("takes no objects in parts"), "{refused}");
     }
 
     proptest! {

@@ -60,10 +60,10 @@ pub struct ObjectInfo {
 }
 
 impl ObjectInfo {
-    /// The object as a listing would show it.
+    /// The object as a listing of the latest would show it.
     #[must_use]
     pub fn entry(self, key: String) -> Entry {
-        Entry { key, size: self.size, etag: self.etag, modified: self.modified, class: self.class.unwrap_or_default() }
+        Entry { key, size: self.size, etag: self.etag, modified: self.modified, class: self.class.unwrap_or_default(), version: None }
     }
 }
 

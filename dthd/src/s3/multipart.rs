@@ -16,9 +16,9 @@ use super::{
     client::{Put, UploadedPart},
     copy::{Copied, Copier, CopyError, CopyRequest, is_digest, mismatch},
     journal::{Journal, Upload},
-    layout::{Layout, Part, PartLimits, layout, parts, uniform},
+    layout::{Layout, Part, layout, parts, uniform},
     metadata::ObjectInfo,
-    object::{ETag, Entry},
+    object::{ETag, Entry, Pin},
     verify::{
         self, StoredChecksum,
         plan::{Guard, MultipartPlan, Witness},
@@ -98,7 +98,7 @@ impl<J: Journal> Copier<J> {
 
     /// What the source says of the generation that is to be copied.
     async fn pinned(&self, entry: &Entry) -> Result<ObjectInfo, TransferError> {
-        let info = self.source.head(&entry.key, Some(&entry.etag)).await?;
+        let info = self.source.head(&entry.key, entry.pin()).await?;
         if info.etag == entry.etag && info.size == entry.size {
             return Ok(info);
         }
@@ -109,7 +109,7 @@ impl<J: Journal> Copier<J> {
     /// How the object is cut: as the source is, where its ETag can be repeated.
     async fn cut(&self, entry: &Entry) -> Result<Cut, TransferError> {
         let source = match entry.etag.parts() {
-            Some(count) => match self.source.head_part(&entry.key, 1).await {
+            Some(count) => match self.source.head_part(&entry.key, entry.version.as_deref(), 1).await {
                 Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size),
                 Ok(_) => None,
                 // Not every store knows partNumber.
@@ -118,7 +118,7 @@ impl<J: Journal> Copier<J> {
             },
             None => None,
         };
-        match layout(entry.size, source, PartLimits::default()) {
+        match layout(entry.size, source, self.destination.profile().parts) {
             Ok(Layout::Parts(part_size)) => Ok(Cut { part_size, replicated: source == Some(part_size) }),
             Ok(Layout::Single) => Ok(Cut { part_size: entry.size.max(1), replicated: false }),
             Err(error) => {
@@ -158,7 +158,7 @@ impl<J: Journal> Copier<J> {
             None => *cut.insert(self.cut(entry).await?),
         };
         let plan = MultipartPlan::of(&facts, replicated, true, doubtful);
-        let creation = self.creation(&entry.key, info).await?;
+        let creation = self.creation(entry, info).await?;
         let mut attempt = 0;
         loop {
             let mut upload = Upload {
@@ -239,6 +239,7 @@ impl<J: Journal> Copier<J> {
             source_etag: entry.etag.clone(),
             verified: plan.word(spoken, put.etag == entry.etag),
             destination_etag: put.etag,
+            destination_version: put.version,
             bytes_sent: entry.size - before,
         })
     }
@@ -308,14 +309,14 @@ impl<J: Journal> Copier<J> {
             let wait = self.destination.next_wait(attempt, &error);
             if is_no_upload(&error) || error.is_retryable() {
                 let gone = is_no_upload(&error);
-                if let Ok(found) = self.destination.head(&upload.key, None).await
+                if let Ok(found) = self.destination.head(&upload.key, Pin::default()).await
                     && landed(&found, upload, parts.len(), expected, gone)
                 {
                     if !gone {
                         // An upload whose completion was answered with an error may still be there.
                         self.destination.abort_upload(&upload.key, id).await?;
                     }
-                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum: found.checksum });
+                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum: found.checksum, version: found.version });
                 }
             }
             let Some(wait) = wait else { return Err(error.into()) };

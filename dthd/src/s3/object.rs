@@ -18,6 +18,41 @@ pub struct Entry {
     pub modified: Timestamp,
     /// Storage class as the store spells it; empty when it says nothing.
     pub class: String,
+    /// Which version it is; `None`: the latest, and no request names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}
+
+/// Which generation of an object a request is about. What is given must be right, or the store refuses; nothing given is the object as it
+/// is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pin<'a> {
+    /// `If-Match`.
+    pub etag: Option<&'a ETag>,
+    /// `versionId`.
+    pub version: Option<&'a str>,
+}
+
+impl<'a> Pin<'a> {
+    /// The latest version, as long as it is this generation.
+    #[must_use]
+    pub fn to(etag: &'a ETag) -> Self {
+        Self { etag: Some(etag), version: None }
+    }
+}
+
+impl Entry {
+    /// The generation that was listed.
+    #[must_use]
+    pub fn pin(&self) -> Pin<'_> {
+        Pin { etag: Some(&self.etag), version: self.version.as_deref() }
+    }
+
+    /// The version that was listed, whatever its ETag; without one, the object as it is now.
+    #[must_use]
+    pub fn version_pin(&self) -> Pin<'_> {
+        Pin { etag: None, version: self.version.as_deref() }
+    }
 }
 
 /// An entity tag, without quotes.

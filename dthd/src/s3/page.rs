@@ -21,6 +21,8 @@ struct Row {
     start: u32,
     key: u16,
     etag: u16,
+    /// 0: none.
+    version: u16,
     class: u8,
     size: u64,
     modified: u64,
@@ -39,6 +41,8 @@ pub struct EntryRef<'a> {
     pub modified: Timestamp,
     /// Storage class; empty when the store says nothing.
     pub class: &'a str,
+    /// Which version; `None` in a listing of the latest.
+    pub version: Option<&'a str>,
 }
 
 /// What does not fit into a page.
@@ -62,13 +66,15 @@ impl EntryRef<'_> {
             etag: ETag::new(self.etag),
             modified: self.modified,
             class: self.class.to_owned(),
+            version: self.version.map(str::to_owned),
         }
     }
 }
 
 impl<'a> From<&'a Entry> for EntryRef<'a> {
     fn from(entry: &'a Entry) -> Self {
-        Self { key: &entry.key, size: entry.size, etag: entry.etag.as_str(), modified: entry.modified, class: &entry.class }
+        let Entry { key, size, etag, modified, class, version } = entry;
+        Self { key, size: *size, etag: etag.as_str(), modified: *modified, class, version: version.as_deref() }
     }
 }
 
@@ -91,7 +97,7 @@ impl Page {
     /// [`PageError`] for what no store sends; the page is unchanged then.
     pub fn push(&mut self, entry: EntryRef<'_>) -> Result<(), PageError> {
         let long = |text: &str| u16::try_from(text.len()).map_err(|_| PageError::TooLong(text.len()));
-        let (key, etag) = (long(entry.key)?, long(entry.etag)?);
+        let (key, etag, version) = (long(entry.key)?, long(entry.etag)?, long(entry.version.unwrap_or_default())?);
         let start = u32::try_from(self.text.len()).map_err(|_| PageError::TooLong(self.text.len()))?;
         let class = match self.classes.iter().position(|class| class == entry.class) {
             Some(class) => class,
@@ -103,7 +109,8 @@ impl Page {
         let class = u8::try_from(class).map_err(|_| PageError::Classes)?;
         self.text.push_str(entry.key);
         self.text.push_str(entry.etag);
-        self.rows.push(Row { start, key, etag, class, size: entry.size, modified: entry.modified.0 });
+        self.text.push_str(entry.version.unwrap_or_default());
+        self.rows.push(Row { start, key, etag, version, class, size: entry.size, modified: entry.modified.0 });
         Ok(())
     }
 
@@ -168,12 +175,14 @@ impl Page {
     fn entry(&self, row: &Row) -> EntryRef<'_> {
         let start = row.start as usize;
         let etag = start + usize::from(row.key);
+        let version = etag + usize::from(row.etag);
         EntryRef {
             key: &self.text[start..etag],
-            etag: &self.text[etag..etag + usize::from(row.etag)],
+            etag: &self.text[etag..version],
             size: row.size,
             modified: Timestamp(row.modified),
             class: &self.classes[usize::from(row.class)],
+            version: (row.version > 0).then(|| &self.text[version..version + usize::from(row.version)]),
         }
     }
 }
@@ -197,7 +206,10 @@ mod tests {
 
     fn entry() -> impl Strategy<Value = Entry> {
         let class = prop_oneof![Just(""), Just("STANDARD"), Just("DEEP_ARCHIVE")];
-        ("\\PC{0,40}", any::<u64>(), "[0-9a-f]{0,34}", any::<u64>(), class).prop_map(|(key, size, etag, modified, class)| Entry {
+        let version = prop::option::of("[0-9a-z._]{1,32}");
+        let parts = ("\\PC{0,40}", any::<u64>(), "[0-9a-f]{0,34}", any::<u64>(), class, version);
+        parts.prop_map(|(key, size, etag, modified, class, version)| Entry {
+            version,
             key,
             size,
             etag: ETag::new(&etag),
@@ -230,7 +242,7 @@ mod tests {
     fn what_does_not_fit_is_told() {
         let mut page = Page::default();
         let long = "x".repeat(70_000);
-        let entry = EntryRef { key: &long, size: 1, etag: "", modified: Timestamp(0), class: "" };
+        let entry = EntryRef { key: &long, size: 1, etag: "", modified: Timestamp(0), class: "", version: None };
         assert_eq!(page.push(entry), Err(PageError::TooLong(70_000)));
         assert!(page.is_empty());
     }

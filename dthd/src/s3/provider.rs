@@ -1,14 +1,17 @@
-//! What is known of each store: the profiles of config/providers.toml.
+//! What is known of each store: the profiles of config/providers.toml, and those of an operator's own file.
 
-use std::{collections::BTreeMap, fmt, sync::LazyLock};
+mod read;
+mod write;
 
-use dth_proto::{
-    document::{BadDocument, Document, Table, suggestion},
-    spec::Store,
+use std::{
+    collections::BTreeMap,
+    sync::{LazyLock, PoisonError, RwLock},
 };
 
-const FILE: &str = "providers.toml";
-const TEXT: &str = include_str!("../../../config/providers.toml");
+use dth_proto::{document::suggestion, spec::Store};
+
+pub use self::{read::own, write::to_toml};
+use super::layout::PartLimits;
 
 /// Whether a store lists keys in byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,6 +58,32 @@ pub struct Profile {
     pub url_encoding: bool,
     /// See there.
     pub unsigned_payload: UnsignedPayload,
+    /// What an upload may look like. No parts at all: the store has no multipart uploads, every object is one PutObject.
+    pub parts: PartLimits,
+    /// All parts of an upload but the last must be of one size.
+    pub equal_parts: bool,
+    /// CopyObject: the store can copy an object by itself.
+    pub copies: bool,
+    /// UploadPartCopy: it can also copy what needs an upload in parts (AWS: more than 5 GiB).
+    pub copies_parts: bool,
+    /// Keys in one DeleteObjects; 0: objects are deleted one by one.
+    pub bulk_delete: u32,
+    /// Objects can have tags.
+    pub tags: bool,
+    /// Objects can have a canned ACL.
+    pub acls: bool,
+    /// Object Lock: retention and legal hold.
+    pub object_lock: bool,
+    /// Buckets can be versioned.
+    pub versions: bool,
+    /// Storage classes that can be asked for; empty: nobody knows, anything is tried.
+    pub storage_classes: Vec<String>,
+    /// Storage classes whose objects must be restored before they can be read.
+    pub archive_classes: Vec<String>,
+    /// Storage classes of other stores and what they are here (`STANDARD_IA` -> `LINE`).
+    pub class_map: BTreeMap<String, String>,
+    /// Regions, for completion; never a reason to refuse another.
+    pub regions: Vec<String>,
     endpoint: Option<String>,
 }
 
@@ -74,9 +103,7 @@ impl Profile {
             None => (!template.contains(REGION)).then(|| template.to_owned()),
         }
     }
-}
 
-impl Profile {
     /// What a task says of a store, with what the profile knows filled in: endpoint, and how the bucket is addressed.
     #[must_use]
     pub fn complete(&self, store: &Store) -> Store {
@@ -87,6 +114,32 @@ impl Profile {
         let bare = store.endpoint.as_deref().is_some_and(has_no_name);
         store.path_style = store.path_style.or(Some(self.path_style || bare));
         store
+    }
+
+    /// Whether an object of this storage class must be restored before it can be read.
+    #[must_use]
+    pub fn is_archive(&self, class: &str) -> bool {
+        self.archive_classes.iter().any(|archive| archive == class)
+    }
+
+    /// What a storage class of another store is here: the same name if it is known here, else what the profile says it is.
+    /// Where the classes are not known, every name is tried. `None`: there is no such class here, and none is to be sent.
+    #[must_use]
+    pub fn class_for<'a>(&'a self, class: &'a str) -> Option<&'a str> {
+        let known = self.storage_classes.is_empty() || self.has_class(class);
+        self.class_map.get(class).map(String::as_str).or_else(|| known.then_some(class))
+    }
+
+    /// Whether a class is known to be here.
+    #[must_use]
+    pub fn has_class(&self, class: &str) -> bool {
+        self.storage_classes.iter().any(|known| known == class)
+    }
+
+    /// Whether objects can be uploaded in parts.
+    #[must_use]
+    pub fn has_uploads(&self) -> bool {
+        self.parts.parts > 0
     }
 }
 
@@ -100,106 +153,63 @@ pub fn has_no_name(endpoint: &str) -> bool {
 }
 
 const REGION: &str = "{region}";
+/// The profile of a store that nothing is known of.
+pub const OTHER: &str = "other";
 
-static PROFILES: LazyLock<BTreeMap<String, Profile>> = LazyLock::new(|| {
+type Profiles = BTreeMap<String, &'static Profile>;
+
+static EMBEDDED: LazyLock<BTreeMap<String, Profile>> = LazyLock::new(|| {
     // the file is part of the program, and a test reads it
-    read(FILE, TEXT).expect("the embedded providers.toml is good")
+    read::embedded().expect("the embedded providers.toml is good")
 });
+
+/// The embedded profiles, with those of the operator's file over them.
+static IN_FORCE: LazyLock<RwLock<Profiles>> =
+    LazyLock::new(|| RwLock::new(EMBEDDED.iter().map(|(name, profile)| (name.clone(), profile)).collect()));
+
+/// Puts an operator's own profiles over the embedded ones, in place of those put there before.
+///
+/// Buckets keep the profile with which they were opened for the life of the process: what is replaced is not freed, so that a reload
+/// costs a few hundred bytes for each profile that has changed.
+pub fn install(own: &[Profile]) {
+    let mut profiles = IN_FORCE.write().unwrap_or_else(PoisonError::into_inner);
+    let mut new: Profiles = EMBEDDED.iter().map(|(name, profile)| (name.clone(), profile)).collect();
+    for profile in own {
+        let kept = profiles.get(&profile.name).copied().filter(|known| *known == profile);
+        new.insert(profile.name.clone(), kept.unwrap_or_else(|| Box::leak(Box::new(profile.clone()))));
+    }
+    *profiles = new;
+}
 
 /// The profile of a provider, by the name in task files.
 ///
 /// # Errors
 /// [`UnknownProvider`] with the nearest name, or all of them.
 pub fn find(name: &str) -> Result<&'static Profile, UnknownProvider> {
-    PROFILES.get(name).ok_or_else(|| {
-        let names: Vec<&str> = PROFILES.keys().map(String::as_str).collect();
+    let profiles = IN_FORCE.read().unwrap_or_else(PoisonError::into_inner);
+    profiles.get(name).copied().ok_or_else(|| {
+        let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
         UnknownProvider(format!("{name:?} is not a known provider{}", suggestion(name, &names, "use \"other\" or one of ")))
     })
 }
 
-/// All profiles, by name.
-pub fn all() -> impl Iterator<Item = &'static Profile> {
-    PROFILES.values()
+/// All profiles in force, by name.
+#[must_use]
+pub fn all() -> Vec<&'static Profile> {
+    IN_FORCE.read().unwrap_or_else(PoisonError::into_inner).values().copied().collect()
 }
 
-fn read(file: &str, text: &str) -> Result<BTreeMap<String, Profile>, BadDocument> {
-    Document::parse(file, text, |root| {
-        root.tables("provider", profile).into_iter().flatten().map(|profile| (profile.name.clone(), profile)).collect()
-    })
-}
-
-/// `None`: something is missing, and reported.
-fn profile(name: &str, table: &mut Table<'_, '_>) -> Option<Profile> {
-    let title = table.required("title", "what its maker calls it");
-    let path_style = required(table, "path_style", Table::flag);
-    let lists_in_byte_order = required(table, "lists_in_byte_order", |table, key| {
-        table.choice(key, &[("yes", ByteOrder::Yes), ("no", ByteOrder::No), ("unknown", ByteOrder::Unknown)])
-    });
-    let etag_is_md5 = required(table, "etag_is_md5", Table::flag);
-    let multipart_etag_is_md5 = required(table, "multipart_etag_is_md5", Table::flag);
-    // the rest has what nearly all stores have
-    let checksums = table.flag("checksums").unwrap_or(false);
-    let list_version = table.number("list_version", 1..=2).and_then(|version| u8::try_from(version).ok()).unwrap_or(2);
-    let url_encoding = table.flag("url_encoding").unwrap_or(true);
-    let unsigned_payload = table
-        .choice(
-            "unsigned_payload",
-            &[("tls", UnsignedPayload::Tls), ("always", UnsignedPayload::Always), ("never", UnsignedPayload::Never)],
-        )
-        .unwrap_or(UnsignedPayload::Tls);
-    let endpoint = table.parsed::<Template>("endpoint").map(|template| template.0);
-    Some(Profile {
-        name: name.to_owned(),
-        title: title?,
-        path_style: path_style?,
-        lists_in_byte_order: lists_in_byte_order?,
-        etag_is_md5: etag_is_md5?,
-        multipart_etag_is_md5: multipart_etag_is_md5?,
-        checksums,
-        list_version,
-        url_encoding,
-        unsigned_payload,
-        endpoint,
-    })
-}
-
-fn required<'a, 'i, T>(table: &mut Table<'a, 'i>, key: &str, get: impl FnOnce(&mut Table<'a, 'i>, &str) -> Option<T>) -> Option<T> {
-    if !table.has(key) {
-        table.problem(None, format!("{key} is missing: every profile states it"));
-    }
-    get(table, key)
-}
-
-/// An https URL without a path in which `{region}` may stand.
-struct Template(String);
-
-impl std::str::FromStr for Template {
-    type Err = BadTemplate;
-    fn from_str(text: &str) -> Result<Self, BadTemplate> {
-        let host = text.strip_prefix("https://").map(|host| host.replacen(REGION, "region", 1));
-        let good = host.is_some_and(|h| !h.is_empty() && h.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'.' || b == b'-'));
-        if good { Ok(Self(text.to_owned())) } else { Err(BadTemplate(text.to_owned())) }
-    }
-}
-
-struct BadTemplate(String);
-
-impl fmt::Display for BadTemplate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an endpoint: write it like https://s3.{REGION}.example.com", self.0)
-    }
+/// The profiles that are part of the program, by name.
+pub fn embedded() -> impl Iterator<Item = &'static Profile> {
+    EMBEDDED.values()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_embedded_file_is_good() {
-        let profiles = read(FILE, TEXT).unwrap_or_else(|bad| panic!("{bad}"));
-        assert!(profiles.len() > 30);
-        assert_eq!(all().count(), profiles.len());
-    }
+    /// Stores that are known to check what they take.
+    const CHECKSUMS: [&str; 1] = ["aws"];
 
     #[test]
     fn what_the_engine_relies_on_is_stated() {
@@ -215,7 +225,8 @@ mod tests {
         assert_eq!(find("zata").expect("known").unsigned_payload, UnsignedPayload::Never);
         let obs = find("huawei-obs").expect("known");
         assert_eq!((obs.list_version, obs.url_encoding), (1, false));
-        assert!(all().filter(|profile| profile.checksums).all(|profile| profile.name == "aws"), "others answer 400");
+        let takers: Vec<&str> = embedded().filter(|profile| profile.checksums).map(|profile| profile.name.as_str()).collect();
+        assert_eq!(takers, CHECKSUMS, "others answer 400");
     }
 
     #[test]
@@ -241,22 +252,33 @@ mod tests {
     }
 
     #[test]
-    fn all_mistakes_of_a_file_are_told() {
-        let text = "[provider.a]\ntitle = 'A'\npath_style = 1\nlists_in_byte_order = 'maybe'\nendpoint = 'http://a/{x}'\nspeed = 9\nlist_version = 3\nunsigned_payload = 'no'\n";
-        let bad = read("p.toml", text).expect_err("eight mistakes");
-        let lines = bad.lines();
-        assert_eq!(lines.len(), 8, "{bad}");
-        for wanted in [
-            "path_style must be true or false",
-            "\"maybe\"",
-            ": etag_is_md5 is missing",
-            "multipart_etag_is_md5 is missing",
-            "is not an endpoint",
-            "speed is not a known key",
-            "list_version",
-            "unsigned_payload",
+    fn classes_are_those_of_the_store() {
+        for (name, class, wanted) in [
+            ("aws", "GLACIER_IR", Some("GLACIER_IR")),
+            ("aws", "ARCHIVE", Some("GLACIER")),
+            ("aws", "FROZEN", None),
+            ("aliyun-oss", "DEEP_ARCHIVE", Some("ColdArchive")),
+            ("qiniu-kodo", "STANDARD_IA", Some("LINE")),
+            ("minio", "STANDARD_IA", None),
+            ("other", "STANDARD_IA", Some("STANDARD_IA")),
         ] {
-            assert!(lines.iter().any(|line| line.contains(wanted)), "{wanted:?} in {bad}");
+            assert_eq!(find(name).expect("known").class_for(class), wanted, "{name} {class}");
         }
+        let aws = find("aws").expect("known");
+        assert_eq!(["GLACIER", "DEEP_ARCHIVE", "GLACIER_IR"].map(|class| aws.is_archive(class)), [true, true, false]);
+    }
+
+    #[test]
+    fn own_profiles_go_over_the_embedded_ones_and_away_again() {
+        let text = "[provider.own-test]\nversions = false\n[provider.liara]\ntags = false\n";
+        let profiles = own("p.toml", text).expect("good");
+        install(&profiles);
+        let (first, liara) = (find("own-test").expect("there"), find("liara").expect("there"));
+        assert!(!first.versions && !liara.tags);
+        install(&profiles);
+        assert!(std::ptr::eq(first, find("own-test").expect("still there")), "what did not change is kept");
+        install(&[]);
+        assert!(find("own-test").is_err());
+        assert!(find("liara").expect("embedded").tags);
     }
 }

@@ -12,6 +12,7 @@
 
 mod compare;
 mod ends;
+mod events;
 mod failures;
 mod feed;
 mod range;
@@ -23,7 +24,7 @@ use std::{sync::Arc, time::Duration};
 
 use dth_proto::{event::Level, failure::Side, spec::S3Job, view::RunOutcome};
 use tokio::{
-    sync::{mpsc, watch},
+    sync::mpsc,
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
@@ -39,11 +40,14 @@ use self::{
 };
 use crate::{
     clock,
+    events::consumer::Consuming,
     store::{RunKind, RunRecord},
     transfer::{
-        Stop,
+        Stop, told_to_finish, told_to_stop,
         account::Account,
+        checkpoint::Checkpoint,
         run::{RunEnd, RunInput},
+        turns::Turns,
         window::Kind,
     },
 };
@@ -51,6 +55,8 @@ use crate::{
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
 /// each.
 const QUEUE: usize = 10_000;
+/// The same for objects that events tell of; each costs whoever told of it nothing but waiting.
+const URGENT: usize = 64;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -108,9 +114,14 @@ async fn passes(input: &mut RunInput, job: &S3Job, ends: &mut Ends, account: &Ar
 }
 
 async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Account>) -> PassEnd {
-    let began = Instant::now();
-    let worked = input.record.worked;
+    let books = Checkpoint::new(input, account);
     let (queue, jobs) = mpsc::channel(QUEUE);
+    let (urgent, urgent_jobs) = mpsc::channel(URGENT);
+    let turns: Arc<Turns> = Arc::default();
+    let mut consuming = match consume(input, job, ends, account, (urgent, &turns), &books).await {
+        Ok(consuming) => consuming,
+        Err(why) => return PassEnd::Failed(why),
+    };
     let stop_listing = CancellationToken::new();
     let mut feeding = match feed(input, job, ends, account, queue, stop_listing.clone()) {
         Ok(feeding) => feeding,
@@ -118,9 +129,9 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
     };
     let (found, mut unordered) = mpsc::channel(1);
     let stop_work = CancellationToken::new();
-    let work = Work::new(input, ends, account, found, stop_work.clone());
+    let work = Work::new(input, ends, account, found, stop_work.clone(), consuming.is_some().then_some(turns));
     let limit = input.resources.config().limits.objects.max(1) as usize;
-    let mut working = tokio::spawn(work.run(jobs, limit));
+    let mut working = tokio::spawn(work.run(jobs, urgent_jobs, limit));
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
@@ -132,8 +143,7 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
         }
         tokio::select! {
             _ = checkpoint.tick() => {
-                let record = account.record(&input.record, worked + began.elapsed());
-                input.store.put_run(input.uid, &record);
+                books.put();
                 if let Some(error) = input.store.writer().failure() {
                     break PassEnd::Failed(error.to_string());
                 }
@@ -146,16 +156,24 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
                     // what was listed before is still copied
                     PassEnd::Complete | PassEnd::Failed(_) => listed = Some(end),
                 }
+                // what events told of by now is brought to its end as well
+                if let Some(consuming) = &consuming {
+                    consuming.finish();
+                }
             }
             // the queue is closed and empty: the listing has ended, or is about to
             result = &mut working, if !worked_off => match result {
                 Ok(()) => worked_off = true,
                 Err(defect) => break PassEnd::Failed(format!("copying ended in a defect: {defect}")),
             },
+            Err(why) = Consuming::ended(&mut consuming) => break PassEnd::Failed(why),
             side = found_out_of_order(&mut unordered) => break PassEnd::Unordered(side),
             () = told_to_stop(&mut input.stop) => break PassEnd::Stopped,
         }
     };
+    if let Some(consuming) = &consuming {
+        consuming.finish();
+    }
     if !fed {
         stop_listing.cancel();
         // until nobody enters anything more
@@ -170,9 +188,30 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
             tracing::error!("copying ended in a defect: {defect}");
         }
     }
-    let record = account.record(&input.record, worked + began.elapsed());
-    input.store.put_run(input.uid, &record);
+    // last: what became of what it told of is known now
+    if let Some(consuming) = consuming {
+        consuming.stop().await;
+    }
+    books.put();
     end
+}
+
+/// Begins to consume the task's events, if it has some and the run may write.
+async fn consume(
+    input: &RunInput,
+    job: &S3Job,
+    ends: &Ends,
+    account: &Arc<Account>,
+    (urgent, turns): (mpsc::Sender<feed::Task>, &Arc<Turns>),
+    books: &Arc<Checkpoint>,
+) -> Result<Option<Consuming>, String> {
+    if !input.record.kind.writes() {
+        return Ok(None);
+    }
+    let since = input.record.started.unwrap_or_else(clock::now);
+    let rules = Rules::new(input.uid, &input.store, account, job, ends.rules, since)?;
+    let consumer = events::consumer(input, job, ends, rules, (urgent, turns), books).await?;
+    Ok(consumer.map(Consuming::begin))
 }
 
 /// Begins to list what remains: everything the task selects, or the failed items of an earlier run.
@@ -191,7 +230,20 @@ fn feed(
             let failures = Failures::new(input, (of, class), (&ends.source, &ends.destination), rules, queue);
             tokio::spawn(failures.run(stop))
         }
-        RunKind::Full => {
+        // there is nothing to list: it lasts until the next full compare
+        RunKind::Events => {
+            account.listing_done();
+            let mut told = input.stop.clone();
+            // the workers would take a closed queue for the end of the events
+            tokio::spawn(async move {
+                let _open = queue;
+                tokio::select! {
+                    () = stop.cancelled() => PassEnd::Stopped,
+                    () = told_to_finish(&mut told) => PassEnd::Complete,
+                }
+            })
+        }
+        RunKind::Full | RunKind::Plan | RunKind::Verify => {
             let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
             let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
             let (left, right) = (ends.source.clone(), ends.destination.clone());
@@ -214,10 +266,6 @@ async fn found_out_of_order(unordered: &mut mpsc::Receiver<Side>) -> Side {
     }
 }
 
-/// Resolves when the run is told anything but to go on; a supervisor that is gone is as good as told.
-async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
-    let _ = stop.wait_for(|stop| *stop != Stop::Go).await;
-}
 
 /// From the end of the last pass to the end of the run. Uploads that no run will continue are aborted.
 async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
@@ -227,13 +275,9 @@ async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
         PassEnd::Stopped => RunEnd::Finished(RunOutcome::Cancelled, None),
         PassEnd::Failed(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
         PassEnd::Unordered(side) => RunEnd::Finished(RunOutcome::Failed, Some(format!("the {} is out of order", side.word()))),
-        PassEnd::Complete => {
-            let counters = input.progress.counters();
-            let outcome = if counters.failed + counters.pending == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete };
-            RunEnd::Finished(outcome, None)
-        }
+        PassEnd::Complete => RunEnd::Finished(input.record.kind.outcome(&input.progress.counters()), None),
     };
-    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) {
+    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) || !input.record.kind.writes() {
         // what could not run may run again: the next run goes on with the parts that are there
         return finished;
     }

@@ -62,7 +62,7 @@ impl<J: Journal> Copier<J> {
     /// they do not.
     pub(super) async fn is_cut_like_this(&self, entry: &Entry, part_size: u64) -> Result<bool, TransferError> {
         let ask = |part: super::layout::Part| async move {
-            match self.source.head_part(&entry.key, part.number).await {
+            match self.source.head_part(&entry.key, entry.version.as_deref(), part.number).await {
                 Ok(info) => Ok(info.size == part.len),
                 Err(error) if error.class == FailureClass::Permanent => Ok(false),
                 Err(error) => Err(error),

@@ -28,6 +28,9 @@ const FIRST_VERSION: u8 = 1;
 /// Bytes of uid and run at the front of a key; blocks hold the records of one run.
 pub(super) const PREFIX: usize = 12;
 
+/// The reason of what a plan would remove.
+pub const TO_DELETE: &str = "delete";
+
 /// Source keys with their records, and the key to continue after when there may be more.
 pub type ItemPage = (Vec<(String, ItemRecord)>, Option<String>);
 
@@ -52,6 +55,11 @@ pub enum ItemOutcome {
     },
     /// Removed from the destination.
     Deleted,
+    /// A run that changes nothing found that it would be copied, or removed.
+    Planned {
+        /// Why it would be copied; [`TO_DELETE`]: it would be removed.
+        reason: String,
+    },
     /// Given up.
     Failed {
         /// Why.
@@ -90,6 +98,7 @@ impl ItemOutcome {
             Self::Copied { .. } => "copied",
             Self::Skipped { .. } => "skipped",
             Self::Deleted => "deleted",
+            Self::Planned { .. } => "planned",
             Self::Failed { .. } => "failed",
         }
     }
@@ -106,6 +115,7 @@ impl ItemRecord {
             ItemOutcome::Skipped { .. } => 1,
             ItemOutcome::Deleted => 2,
             ItemOutcome::Failed { .. } => 3,
+            ItemOutcome::Planned { .. } => 4,
         });
         put_varint(&mut out.0, self.size);
         // 48 bits of milliseconds last for 8,900 years
@@ -122,7 +132,7 @@ impl ItemRecord {
                     out.etag(destination_etag);
                 }
             }
-            ItemOutcome::Skipped { reason } => out.word(reason),
+            ItemOutcome::Skipped { reason } | ItemOutcome::Planned { reason } => out.word(reason),
             ItemOutcome::Deleted => {}
             ItemOutcome::Failed { class, side, operation, code, message, request_id } => {
                 for text in [class.word(), side.word(), operation, code, message, request_id.as_deref().unwrap_or("")] {
@@ -163,6 +173,7 @@ impl ItemRecord {
                 message: input.text()?,
                 request_id: input.text().map(|t| (!t.is_empty()).then_some(t))?,
             },
+            4 => ItemOutcome::Planned { reason: input.word()? },
             _ => return None,
         };
         Some(Self { size, at: Timestamp(at), tries, outcome })
@@ -192,7 +203,7 @@ impl ItemRecord {
                 view.source_etag = Some(source_etag);
                 view.destination_etag = Some(destination_etag);
             }
-            ItemOutcome::Skipped { reason } => view.reason = Some(reason),
+            ItemOutcome::Skipped { reason } | ItemOutcome::Planned { reason } => view.reason = Some(reason),
             ItemOutcome::Deleted => {}
             ItemOutcome::Failed { class, side, operation, code, message, .. } => {
                 view.class = Some(class);
@@ -324,6 +335,7 @@ mod tests {
             }),
             text().prop_map(|reason| ItemOutcome::Skipped { reason }),
             Just(ItemOutcome::Deleted),
+            text().prop_map(|reason| ItemOutcome::Planned { reason }),
             (text(), text(), text(), prop::option::of("[a-z]{1,9}")).prop_map(|(operation, code, message, request_id)| {
                 ItemOutcome::Failed { class: FailureClass::Auth, side: Side::Source, operation, code, message, request_id }
             }),

@@ -6,7 +6,7 @@ use dth_proto::{
     failure::{FailureClass, FailureGroup},
     spec::TaskSpec,
     time::Timestamp,
-    view::{Counters, RunOutcome},
+    view::{self, Counters, RunOutcome},
 };
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -62,8 +62,40 @@ pub enum RunKind {
         /// Only failures of this class.
         class: Option<FailureClass>,
     },
+    /// Everything the task selects, to tell what a copy would do. Nothing is written.
+    Plan,
+    /// Everything the task selects, to tell whether both ends are equal. Nothing is written.
+    Verify,
     /// What events tell, from one full compare to the next.
     Events,
+}
+
+impl RunKind {
+    /// Whether the run may send requests that change anything at either end.
+    #[must_use]
+    pub fn writes(&self) -> bool {
+        self.view().writes()
+    }
+
+    /// How a run ends that has reached everything it listed. To verify is to find no difference.
+    #[must_use]
+    pub fn outcome(&self, counters: &Counters) -> RunOutcome {
+        let left = counters.failed + counters.pending;
+        let different = if *self == Self::Verify { counters.planned + counters.to_delete } else { 0 };
+        if left + different == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete }
+    }
+
+    /// The kind for clients.
+    #[must_use]
+    pub fn view(&self) -> view::RunKind {
+        match self {
+            Self::Full => view::RunKind::Copy,
+            Self::Retry { .. } => view::RunKind::Retry,
+            Self::Plan => view::RunKind::Plan,
+            Self::Verify => view::RunKind::Verify,
+            Self::Events => view::RunKind::Events,
+        }
+    }
 }
 
 /// A run with its checkpoint.
@@ -131,6 +163,9 @@ pub struct Tally {
     pub skipped: WordCounts,
     /// Copied, by verification method.
     pub verified: WordCounts,
+    /// Planned, by reason.
+    #[serde(default)]
+    pub planned: WordCounts,
     /// Listed, by size class; see [`SIZE_CLASSES`].
     pub sizes: [u64; 4],
     /// Largest object listed, in bytes.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Index};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why an object was copied or left out, and how it was verified. The place of a word is on disk: words are only ever added, at the end.
-pub(crate) const WORDS: [&str; 31] = [
+pub(crate) const WORDS: [&str; 32] = [
     // why it was copied
     "missing",
     "size",
@@ -42,6 +42,8 @@ pub(crate) const WORDS: [&str; 31] = [
     "gone",
     "untagged",
     "attached",
+    // why a plan would remove it
+    "delete",
 ];
 
 /// The number of a word; `None`: it is none of [`WORDS`].

@@ -15,6 +15,7 @@ pub fn run_view(task: &TaskName, run: &RunRecord, counters: &Counters) -> RunVie
     RunView {
         task: task.clone(),
         run: run.run,
+        kind: run.kind.view(),
         outcome: run.outcome,
         started: run.started,
         ended: run.ended,

@@ -9,7 +9,7 @@ use crate::{
     clock,
     store::{
         RunRecord, Store,
-        item::{ItemOutcome, ItemRecord},
+        item::{ItemOutcome, ItemRecord, TO_DELETE},
         record::{Remaining, Tally},
     },
     transfer::{
@@ -195,6 +195,18 @@ impl Account {
         self.progress.totals.add_copied(size);
         self.put(&open.key, size, tries, outcome);
         self.close(open, &tally);
+    }
+
+    /// A run that changes nothing would copy it by sending so many bytes.
+    pub fn planned(&self, open: &Open, bytes: u64, reason: &str) {
+        self.put(&open.key, open.size, 1, ItemOutcome::Planned { reason: reason.to_owned() });
+        self.close(open, &Tally::planned(open.size, bytes, reason));
+    }
+
+    /// Records that a run that changes nothing would remove an item from the destination. It is counted by whoever enters it
+    /// ([`Tally::to_delete`]).
+    pub fn note_to_delete(&self, key: &str, size: u64) {
+        self.put(key, size, 1, ItemOutcome::Planned { reason: TO_DELETE.to_owned() });
     }
 
     /// It was given up.

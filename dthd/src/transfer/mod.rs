@@ -32,6 +32,8 @@ pub mod turns;
 pub mod watermark;
 pub mod window;
 
+use tokio::sync::watch;
+
 pub use self::error::TransferError;
 
 /// What a run is told.
@@ -45,4 +47,14 @@ pub enum Stop {
     Suspend,
     /// Abort the uploads and end.
     Cancel,
+}
+
+/// Resolves when a run is told to end or to pause, whatever it is doing; a supervisor that is gone is as good as told.
+pub async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
+    let _ = stop.wait_for(|stop| matches!(stop, Stop::Suspend | Stop::Cancel)).await;
+}
+
+/// Resolves when a run is told to begin nothing new.
+pub async fn told_to_finish(stop: &mut watch::Receiver<Stop>) {
+    let _ = stop.wait_for(|stop| *stop == Stop::Finish).await;
 }

@@ -13,6 +13,7 @@ use dth_proto::{
 use crate::{
     events::Gauge,
     store::{
+        item::TO_DELETE,
         record::{Tally, size_class},
         words::WordCounts,
     },
@@ -338,14 +339,18 @@ impl Tally {
         c.skipped += o.skipped;
         c.deleted += o.deleted;
         c.failed += o.failed;
+        c.planned += o.planned;
+        c.to_delete += o.to_delete;
         c.pending += o.pending;
         c.bytes_listed += o.bytes_listed;
         c.bytes_done += o.bytes_done;
         c.bytes_copied += o.bytes_copied;
+        c.bytes_planned += o.bytes_planned;
         c.requests += o.requests;
         c.retries += o.retries;
         self.skipped.add(&other.skipped);
         self.verified.add(&other.verified);
+        self.planned.add(&other.planned);
         for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
             *mine += theirs;
         }
@@ -372,6 +377,19 @@ impl Tally {
         Self { skipped: WordCounts::once(rule), ..Self::of(counters) }
     }
 
+    /// One item of `size` bytes that would be copied for a reason, by sending `bytes` of them.
+    #[must_use]
+    pub fn planned(size: u64, bytes: u64, reason: &str) -> Self {
+        let counters = Counters { planned: 1, bytes_done: size, bytes_planned: bytes, ..Counters::default() };
+        Self { planned: WordCounts::once(reason), ..Self::of(counters) }
+    }
+
+    /// One item that exists only at the destination and would be removed there.
+    #[must_use]
+    pub fn to_delete() -> Self {
+        Self { planned: WordCounts::once(TO_DELETE), ..Self::of(Counters { to_delete: 1, ..Counters::default() }) }
+    }
+
     /// One item given up.
     #[must_use]
     pub fn failed(size: u64) -> Self {
@@ -395,7 +413,13 @@ mod tests {
     #[test]
     fn the_identity_holds_after_every_step() {
         let progress = Progress::new(Tally::default(), false, Arc::default());
-        let outcomes = [Tally::same(5), Tally::copied(7, "content-md5"), Tally::skipped(9, "excluded"), Tally::failed(11)];
+        let outcomes = [
+            Tally::same(5),
+            Tally::copied(7, "content-md5"),
+            Tally::skipped(9, "excluded"),
+            Tally::failed(11),
+            Tally::planned(13, 12, "missing"),
+        ];
         for outcome in &outcomes {
             let mut tally = Tally::default();
             tally.list(outcome.counters.bytes_done);
@@ -407,7 +431,7 @@ mod tests {
             assert!(progress.counters().balanced());
         }
         let counters = progress.counters();
-        assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (4, 0, 32, 7));
+        assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (5, 0, 45, 7));
         assert_eq!(progress.tally().skipped["excluded"], 1);
     }
 

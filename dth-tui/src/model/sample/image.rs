@@ -126,6 +126,7 @@ pub(crate) fn image() -> Model {
         sizes: [("<1MB", 2), ("1-64MB", 101), ("64MB-5GB", 309), (">5GB", 0)].map(|(class, n)| (class.to_owned(), n)).to_vec(),
         largest: 1_900_000_000,
         skipped: BTreeMap::from([("gone".to_owned(), 1)]),
+        planned: BTreeMap::new(),
         verified: BTreeMap::from([("digest".to_owned(), 146)]),
         failures: vec![failures],
         best_rate: 64_000_000,

@@ -25,6 +25,7 @@ use crate::{
     transfer::{
         account::{Account, Open},
         run::RunInput,
+        ticket::Ticket,
         watermark::{Block, Piece},
     },
 };
@@ -43,6 +44,8 @@ pub(super) struct Task {
     pub(super) image: Image,
     /// Why.
     pub(super) reason: &'static str,
+    /// Of an image that an event told of.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// See the module.
@@ -56,9 +59,9 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(input: &RunInput, look: Look, account: &Arc<Account>, queue: mpsc::Sender<Task>) -> Self {
+    pub(super) fn new(input: &RunInput, look: Arc<Look>, account: &Arc<Account>, queue: mpsc::Sender<Task>) -> Self {
         let (kind, store) = (input.record.kind.clone(), input.store.clone());
-        Self { uid: input.uid, kind, store, look: Arc::new(look), account: Arc::clone(account), queue }
+        Self { uid: input.uid, kind, store, look, account: Arc::clone(account), queue }
     }
 
     /// Looks at everything, or until it is told to stop. Nothing is looked at any more when this returns.
@@ -119,8 +122,12 @@ impl Feed {
     /// Repositories in the order of their images' keys.
     async fn wanted(&self) -> Result<Vec<Wanted>, String> {
         let mut wanted = match self.kind {
-            RunKind::Full => self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect(),
+            RunKind::Full | RunKind::Plan | RunKind::Verify => {
+                self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect()
+            }
             RunKind::Retry { of, class } => self.failures(of, class)?,
+            // nothing is listed
+            RunKind::Events => Vec::new(),
         };
         wanted.sort_by(|a: &Wanted, b| item::order(&a.repository, &b.repository));
         wanted.dedup_by(|a, b| a.repository == b.repository);
@@ -160,7 +167,7 @@ impl Feed {
             // what is outside of what remains was finished before
             let Some((_, block)) = blocks.iter_mut().find(|(piece, _)| piece.part.contains(&key)) else { continue };
             match decision {
-                Decision::Copy { image, reason } => tasks.push(Task { open: Open::new(block, &key, 0), image, reason }),
+                Decision::Copy { image, reason } => tasks.push(Task { open: Open::new(block, &key, 0), image, reason, ticket: None }),
                 Decision::Same => {
                     if self.account.is_continued() {
                         // an earlier start may have failed with it

@@ -132,7 +132,7 @@ impl Bucket {
             (Crc::Crc32c, output.checksum_crc32_c()),
             (Crc::Crc32, output.checksum_crc32()),
         ]);
-        Ok(Put { etag, opaque_etag, checksum })
+        Ok(Put { etag, opaque_etag, checksum, version: output.version_id().map(str::to_owned) })
     }
 
     /// Ends an upload and frees its parts; one that is gone is ended already.

@@ -12,7 +12,11 @@ use super::Bucket;
 use crate::{
     credential::{ANONYMOUS, Credential, CredentialSpec, resolve},
     http::fake::{Fake, Heard, Step, answer},
-    s3::{metadata::Creation, object::ETag, payload::Payload},
+    s3::{
+        metadata::Creation,
+        object::{ETag, Pin},
+        payload::Payload,
+    },
     transfer::{progress::RequestCounters, retry::RetryPolicy},
 };
 
@@ -80,7 +84,7 @@ async fn a_wrong_region_is_corrected_once_for_all_requests() {
     for _ in 0..2 {
         bucket.list_some("", None, None, None).await.expect("a page");
     }
-    bucket.head("k", None).await.expect("the SDK knows as well");
+    bucket.head("k", Pin::default()).await.expect("the SDK knows as well");
     assert_eq!(server.heard().len(), 4);
 }
 
@@ -121,11 +125,11 @@ async fn redirects_are_followed_within_reason() {
     })
     .await;
     let etag = ETag::new("e");
-    assert_eq!(bucket.get("k y", &etag, 1).await.expect("found").body.pieces().concat(), b"x");
+    assert_eq!(bucket.get("k y", Pin::to(&etag), 1).await.expect("found").body.pieces().concat(), b"x");
     assert!(server.heard()[1].head.starts_with("GET /elsewhere/b/k%20y HTTP/1.1\r\n"), "{}", server.heard()[1].head);
-    let failed = bucket.get("k y", &etag, 1).await.expect_err("not ours");
+    let failed = bucket.get("k y", Pin::to(&etag), 1).await.expect_err("not ours");
     assert_eq!((failed.class, failed.code.as_str()), (FailureClass::Permanent, "PermanentRedirect"));
-    let failed = bucket.get("k y", &etag, 1).await.expect_err("in circles");
+    let failed = bucket.get("k y", Pin::to(&etag), 1).await.expect_err("in circles");
     assert_eq!((failed.class, failed.code.as_str(), server.heard().len()), (FailureClass::Permanent, "TooManyRedirects", 2 + 1 + 6));
 }
 
@@ -163,13 +167,26 @@ async fn what_is_not_exactly_what_was_asked_for_is_not_taken() {
     ] {
         let told = script.clone();
         let (_server, bucket) = anonymous(move |_, _| script.clone()).await;
-        match bucket.get_range("k", &ETag::new("e"), 2..7).await {
+        match bucket.get_range("k", Pin::to(&ETag::new("e")), 2..7).await {
             Ok(got) => assert_eq!((code, got.body.pieces().concat().as_slice()), ("", &b"hello"[..]), "{told:?}"),
             Err(failed) => assert_eq!(failed.code, code, "{told:?}"),
         }
     }
     let (_server, bucket) = anonymous(|_, _| answer("200 OK", "etag: \"other\"\r\n", "hello")).await;
-    let failed = bucket.get("k", &ETag::new("e"), 5).await.expect_err("another generation");
+    let failed = bucket.get("k", Pin::to(&ETag::new("e")), 5).await.expect_err("another generation");
+    assert_eq!((failed.class, failed.code.as_str()), (FailureClass::Changed, "OtherGeneration"));
+}
+
+#[tokio::test]
+async fn a_version_is_named_and_no_other_is_taken() {
+    let (server, bucket) = anonymous(|_, _| answer("200 OK", "etag: \"e\"\r\nx-amz-version-id: v+2\r\n", "hello")).await;
+    let etag = ETag::new("e");
+    let pin = |version| Pin { etag: Some(&etag), version: Some(version) };
+    bucket.get("k", pin("v+2"), 5).await.expect("this version");
+    let heard = server.heard();
+    assert!(heard[0].head.starts_with("GET /b/k?versionId=v%2B2 HTTP/1.1\r\n"), "{}", heard[0].head);
+    assert_eq!(heard[0].header("if-match"), Some("\"e\""));
+    let failed = bucket.get("k", pin("v1"), 5).await.expect_err("a store that does not know versions");
     assert_eq!((failed.class, failed.code.as_str()), (FailureClass::Changed, "OtherGeneration"));
 }
 

@@ -12,7 +12,7 @@ use crate::{
     http::client::in_words,
     s3::{
         metadata::{Metadata, ObjectInfo},
-        object::ETag,
+        object::{ETag, Pin},
         payload::Payload,
         verify::{Crc, StoredChecksum},
         wire::{Found, Pinned},
@@ -61,30 +61,31 @@ fn info(o: &HeadObjectOutput) -> ObjectInfo {
 }
 
 impl Bucket {
-    /// What the store says about an object; of the generation `etag` if given.
+    /// What the store says about an object, of the generation `pin` names.
     ///
     /// # Errors
     /// At the source, an object that is gone or of another generation is `Changed`.
-    pub async fn head(&self, key: &str, etag: Option<&ETag>) -> Result<ObjectInfo, TransferError> {
-        self.head_output(key, etag, None).await.map(|output| info(&output))
+    pub async fn head(&self, key: &str, pin: Pin<'_>) -> Result<ObjectInfo, TransferError> {
+        self.head_output(key, pin, None).await.map(|output| info(&output))
     }
 
-    /// A part (from 1) of an object that was uploaded in parts; `size` is that of the part. Not pinned, because some stores compare
-    /// `If-Match` with an ETag of the part.
+    /// A part (from 1) of an object that was uploaded in parts; `size` is that of the part. Not pinned to an ETag, because some stores
+    /// compare `If-Match` with an ETag of the part.
     ///
     /// # Errors
     /// As [`Bucket::head`]; stores that do not know part numbers answer in many ways.
-    pub async fn head_part(&self, key: &str, number: u32) -> Result<ObjectInfo, TransferError> {
-        self.head_output(key, None, i32::try_from(number).ok()).await.map(|output| info(&output))
+    pub async fn head_part(&self, key: &str, version: Option<&str>, number: u32) -> Result<ObjectInfo, TransferError> {
+        self.head_output(key, Pin { etag: None, version }, i32::try_from(number).ok()).await.map(|output| info(&output))
     }
 
-    async fn head_output(&self, key: &str, etag: Option<&ETag>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
+    async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
         self.call(HEAD, 0, || async {
             self.sdk()
                 .head_object()
                 .bucket(&self.inner.name)
                 .key(key)
-                .set_if_match(etag.map(ETag::quoted))
+                .set_if_match(pin.etag.map(ETag::quoted))
+                .set_version_id(pin.version.map(str::to_owned))
                 .set_part_number(part)
                 .set_request_payer(self.payer())
                 .customize()
@@ -98,25 +99,25 @@ impl Bucket {
         .await
     }
 
-    /// A whole object of the generation `etag`, which must have `size` bytes.
+    /// A whole object of the generation `pin` names, which must have `size` bytes.
     ///
     /// # Errors
     /// `Changed` when the generation is gone; `Transient` with code `TruncatedBody` when bytes were missing each time.
-    pub async fn get(&self, key: &str, etag: &ETag, size: u64) -> Result<Got, TransferError> {
-        self.get_bytes(key, etag, None, size).await
+    pub async fn get(&self, key: &str, pin: Pin<'_>, size: u64) -> Result<Got, TransferError> {
+        self.get_bytes(key, pin, None, size).await
     }
 
-    /// Some bytes of an object of the generation `etag`. The range must not be empty.
+    /// Some bytes of an object of the generation `pin` names. The range must not be empty.
     ///
     /// # Errors
     /// As [`Bucket::get`].
-    pub async fn get_range(&self, key: &str, etag: &ETag, range: Range<u64>) -> Result<Got, TransferError> {
+    pub async fn get_range(&self, key: &str, pin: Pin<'_>, range: Range<u64>) -> Result<Got, TransferError> {
         let size = range.end - range.start;
-        self.get_bytes(key, etag, Some(range), size).await
+        self.get_bytes(key, pin, Some(range), size).await
     }
 
-    async fn get_bytes(&self, key: &str, etag: &ETag, range: Option<Range<u64>>, size: u64) -> Result<Got, TransferError> {
-        let what = Pinned { key, etag, range: range.as_ref() };
+    async fn get_bytes(&self, key: &str, pin: Pin<'_>, range: Option<Range<u64>>, size: u64) -> Result<Got, TransferError> {
+        let what = Pinned { key, pin, range: range.as_ref() };
         self.call(GET, 0, || async {
             let mut turn = self.turn(GET).await;
             let result = self.receive(what, size, turn.as_mut()).await;
@@ -136,15 +137,20 @@ impl Bucket {
         if let Some(turn) = turn {
             turn.began_to_answer();
         }
-        self.check_answer(&found, what.etag, what.range, size)?;
+        self.check_answer(&found, what.pin, what.range, size)?;
         Ok(Got { body: self.collect(found.body, size).await?, info: found.info })
     }
 
-    /// Whether the answer is about what was asked for: some stores ignore `If-Match` or `Range`.
-    fn check_answer(&self, found: &Found, etag: &ETag, range: Option<&Range<u64>>, size: u64) -> Result<(), TransferError> {
+    /// Whether the answer is about what was asked for: some stores ignore `If-Match`, `versionId` or `Range`.
+    fn check_answer(&self, found: &Found, pin: Pin<'_>, range: Option<&Range<u64>>, size: u64) -> Result<(), TransferError> {
         let changed = |message: String| Err(self.error(FailureClass::Changed, GET, "OtherGeneration", message));
-        if found.info.etag != *etag {
+        if let Some(etag) = pin.etag.filter(|etag| **etag != found.info.etag) {
             return changed(format!("asked for the generation {etag}, got {}", found.info.etag));
+        }
+        if let (Some(asked), Some(got)) = (pin.version, found.info.version.as_deref())
+            && asked != got
+        {
+            return changed(format!("asked for the version {asked}, got {got}"));
         }
         if let Some(length) = found.length.filter(|length| *length != size) {
             return changed(format!("expected {size} bytes, the store announces {length}"));
@@ -188,17 +194,18 @@ impl Bucket {
         self.error(FailureClass::Transient, GET, "RequestTimeout", format!("{} sent nothing for {QUIET:?}", self.inner.place))
     }
 
-    /// The tags of an object.
+    /// The tags of an object; of the version named, else of the latest.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn tags(&self, key: &str) -> Result<Vec<(String, String)>, TransferError> {
+    pub async fn tags(&self, key: &str, version: Option<&str>) -> Result<Vec<(String, String)>, TransferError> {
         self.call(TAGS, 0, || async {
             let output = self
                 .sdk()
                 .get_object_tagging()
                 .bucket(&self.inner.name)
                 .key(key)
+                .set_version_id(version.map(str::to_owned))
                 .set_request_payer(self.payer())
                 .send()
                 .await

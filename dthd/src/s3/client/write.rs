@@ -29,6 +29,8 @@ pub struct Put {
     pub opaque_etag: bool,
     /// The checksum it has stored with them.
     pub checksum: Option<StoredChecksum>,
+    /// The version that was made; only in versioned buckets.
+    pub version: Option<String>,
 }
 
 impl Bucket {
@@ -82,7 +84,7 @@ impl Bucket {
             let message = "the store accepted the bytes without naming an ETag for them";
             return Err(self.error(FailureClass::Transient, operation, "IncompleteAnswer", message));
         }
-        Ok(Put { etag: written.etag, opaque_etag: written.opaque_etag, checksum: written.checksum })
+        Ok(Put { etag: written.etag, opaque_etag: written.opaque_etag, checksum: written.checksum, version: written.version })
     }
 
     /// Deletes an object; one that is not there is deleted already.

@@ -111,6 +111,7 @@ pub(in crate::s3) fn entry(key: &str) -> Entry {
         etag: ETag::new(&format!("e-{key}-e")),
         modified: Timestamp(1_000),
         class: "STANDARD".to_owned(),
+        version: None,
     }
 }
 

@@ -232,7 +232,7 @@ impl Scan {
             let alike = reader.left() / (reader.at() - begin).max(1) + 2;
             self.page.reserve(alike, alike * (key.len() + etag.len() + 2));
         }
-        self.page.push(EntryRef { key, size, etag, modified, class })?;
+        self.page.push(EntryRef { key, size, etag, modified, class, version: None })?;
         Ok(())
     }
 }

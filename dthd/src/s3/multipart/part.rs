@@ -129,7 +129,7 @@ impl<J: Journal> Copier<J> {
                     more = Some(self.budget.take(part.len).await);
                     self.bandwidth.take(part.len).await;
                 }
-                let got = self.source.get_range(&job.entry.key, &job.entry.etag, part.range()).await?;
+                let got = self.source.get_range(&job.entry.key, job.entry.pin(), part.range()).await?;
                 Ok::<_, TransferError>((got.body, more))
             }
         };

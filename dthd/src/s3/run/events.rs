@@ -1,8 +1,11 @@
 //! What events say of objects, brought to the destination: asked for at both ends, compared and copied as in a full run.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
 
 use dth_proto::{
@@ -26,7 +29,12 @@ use crate::{
         message::{self, Happened, Reading},
         queue::Queue,
     },
-    s3::{client::Bucket, metadata::ObjectInfo, object::Entry, page::EntryRef},
+    s3::{
+        client::Bucket,
+        metadata::ObjectInfo,
+        object::{Entry, Pin},
+        page::EntryRef,
+    },
     store::{Store, StoreError},
     transfer::{
         TransferError,
@@ -173,6 +181,12 @@ impl Apply for Events {
         self.trouble(&key, TransferError::new(FailureClass::Changed, self.source.side(), "HeadObject", "ComesAndGoes", message), last)
     }
 
+    async fn kept(&self, retention: Duration) {
+        if let Err(error) = self.store.forget_sequencers(self.uid, retention, clock::now()).await {
+            tracing::warn!("events that are too old to come again are remembered longer: {error}");
+        }
+    }
+
     async fn commit(&self) -> Result<(), StoreError> {
         self.checkpoint.durable().await
     }
@@ -202,7 +216,7 @@ impl Events {
                 return Looked::Done;
             }
         };
-        let (source, destination) = tokio::join!(self.source.head(key, None), self.destination.head(&destination_key, None));
+        let (source, destination) = tokio::join!(self.source.head(key, Pin::default()), self.destination.head(&destination_key, Pin::default()));
         match source {
             Ok(info) => self.copy(info.entry(key.to_owned()), destination_key, destination.ok(), last).await,
             Err(error) if is_gone(&error) => self.gone(key, &destination_key, destination, said, last).await,
@@ -290,7 +304,7 @@ impl Events {
 
     /// Asked anew, and in two ways: a HEAD cannot tell an object that is gone from a bucket that is, a listing can.
     async fn is_certainly_gone(&self, key: &str) -> Result<bool, TransferError> {
-        match self.source.head(key, None).await {
+        match self.source.head(key, Pin::default()).await {
             Ok(_) => return Ok(false),
             Err(error) if is_gone(&error) => {}
             Err(error) => return Err(error),

@@ -10,7 +10,10 @@ use super::{
     rules::{Rules, too_long},
 };
 use crate::{
-    s3::{client::Bucket, object::Entry},
+    s3::{
+        client::Bucket,
+        object::{Entry, Pin},
+    },
     store::{
         Store,
         item::{ItemOutcome, ItemRecord},
@@ -102,7 +105,8 @@ impl Failures {
                 return None;
             }
         };
-        let (source, destination) = tokio::join!(self.source.head(key, None), self.destination.head(&destination_key, None));
+        let (source, destination) =
+            tokio::join!(self.source.head(key, Pin::default()), self.destination.head(&destination_key, Pin::default()));
         let source: Entry = match source {
             Ok(info) => info.entry(key.to_owned()),
             Err(error) if error.class == FailureClass::Changed => {

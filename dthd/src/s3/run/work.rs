@@ -17,6 +17,7 @@ use crate::{
         compare::Recorded,
         copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
+        object::Pin,
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
     transfer::{
@@ -51,6 +52,8 @@ struct Inner {
     stop: CancellationToken,
     /// Events may tell of an object that is being copied: then its copies take turns, so that the older one is not the last.
     turns: Option<Arc<Turns>>,
+    /// What is to be copied is copied; else it is only told.
+    writes: bool,
 }
 
 impl Work {
@@ -72,6 +75,7 @@ impl Work {
             unordered,
             stop,
             turns,
+            writes: input.record.kind.writes(),
         }))
     }
 
@@ -127,6 +131,10 @@ impl Inner {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
             let _ = self.unordered.try_send(Side::Destination);
+            return;
+        }
+        if !self.writes {
+            self.account.planned(&task.open, task.open.size, task.reason.word());
             return;
         }
         let _turn = match &self.turns {
@@ -202,7 +210,7 @@ impl Inner {
 
     async fn is_there(&self, task: &Task) -> bool {
         // not there, or not to be told: the copy itself will say what is wrong
-        self.destination.head(&task.destination_key, None).await.is_ok()
+        self.destination.head(&task.destination_key, Pin::default()).await.is_ok()
     }
 }
 

@@ -15,7 +15,8 @@ pub(super) fn write(entry: &EntryRef<'_>, to: &mut impl Write) -> io::Result<()>
     to.write_all(&entry.size.to_le_bytes())?;
     text(entry.etag, to)?;
     to.write_all(&entry.modified.0.to_le_bytes())?;
-    text(entry.class, to)
+    text(entry.class, to)?;
+    text(entry.version.unwrap_or_default(), to)
 }
 
 /// An entry that was read; the next one takes its memory over.
@@ -26,12 +27,14 @@ pub(super) struct Record {
     etag: String,
     modified: Timestamp,
     class: String,
+    version: String,
 }
 
 impl Record {
     /// The entry.
     pub(super) fn entry(&self) -> EntryRef<'_> {
-        EntryRef { key: &self.key, size: self.size, etag: &self.etag, modified: self.modified, class: &self.class }
+        let version = Some(self.version.as_str()).filter(|version| !version.is_empty());
+        EntryRef { key: &self.key, size: self.size, etag: &self.etag, modified: self.modified, class: &self.class, version }
     }
 
     /// Reads the next entry. The caller knows how many there are, so the end of the file is an error like any other.
@@ -40,7 +43,8 @@ impl Record {
         self.size = number(from)?;
         read_text(&mut self.etag, from)?;
         self.modified = Timestamp(number(from)?);
-        read_text(&mut self.class, from)
+        read_text(&mut self.class, from)?;
+        read_text(&mut self.version, from)
     }
 }
 
@@ -85,7 +89,8 @@ mod tests {
             entries in prop::collection::vec((any::<String>(), any::<u64>(), "[0-9a-f\"]{0,32}", any::<u64>(), "[A-Z_]{0,12}"), 1..3),
         ) {
             let entry = |(key, size, etag, modified, class): &(String, u64, String, u64, String)| -> Entry {
-                Entry { key: key.clone(), size: *size, etag: ETag::new(etag), modified: Timestamp(*modified), class: class.clone() }
+                let (version, modified) = ((!class.is_empty()).then(|| etag.clone()).filter(|v| !v.is_empty()), Timestamp(*modified));
+                Entry { key: key.clone(), size: *size, etag: ETag::new(etag), modified, class: class.clone(), version }
             };
             let entries: Vec<Entry> = entries.iter().map(entry).collect();
             let mut bytes = Vec::new();

@@ -7,10 +7,11 @@ use hyper::body::Incoming;
 
 use super::{
     answer::{self, text},
+    encode,
     request::{Call, Hash, value},
     send::{Failure, Wire},
 };
-use crate::s3::{metadata::ObjectInfo, object::ETag};
+use crate::s3::{metadata::ObjectInfo, object::Pin};
 
 const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
 const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
@@ -19,7 +20,7 @@ const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
 #[derive(Clone, Copy, Debug)]
 pub(in crate::s3) struct Pinned<'a> {
     pub(in crate::s3) key: &'a str,
-    pub(in crate::s3) etag: &'a ETag,
+    pub(in crate::s3) pin: Pin<'a>,
     /// `None`: all.
     pub(in crate::s3) range: Option<&'a Range<u64>>,
 }
@@ -41,7 +42,9 @@ impl Wire {
         let mut headers = Vec::with_capacity(8);
         // asks for the stored checksum, which is compared by whoever receives the whole object
         headers.push((CHECKSUM, HeaderValue::from_static("ENABLED")));
-        headers.push((header::IF_MATCH, value(&header::IF_MATCH, &what.etag.quoted()).map_err(Failure::Request)?));
+        if let Some(etag) = what.pin.etag {
+            headers.push((header::IF_MATCH, value(&header::IF_MATCH, &etag.quoted()).map_err(Failure::Request)?));
+        }
         if let Some(range) = what.range {
             let text = format!("bytes={}-{}", range.start, range.end - 1);
             headers.push((header::RANGE, value(&header::RANGE, &text).map_err(Failure::Request)?));
@@ -52,7 +55,7 @@ impl Wire {
         let call = Call {
             method: Method::GET,
             key: Some(what.key),
-            query: String::new(),
+            query: what.pin.version.map(|version| encode::query(&[("versionId", version)])).unwrap_or_default(),
             headers,
             // the bytes as they are stored
             plain: vec![(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"))],

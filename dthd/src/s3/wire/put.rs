@@ -45,6 +45,8 @@ pub(in crate::s3) struct Written {
     pub(in crate::s3) opaque_etag: bool,
     /// What it computed, or was told and has compared.
     pub(in crate::s3) checksum: Option<StoredChecksum>,
+    /// The version that was made.
+    pub(in crate::s3) version: Option<String>,
 }
 
 /// The digests that go along, for the store to compare.
@@ -94,6 +96,7 @@ impl Wire {
             etag: ETag::new(text(&head.headers, "etag").unwrap_or_default()),
             opaque_etag: encryption.is_some_and(is_kms),
             checksum,
+            version: text(&head.headers, "x-amz-version-id").map(str::to_owned),
         })
     }
 }

@@ -59,6 +59,7 @@ impl Supervisor {
             largest: tally.largest,
             skipped: tally.skipped.to_map(),
             verified: tally.verified.to_map(),
+            planned: tally.planned.to_map(),
             failures,
             best_rate: active.map_or_else(|| task.run.as_ref().map_or(0, |r| r.best_rate), super::Active::best_rate),
             view,
@@ -175,10 +176,13 @@ fn add(sum: &mut Counters, run: &Counters) {
     sum.skipped += run.skipped;
     sum.deleted += run.deleted;
     sum.failed += run.failed;
+    sum.planned += run.planned;
+    sum.to_delete += run.to_delete;
     sum.pending += run.pending;
     sum.bytes_listed += run.bytes_listed;
     sum.bytes_done += run.bytes_done;
     sum.bytes_copied += run.bytes_copied;
+    sum.bytes_planned += run.bytes_planned;
     sum.requests += run.requests;
     sum.retries += run.retries;
 }

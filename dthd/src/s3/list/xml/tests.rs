@@ -182,6 +182,7 @@ fn entries() -> impl Strategy<Value = Vec<Entry>> {
         etag: ETag::new(&etag),
         modified: Timestamp(modified),
         class: class.to_owned(),
+        version: None,
     });
     prop::collection::vec(entry, 0..6)
 }
