@@ -13,6 +13,7 @@ mod ecr;
 mod embedded_ecr;
 mod embedded_registry;
 mod embedded_s3;
+mod events;
 mod faults;
 mod generations;
 mod images;

@@ -159,6 +159,7 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Export(task) => export::run(caller, &task.task).await,
         Command::Check { task: Some(task), .. } => check::task(caller, &task).await,
         Command::Check { file, .. } => check::file(caller, &file.unwrap_or_else(|| "-".into())).await,
+        Command::SetupEvents { task, policy } => check::setup_events(caller, &task.task, policy).await,
         Command::Start(task) => control::run(caller, &task.task, Action::Start).await,
         Command::Pause(task) => control::run(caller, &task.task, Action::Pause).await,
         Command::Resume(task) => control::run(caller, &task.task, Action::Resume).await,

@@ -82,6 +82,7 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::Control { .. }
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
+        | DthRequest::SetupEvents { .. }
         | DthRequest::CheckPoll { .. } => Role::Operator,
     }
 }
@@ -114,6 +115,7 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::Control { .. } => DthResponse::Control(Err(error)),
         DthRequest::Retry { .. } => DthResponse::Retry(Err(error)),
         DthRequest::CheckStart { .. } => DthResponse::CheckStart(Err(error)),
+        DthRequest::SetupEvents { .. } => DthResponse::SetupEvents(Err(error)),
         DthRequest::CheckPoll { .. } => DthResponse::CheckPoll(Err(error)),
     }
 }

@@ -21,6 +21,8 @@ pub struct Gauge {
 
 #[derive(Debug, Default)]
 struct State {
+    /// Somebody consumes the queue.
+    consumed: bool,
     held: u64,
     oldest: Option<Timestamp>,
     /// By what does not work: receiving, deleting.
@@ -41,6 +43,8 @@ pub struct Trouble {
 /// Everything at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Snapshot {
+    /// Somebody consumes the queue.
+    pub consumed: bool,
     /// Messages received, each once however often the queue gave it.
     pub received: u64,
     /// Messages applied: what they say is at the destination, or was left out or given up by name.
@@ -74,7 +78,7 @@ impl Gauge {
 
     pub(super) fn holds(&self, held: u64, oldest: Option<Timestamp>) {
         let mut state = self.state();
-        (state.held, state.oldest) = (held, oldest);
+        (state.consumed, state.held, state.oldest) = (true, held, oldest);
     }
 
     /// The queue does not do this; `true` when it did before.
@@ -93,7 +97,7 @@ impl Gauge {
     /// Nobody consumes any more: nothing is held, and what troubled does not.
     pub(super) fn idle(&self) {
         let mut state = self.state();
-        (state.held, state.oldest) = (0, None);
+        (state.consumed, state.held, state.oldest) = (false, 0, None);
         state.troubles.clear();
     }
 
@@ -102,6 +106,7 @@ impl Gauge {
     pub fn snapshot(&self) -> Snapshot {
         let state = self.state();
         Snapshot {
+            consumed: state.consumed,
             received: self.received.load(Relaxed),
             applied: self.applied.load(Relaxed),
             held: state.held,
@@ -118,6 +123,12 @@ impl Gauge {
 }
 
 impl Snapshot {
+    /// [`Self::lag`] in seconds, while somebody consumes the queue.
+    #[must_use]
+    pub fn lag_if_consumed(&self, now: Timestamp) -> Option<u64> {
+        self.consumed.then(|| self.lag(now).as_secs())
+    }
+
     /// Age of the oldest event that is not applied. While the queue cannot be read, at least so long as that lasts: there may be events in
     /// it that are as old.
     #[must_use]

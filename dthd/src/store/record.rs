@@ -29,8 +29,11 @@ pub struct TaskRecord {
     pub phase: TaskPhase,
     /// Number of the newest run; 0: none yet.
     pub last_run: u32,
-    /// When the newest run was queued: triggers count from here.
+    /// When the newest run was queued, runs of events left out: triggers count from here.
     pub last_start: Option<Timestamp>,
+    /// What its events give way to, and why, as soon as what was begun of them is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<(RunKind, String)>,
 }
 
 /// What a task is doing, as far as a restart must know.
@@ -83,6 +86,12 @@ impl RunKind {
         let left = counters.failed + counters.pending;
         let different = if *self == Self::Verify { counters.planned + counters.to_delete } else { 0 };
         if left + different == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete }
+    }
+
+    /// A run of this kind as a new one has it: what is still to be listed. `None`: everything.
+    #[must_use]
+    fn listing(&self) -> Option<Vec<Remaining>> {
+        (*self == Self::Events).then(Vec::new)
     }
 
     /// The kind for clients.
@@ -181,6 +190,7 @@ impl RunRecord {
     pub fn queued(run: u32, kind: RunKind, spec: TaskSpec, cause: String, now: Timestamp) -> Self {
         Self {
             run,
+            remaining: kind.listing(),
             kind,
             spec,
             cause,
@@ -190,7 +200,6 @@ impl RunRecord {
             outcome: None,
             error: None,
             worked: Duration::ZERO,
-            remaining: None,
             tally: Tally::default(),
             listing_done: false,
             failures: Vec::new(),

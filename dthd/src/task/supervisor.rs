@@ -9,6 +9,7 @@ use dth_proto::{
     error::{ApiError, ErrorCode},
     event::Level,
     id::TaskName,
+    spec::{EventQueue, Trigger},
     time::Timestamp,
     view::{Counters, HistoryRequest, RunOutcome},
 };
@@ -43,8 +44,14 @@ use crate::{
 
 /// How often rates are measured and triggers looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Newest runs among which the last full compare is looked for.
+const RUNS_LOOKED_AT: usize = 50;
 /// How often the history is stored.
 const KEEP_HISTORY: Duration = Duration::from_mins(1);
+
+/// After a full compare or a run of events that could not run at all, the next one waits so long (or `reconcile`, if that is less).
+const COMPARE_AGAIN: Duration = Duration::from_hours(1);
+const EVENTS_AGAIN: Duration = Duration::from_secs(30);
 
 /// What one task has done since the daemon started, with the words metrics are filed under.
 pub type Totals = Arc<std::sync::Mutex<BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>>>;
@@ -89,6 +96,8 @@ struct Task {
     totals: Arc<TaskTotals>,
     /// What a paused run had counted; its checkpoint may lie behind.
     counted: Option<Counters>,
+    /// How the last full compare ended, of a task with events: when it failed, since when and why.
+    compared: Option<(Timestamp, Option<String>)>,
 }
 
 struct Ended {
@@ -154,7 +163,17 @@ impl Supervisor {
         self.lock_totals().insert(name.clone(), (record.spec.engine(), Arc::clone(&totals)));
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
-        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None });
+        let mut task = Task { record, run, active: None, schedule, totals, counted: None, compared: None };
+        if task.queue().is_some() {
+            task.compared = self.last_compare(&task);
+        }
+        self.tasks.insert(name, task);
+    }
+
+    /// How the last full compare ended. What cannot be read is told by whoever needs it.
+    fn last_compare(&self, task: &Task) -> Option<(Timestamp, Option<String>)> {
+        let runs = self.store.runs(task.record.uid, None, RUNS_LOOKED_AT).ok()?;
+        runs.iter().find(|run| run.kind == RunKind::Full && run.outcome.is_some()).map(compared)
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -184,9 +203,7 @@ impl Supervisor {
         self.commands.close();
         let deadline = Instant::now() + self.resources.config().drain;
         for task in self.tasks.values() {
-            if let Some(active) = &task.active {
-                active.stop.send_if_modified(|stop| std::mem::replace(stop, later(*stop, Stop::Suspend)) == Stop::Go);
-            }
+            task.tell(Stop::Suspend);
         }
         while self.tasks.values().any(|t| t.active.is_some()) {
             match timeout_at(deadline, self.ended.recv()).await {
@@ -247,16 +264,15 @@ impl Supervisor {
         if self.refusing().is_some() {
             return;
         }
-        let due: Vec<TaskName> = self
-            .tasks
-            .values()
-            .filter(|t| t.record.phase == TaskPhase::Rest)
-            .filter(|t| t.schedule.as_ref().is_some_and(|s| s.due(now, t.record.last_start, t.record.trigger_set).is_some()))
-            .map(|t| t.record.spec.name.clone())
-            .collect();
-        for name in due {
-            let trigger = self.tasks.get(&name).and_then(|t| t.record.spec.trigger.as_ref()).map(ToString::to_string).unwrap_or_default();
-            self.queue(&name, RunKind::Full, trigger);
+        let asks: Vec<(TaskName, RunKind, String)> = self.tasks.values().filter_map(|task| task.asks(now)).collect();
+        for (name, kind, cause) in asks {
+            self.queue(&name, kind, cause);
+        }
+        // events give way to the next full compare
+        for task in self.tasks.values() {
+            if task.runs_events() && task.is_due(now) {
+                task.tell(Stop::Finish);
+            }
         }
     }
 
@@ -267,7 +283,9 @@ impl Supervisor {
         let number = task.record.last_run + 1;
         let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
         task.record.last_run = number;
-        task.record.last_start = Some(now);
+        if run.kind != RunKind::Events {
+            task.record.last_start = Some(now);
+        }
         task.record.phase = TaskPhase::Queued;
         self.store.put_run(task.record.uid, &run);
         self.store.put_task(&task.record);
@@ -281,15 +299,18 @@ impl Supervisor {
             return;
         }
         let slots = self.resources.config().limits.runs as usize;
-        let going = self.tasks.values().filter(|t| t.active.is_some()).count();
+        // events wait for most of their time
+        let going = self.tasks.values().filter(|t| t.active.is_some() && !t.has_events_run()).count();
         let mut queued: Vec<(Timestamp, TaskName)> = self
             .tasks
             .values()
-            .filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none())
+            .filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none() && !t.has_events_run())
             .filter_map(|t| Some((t.run.as_ref()?.queued, t.record.spec.name.clone())))
             .collect();
         queued.sort();
-        for (_, name) in queued.into_iter().take(slots.saturating_sub(going)) {
+        let events = self.tasks.values().filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none() && t.has_events_run());
+        let events: Vec<TaskName> = events.map(|t| t.record.spec.name.clone()).collect();
+        for name in queued.into_iter().take(slots.saturating_sub(going)).map(|(_, name)| name).chain(events) {
             self.begin(&name);
         }
     }
@@ -304,7 +325,9 @@ impl Supervisor {
         self.store.put_task(&task.record);
         self.events.push(Level::Info, Some((name, Some(run.run))), format!("run {} began", run.run));
         let progress = Progress::new(run.tally.clone(), false, Arc::clone(&task.totals));
-        let (stop, stopped) = watch::channel(Stop::Go);
+        // what its events give way to was asked for before a restart
+        let gives_way = run.kind == RunKind::Events && task.record.after.is_some();
+        let (stop, stopped) = watch::channel(if gives_way { Stop::Finish } else { Stop::Go });
         task.active = Some(Active::new(Arc::clone(&progress), run.clone(), stop));
         task.run = Some(run.clone());
         task.counted = None;
@@ -342,7 +365,9 @@ impl Supervisor {
                 self.events.push(Level::Info, at, format!("run {} paused", record.run));
             }
             RunEnd::Finished(outcome, error) => {
-                task.record.phase = TaskPhase::Rest;
+                // who stops a task does not want its events to begin again at once
+                let is_held = outcome == RunOutcome::Cancelled && task.queue().is_some();
+                task.record.phase = if is_held { TaskPhase::Held } else { TaskPhase::Rest };
                 record.outcome = Some(outcome);
                 record.error.clone_from(&error);
                 record.ended = Some(clock::now());
@@ -355,9 +380,17 @@ impl Supervisor {
             }
         }
         self.store.put_run(task.record.uid, &record);
+        let after = if task.record.phase == TaskPhase::Paused { None } else { task.record.after.take() };
         self.store.put_task(&task.record);
+        if record.kind == RunKind::Full && record.outcome.is_some() {
+            task.compared = Some(compared(&record));
+        }
+        let is_held = task.record.phase == TaskPhase::Held;
         task.run = Some(record);
         task.active = None;
+        if let Some((kind, cause)) = after.filter(|_| !is_held) {
+            self.queue(&name, kind, cause);
+        }
         self.fill_slots();
         self.show_all();
     }
@@ -417,6 +450,55 @@ impl Task {
             phase: self.record.phase,
             stopping: self.active.as_ref().is_some_and(Active::stopping),
             triggered: self.next_run(clock::now()).is_some(),
+            events: self.runs_events(),
+        }
+    }
+
+    /// Its events' queue, if it has events.
+    fn queue(&self) -> Option<&EventQueue> {
+        match &self.record.spec.trigger {
+            Some(Trigger::Events { events }) => Some(events),
+            _ => None,
+        }
+    }
+
+    /// Its newest run is one of events.
+    fn has_events_run(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.kind == RunKind::Events)
+    }
+
+    /// A run of events is going.
+    fn runs_events(&self) -> bool {
+        self.active.is_some() && self.has_events_run()
+    }
+
+    /// The run that its trigger asks for now.
+    fn asks(&self, now: Timestamp) -> Option<(TaskName, RunKind, String)> {
+        let trigger = self.record.spec.trigger.as_ref().filter(|_| self.record.phase == TaskPhase::Rest)?;
+        let name = self.record.spec.name.clone();
+        if self.is_due(now) {
+            return Some((name, RunKind::Full, trigger.to_string()));
+        }
+        self.queue()?;
+        let failed = self.run.as_ref().filter(|run| run.kind == RunKind::Events && run.outcome == Some(RunOutcome::Failed));
+        let waits = failed.and_then(|run| run.ended).is_some_and(|ended| now.since(ended) < EVENTS_AGAIN);
+        (!waits).then(|| (name, RunKind::Events, trigger.to_string()))
+    }
+
+    /// Whether a full run should begin.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let by_schedule = self.schedule.as_ref().and_then(|s| s.due(now, self.record.last_start, self.record.trigger_set)).is_some();
+        // a full compare that could not run is no backstop
+        let again = self.queue().zip(self.compared.as_ref()).is_some_and(|(queue, (ended, failed))| {
+            failed.is_some() && now.since(*ended) >= COMPARE_AGAIN.min(queue.reconcile.0)
+        });
+        by_schedule || again
+    }
+
+    /// Tells its run, if one is going.
+    fn tell(&self, stop: Stop) {
+        if let Some(active) = &self.active {
+            active.stop.send_if_modified(|old| std::mem::replace(old, stop.max(*old)) < stop);
         }
     }
 
@@ -426,7 +508,9 @@ impl Task {
     }
 }
 
-/// The stronger of two: what was cancelled cannot become suspended.
-fn later(old: Stop, new: Stop) -> Stop {
-    if old == Stop::Cancel { old } else { new }
+/// When a full compare ended, and why it failed if it did.
+fn compared(run: &RunRecord) -> (Timestamp, Option<String>) {
+    let failed = run.outcome == Some(RunOutcome::Failed);
+    let why = failed.then(|| run.error.clone().unwrap_or_else(|| "no reason was recorded".to_owned()));
+    (run.ended.unwrap_or(run.queued), why)
 }

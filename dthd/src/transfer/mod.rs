@@ -36,8 +36,8 @@ use tokio::sync::watch;
 
 pub use self::error::TransferError;
 
-/// What a run is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What a run is told; what is said later counts only if it is more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stop {
     /// Go on.
     Go,

@@ -88,6 +88,9 @@ impl Dth for Tiny {
     async fn check_start(self, _: Context, _: TaskSpec) -> Result<u64, ApiError> {
         reached()
     }
+    async fn setup_events(self, _: Context, _: RequestId, _: TaskName, _: bool) -> Result<u64, ApiError> {
+        reached()
+    }
     async fn check_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<CheckReply, ApiError> {
         reached()
     }
@@ -170,6 +173,7 @@ async fn operator_requests_are_refused_to_viewers() {
         assert_eq!(code(client.clone_task(context(), id(), name(), name()).await), expected);
         assert_eq!(code(client.control(context(), id(), name(), Action::Start).await), expected);
         assert_eq!(code(client.retry(context(), id(), name(), None).await), expected);
+        assert_eq!(code(client.setup_events(context(), id(), name(), true).await), expected);
         assert_eq!(code(client.check_start(context(), spec()).await), expected);
         assert_eq!(code(client.check_poll(context(), 1, 0, 0).await), expected);
         // what a viewer may do, all may
