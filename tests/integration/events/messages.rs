@@ -44,7 +44,7 @@ async fn reordered_and_repeated_events_leave_the_newest_state() {
     moto.send(&queue, &ordered("k", "0055AED6DCD90281F0")).await;
     moto.send(&queue, &ordered("k", "0055AED6DCD90281EA")).await;
     applied(&task, &daemon, 3).await;
-    assert_eq!(bytes::Bytes::from(&destination.store().get("to", "k").unwrap().body), "newer still");
+    assert_eq!(destination.store().get("to", "k").unwrap().data.to_bytes(), "newer still");
     empty(&moto, &queue).await;
     ended_well(daemon).await;
 }
@@ -64,7 +64,7 @@ async fn a_burst_on_one_key_is_copied_a_few_times_and_ends_with_the_newest() {
         moto.send(&queue, &created("hot")).await;
     }
     let detail = applied(&task, &daemon, 60).await;
-    assert_eq!(bytes::Bytes::from(&destination.store().get("to", "hot").unwrap().body), "generation 59");
+    assert_eq!(destination.store().get("to", "hot").unwrap().data.to_bytes(), "generation 59");
     let puts = destination.requests().of_key(Operation::PutObject, "hot");
     println!("60 events of one key: {puts} copies");
     assert!(puts <= 20, "{puts} copies for 60 events");

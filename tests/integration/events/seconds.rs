@@ -3,7 +3,6 @@
 use std::time::{Duration, Instant};
 
 use aws_sdk_s3::primitives::ByteStream;
-use bytes::Bytes;
 use dth_tests::{
     moto::Moto,
     s3::Server,
@@ -21,7 +20,7 @@ const GOAL: Duration = Duration::from_secs(5);
 /// Waits until the destination has these bytes under a key (`None`: nothing).
 async fn arrives(destination: &Server, key: &str, bytes: Option<&str>) {
     eventually(&format!("{key} is {bytes:?}"), PATIENCE, || async {
-        let there = destination.store().get("to", key).map(|object| Bytes::from(&object.body));
+        let there = destination.store().get("to", key).map(|object| object.data.to_bytes());
         (there.as_deref() == bytes.map(str::as_bytes)).then_some(())
     })
     .await;
