@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     image::{CreateRepository, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings},
     rules::SpecProblem,
-    s3::{Archived, Compare, Delete, Encryption, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, Versions},
+    s3::{Archived, Compare, Delete, Encryption, PrefixList, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, Versions},
 };
 use crate::{
     bandwidth::BandwidthPlan,
@@ -174,7 +174,7 @@ impl TaskSpec {
     pub fn ends(&self) -> (String, String) {
         match &self.job {
             Job::S3(job) => (
-                format!("s3://{}/{}", job.source.store.bucket, job.source.prefix),
+                format!("s3://{}/{}", job.source.store.bucket, job.source.prefixes_in_short()),
                 format!("s3://{}/{}", job.destination.store.bucket, job.destination.prefix),
             ),
             Job::Image(job) => {
@@ -185,6 +185,12 @@ impl TaskSpec {
                 (format!("{}{only}", job.source.registry.url()), format!("{}{}", job.destination.registry.url(), job.destination.prefix))
             }
         }
+    }
+
+    /// Whether a run of it deletes objects at the destination. Whoever starts such a task names it once more.
+    #[must_use]
+    pub fn deletes(&self) -> bool {
+        matches!(&self.job, Job::S3(job) if job.mirrors())
     }
 
     /// Where source and destination are, short.

@@ -351,6 +351,20 @@ pub struct InFlight {
     pub done: u64,
     /// Of an object the parts written and in all, when it is a multipart upload; of an image its blobs.
     pub parts: Option<(u32, u32)>,
+    /// Of an image the blobs that are being sent, largest first, at most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub blobs: Vec<BlobInFlight>,
+}
+
+/// One blob that is being sent now.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BlobInFlight {
+    /// The first twelve characters of its digest, without the algorithm.
+    pub digest: String,
+    /// Bytes.
+    pub size: u64,
+    /// Bytes sent so far.
+    pub done: u64,
 }
 
 /// One task in full: definition, row, and what the detail screen needs.

@@ -304,7 +304,16 @@ mod tests {
     }
 
     fn task(text: &str, activity: Activity) -> TaskFacts {
-        TaskFacts { task: name(text), items: "objects", activity, failed: 0, top_failure: None, event_trouble: None, compare_failed: None, due: None }
+        TaskFacts {
+            task: name(text),
+            items: "objects",
+            activity,
+            failed: 0,
+            top_failure: None,
+            event_trouble: None,
+            compare_failed: None,
+            due: None,
+        }
     }
 
     fn moving() -> Activity {

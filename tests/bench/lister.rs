@@ -39,7 +39,8 @@ impl ListPages for Synthetic {
             key.clear();
             self.keys.write(n, &mut key);
             let text = std::str::from_utf8(&key).unwrap_or_default();
-            let entry = EntryRef { key: text, size: 4_096, etag: ETAG, modified: Timestamp(self.modified), class: "STANDARD", version: None };
+            let entry =
+                EntryRef { key: text, size: 4_096, etag: ETAG, modified: Timestamp(self.modified), class: "STANDARD", version: None };
             page.push(entry).map_err(|error| {
                 TransferError::new(
                     dth_proto::failure::FailureClass::Permanent,

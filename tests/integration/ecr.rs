@@ -107,6 +107,8 @@ async fn every_quirk_is_survived() {
         Fault::unavailable().every(13),
         Fault::new(Action::ResetAfter).every(17),
         Fault::new(Action::BreakUpload(50_000)).on([Operation::PutBlob]).every(4),
+        // of blobs that several images share
+        Fault::new(Action::Vanish).on([Operation::PutManifest]).nth(3),
     ] {
         destination.faults().add(fault);
     }

@@ -3,6 +3,7 @@
 mod bad_input;
 pub mod catalogue;
 mod kill;
+mod large;
 mod repositories;
 mod selection;
 mod whole;

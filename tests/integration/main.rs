@@ -4,6 +4,8 @@
 
 mod bad_input;
 mod bench;
+mod by_store;
+mod checksums;
 mod clients;
 mod control;
 mod dashboard;
@@ -24,6 +26,7 @@ mod odd_keys;
 mod options;
 mod order;
 mod pair;
+mod preservation;
 mod process;
 mod ranges;
 mod readme;

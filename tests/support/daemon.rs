@@ -69,10 +69,19 @@ impl Daemon {
     /// When the file cannot be written.
     #[must_use]
     pub fn credential(&self, name: &str, id: &str, secret: &str) -> PathBuf {
-        let path = self.folder.path().join(format!("{name}.json"));
         let keys = serde_json::json!({"access_key_id": id, "secret_access_key": secret});
+        self.secret(&format!("{name}.json"), &keys.to_string())
+    }
+
+    /// Puts a file that only its owner can read beside the configuration and answers with its path.
+    ///
+    /// # Panics
+    /// When the file cannot be written.
+    #[must_use]
+    pub fn secret(&self, name: &str, content: &str) -> PathBuf {
+        let path = self.folder.path().join(name);
         let file = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
-        file.and_then(|mut file| file.write_all(keys.to_string().as_bytes())).expect("the daemon's folder can be written");
+        file.and_then(|mut file| file.write_all(content.as_bytes())).expect("the daemon's folder can be written");
         path
     }
 

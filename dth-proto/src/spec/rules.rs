@@ -1,6 +1,7 @@
 //! The rules a definition must keep, whoever wrote it: a file, the wizard, or another client.
 
 mod image;
+mod keep;
 mod s3;
 
 use std::fmt;

@@ -1,5 +1,7 @@
 //! What a task of the S3 engine moves, and how.
 
+use std::{slice, str::FromStr};
+
 use serde::{Deserialize, Serialize};
 
 use super::{is_default, yes};
@@ -63,6 +65,35 @@ pub struct S3Source {
     /// Keys of ours that the store needs to decrypt (`SSE-C`); all else it decrypts by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encryption: Option<Encryption>,
+}
+
+/// Where a list of prefixes is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PrefixList {
+    /// An absolute path on the daemon's machine.
+    File(String),
+    /// An object, read with the source's provider, region, endpoint and credential.
+    Object {
+        /// Its bucket.
+        bucket: String,
+        /// Its key.
+        key: String,
+    },
+}
+
+impl FromStr for PrefixList {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Some(path) = text.strip_prefix("file://").filter(|path| path.starts_with('/') && path.len() > 1) {
+            return Ok(Self::File(path.to_owned()));
+        }
+        let object = text.strip_prefix("s3://").and_then(|rest| rest.split_once('/'));
+        match object.filter(|(bucket, key)| !bucket.is_empty() && !key.is_empty()) {
+            Some((bucket, key)) => Ok(Self::Object { bucket: bucket.to_owned(), key: key.to_owned() }),
+            None => Err("is not a place of a list: write it like s3://bucket/key or file:///path".to_owned()),
+        }
+    }
 }
 
 /// Where objects go.
@@ -287,6 +318,51 @@ impl Store {
         let host = self.endpoint.as_deref().map(|e| e.split_once("://").map_or(e, |(_, rest)| rest).trim_end_matches('/').to_owned());
         host.or_else(|| self.region.clone()).unwrap_or_else(|| self.provider.clone())
     }
+}
+
+impl S3Source {
+    /// The prefixes that the definition names itself: `prefixes`, else `prefix`; with a `prefix_list` none.
+    #[must_use]
+    pub fn named_prefixes(&self) -> &[String] {
+        match (&self.prefix_list, self.prefixes.is_empty()) {
+            (Some(_), _) => &[],
+            (None, true) => slice::from_ref(&self.prefix),
+            (None, false) => &self.prefixes,
+        }
+    }
+
+    /// What is behind the bucket in a URL: the prefix, `{3 prefixes}` or `{prefix list}`.
+    #[must_use]
+    pub fn prefixes_in_short(&self) -> String {
+        match (&self.prefix_list, self.prefixes.as_slice()) {
+            (Some(_), _) => "{prefix list}".to_owned(),
+            (None, []) => self.prefix.clone(),
+            (None, [one]) => one.clone(),
+            (None, many) => format!("{{{} prefixes}}", many.len()),
+        }
+    }
+}
+
+impl S3Job {
+    /// Whether objects go to the bucket they come from.
+    #[must_use]
+    pub fn has_one_bucket(&self) -> bool {
+        let (from, to) = (&self.source.store, &self.destination.store);
+        from.bucket == to.bucket && from.endpoint == to.endpoint && from.region == to.region
+    }
+
+    /// Whether objects that only the destination has are deleted.
+    #[must_use]
+    pub fn mirrors(&self) -> bool {
+        self.options.delete == Delete::Mirror
+    }
+}
+
+impl S3Options {
+    /// The guard `max_deletes` of a definition that names none.
+    pub const MAX_DELETES: u64 = 1_000;
+    /// The guard `max_delete_percent` of a definition that names none.
+    pub const MAX_DELETE_PERCENT: u32 = 10;
 }
 
 impl S3Destination {

@@ -18,6 +18,8 @@ pub enum RunKind {
     Verify,
     /// Copies what events name.
     Events,
+    /// Copies what has come out of an archive since an earlier run asked for it.
+    Restore,
     /// A kind of a newer daemon.
     #[serde(other)]
     Unknown,
@@ -33,6 +35,7 @@ impl RunKind {
             Self::Plan => "plan",
             Self::Verify => "verify",
             Self::Events => "events",
+            Self::Restore => "restore",
             Self::Unknown => "unknown",
         }
     }

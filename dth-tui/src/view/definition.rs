@@ -26,6 +26,14 @@ pub(super) fn objects(job: &S3Job) -> Vec<String> {
     if let Some(class) = &job.destination.storage_class {
         parts.push(format!("class {class}"));
     }
+    let target = &job.destination;
+    parts.extend(target.acl.as_ref().map(|acl| format!("ACL {acl}")));
+    parts.extend(target.encryption.as_ref().map(|e| format!("encrypted with {}", e.kind)));
+    parts.extend(target.checksum.as_ref().map(|algorithm| format!("{algorithm} stored")));
+    let options = &job.options;
+    parts.extend(options.object_lock.then(|| "keep Object Lock".to_owned()));
+    parts.extend(options.mtime_metadata.as_ref().map(|name| format!("time of the source as {name}")));
+    parts.extend((!options.server_side_copy).then(|| "no copies by the store itself".to_owned()));
     parts
 }
 

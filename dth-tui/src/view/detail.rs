@@ -6,7 +6,7 @@ use dth_proto::{
     bandwidth::BandwidthNow,
     spec::Job,
     units,
-    view::{InFlight, Phase, TaskDetail, TaskView},
+    view::{BlobInFlight, InFlight, Phase, TaskDetail, TaskView},
 };
 use ratatui::{layout::Rect, text::Line};
 
@@ -244,8 +244,29 @@ fn in_flight(detail: &TaskDetail, width: usize, room: usize, theme: &Theme) -> V
         units::bytes(detail.memory.1)
     );
     let mut lines = vec![Row::new(width, theme.glyph.cut).gap(1).text(&head, theme.dim).line()];
-    lines.extend(detail.in_flight.iter().take(room - 1).map(|f| item(f, &detail.spec.job, width, theme)));
+    let shown = &detail.in_flight[..detail.in_flight.len().min(room - 1)];
+    // blobs only where all items are seen
+    let mut spare = room - 1 - shown.len();
+    for one in shown {
+        lines.push(item(one, &detail.spec.job, width, theme));
+        let blobs = &one.blobs[..one.blobs.len().min(spare)];
+        spare -= blobs.len();
+        lines.extend(blobs.iter().map(|of| blob(of, width, theme)));
+    }
     lines
+}
+
+fn blob(of: &BlobInFlight, width: usize, theme: &Theme) -> Line<'static> {
+    let row = Row::new(width, theme.glyph.cut).gap(4);
+    let tail = 1 + 8 + 1 + if width >= 60 { 18 } else { 0 } + 6;
+    let name = row.room().saturating_sub(tail);
+    row.left(&of.digest, name, theme.dim)
+        .gap(1)
+        .right(&units::bytes(of.size), 8, theme.dim)
+        .gap(1)
+        .right("", if width >= 60 { 18 } else { 0 }, theme.dim)
+        .right(&figure::percent(of.done, of.size), 6, theme.dim)
+        .line()
 }
 
 fn item(of: &InFlight, job: &Job, width: usize, theme: &Theme) -> Line<'static> {

@@ -218,7 +218,8 @@ impl Dth for Api {
     async fn setup_events(self, _: Context, id: RequestId, name: TaskName, policy: bool) -> Result<u64, ApiError> {
         let spec = self.shared.tasks.detail(name.clone()).await?.spec;
         if !matches!(spec.trigger, Some(Trigger::Events { .. })) {
-            let message = format!("{name} has no events: its trigger is {}", spec.trigger.as_ref().map_or("manual".to_owned(), ToString::to_string));
+            let message =
+                format!("{name} has no events: its trigger is {}", spec.trigger.as_ref().map_or("manual".to_owned(), ToString::to_string));
             return Err(ApiError::new(ErrorCode::Conflict, message).hint("add [trigger.events] with a queue to its definition: dth edit"));
         }
         Ok(self.shared.checks.set_up(&id, spec, policy, &self.shared.resources))

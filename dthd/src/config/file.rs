@@ -79,13 +79,14 @@ fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
 }
 
 fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
-    const KINDS: [(&str, &str); 7] = [
+    const KINDS: [(&str, &str); 8] = [
         ("default", "default"),
         ("profile", "profile"),
         ("file", "file"),
         ("env", "env"),
         ("registry", "registry"),
         ("docker", "docker"),
+        ("sse-c", "sse-c"),
         ("anonymous", "anonymous"),
     ];
     if let Err(why) = validate::credential_name(name) {
@@ -106,6 +107,10 @@ fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
         Some("registry") => {
             t.required("path", "the JSON file with username and password, or with identity_token");
             path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::Registry { path })
+        }
+        Some("sse-c") => {
+            t.required("path", "the file with the key, 32 bytes or their base64");
+            path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p)).map(|path| CredentialSpec::SseC { path })
         }
         Some("docker") => {
             let path = path(t, "path", &format!("credentials.{name}.path"), &|p| validate::absolute(p));
@@ -135,6 +140,9 @@ fn cloudwatch(t: &mut Table<'_, '_>, credentials: &[(String, Option<CredentialSp
         let kind = credentials.iter().find(|(n, _)| n == name).and_then(|(_, spec)| Some(spec.as_ref()?.kind()));
         if let Some(kind @ ("registry" | "docker")) = kind {
             return Err(format!("= {name:?} is of type {kind}, which signs in to registries and not to AWS"));
+        }
+        if kind == Some("sse-c") {
+            return Err(format!("= {name:?} is of type sse-c, which encrypts objects and signs nothing"));
         }
         Ok(())
     });
@@ -275,7 +283,7 @@ format = 'jsn'
             "t.toml:2: socket must begin with /",
             "t.toml:4: limits.memory must be at least 8MiB, not 1MiB",
             "t.toml:5: limits.runs must be from 1 to 1000, not 0",
-            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, anonymous",
+            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, sse-c, anonymous",
             "t.toml:8: credentials.a.arn is not a known key: ",
             "t.toml:9: credentials.b.path is missing: ",
             "t.toml:11: credentials.anonymous is built in",

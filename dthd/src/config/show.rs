@@ -82,6 +82,7 @@ fn credential(spec: &CredentialSpec) -> String {
         CredentialSpec::Profile { name } => format!("profile {name}"),
         CredentialSpec::File { path } => format!("file {}", path.display()),
         CredentialSpec::Registry { path } => format!("registry {}", path.display()),
+        CredentialSpec::SseC { path } => format!("sse-c {}", path.display()),
         CredentialSpec::Docker { path: Some(path) } => format!("docker {}", path.display()),
         CredentialSpec::Docker { path: None } => "docker, the daemon's user's config.json".to_owned(),
         CredentialSpec::Env { prefix } => format!("env {prefix}AWS_ACCESS_KEY_ID"),

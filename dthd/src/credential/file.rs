@@ -27,6 +27,12 @@ pub struct BadCredentialFile {
     problems: Vec<String>,
 }
 
+impl BadCredentialFile {
+    pub(super) fn new(path: &Path, problems: Vec<String>) -> Self {
+        Self { path: path.to_owned(), problems }
+    }
+}
+
 impl FileProvider {
     pub(super) fn new(path: PathBuf) -> Self {
         Self { path }

@@ -1,6 +1,7 @@
 //! Named ways to sign in.
 
 mod cached;
+mod customer_key;
 mod environment;
 mod file;
 pub mod registry_file;
@@ -9,8 +10,9 @@ mod resolve;
 use std::path::PathBuf;
 
 pub use self::{
+    customer_key::CustomerKey,
     file::BadCredentialFile,
-    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, RegistryCredential, for_registry, known, known_to_aws, resolve},
+    resolve::{ANONYMOUS, Credential, CredentialError, Credentials, RegistryCredential, for_registry, known, known_to_aws, resolve, seals},
 };
 
 /// How to sign in, as configured. Never holds a secret.
@@ -43,6 +45,11 @@ pub enum CredentialSpec {
         /// Where it is; `None`: that of the daemon's user.
         path: Option<PathBuf>,
     },
+    /// A file with a key for SSE-C that others cannot read: 32 bytes, as they are or in base64. Signs nothing.
+    SseC {
+        /// Where it is.
+        path: PathBuf,
+    },
     /// Requests are not signed.
     Anonymous,
 }
@@ -58,6 +65,7 @@ impl CredentialSpec {
             Self::Env { .. } => "env",
             Self::Registry { .. } => "registry",
             Self::Docker { .. } => "docker",
+            Self::SseC { .. } => "sse-c",
             Self::Anonymous => "anonymous",
         }
     }

@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     fmt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -13,6 +13,7 @@ use dth_proto::document::nearest;
 use super::{
     CredentialSpec,
     cached::Cached,
+    customer_key::CustomerKey,
     environment::Environment,
     file::{BadCredentialFile, FileProvider},
 };
@@ -37,6 +38,17 @@ pub enum CredentialError {
         "credential {name:?} is of type {kind}, which signs in to registries and not to AWS: use one of type default, profile, file or env"
     )]
     NotForAws {
+        /// Of the credential.
+        name: String,
+        /// Its type.
+        kind: &'static str,
+    },
+    /// It is a key for SSE-C, and something is to be signed.
+    #[error("credential {0:?} is of type sse-c, a key that encrypts objects: it signs nothing, name it as encryption.key")]
+    SignsNothing(String),
+    /// It signs in, and a key for SSE-C is wanted.
+    #[error("credential {name:?} is of type {kind}, and encryption of type SSE-C needs one of type sse-c")]
+    NoCustomerKey {
         /// Of the credential.
         name: String,
         /// Its type.
@@ -110,6 +122,15 @@ impl Credential {
     #[must_use]
     pub fn describe(&self) -> &str {
         &self.described
+    }
+
+    /// Whether both share what they have loaded, or sign nothing.
+    #[must_use]
+    pub fn is_same(&self, other: &Self) -> bool {
+        match (&self.identity, &other.identity) {
+            (Some(one), Some(other)) => Arc::ptr_eq(one, other),
+            (one, other) => one.is_none() && other.is_none(),
+        }
     }
 
     /// Requests are not signed.
@@ -228,6 +249,16 @@ impl Credentials {
         for_registry(name, &self.specs)
     }
 
+    /// The key for SSE-C of a name, read again each time.
+    ///
+    /// # Errors
+    /// When there is no such name, when it is none of type `sse-c`, or when its file is no use.
+    pub async fn customer_key(&self, name: &str) -> Result<CustomerKey, CredentialError> {
+        let path = seals(name, &self.specs)?.to_owned();
+        let read = tokio::task::spawn_blocking(move || CustomerKey::read(&path)).await;
+        Ok(read.map_err(|e| CredentialError::Stopped(e.to_string()))??)
+    }
+
     /// Reads what a name leads to, to see whether it is there.
     ///
     /// # Errors
@@ -235,6 +266,7 @@ impl Credentials {
     pub async fn probe(&self, name: &str) -> Result<(), String> {
         match self.specs.get(name) {
             Some(CredentialSpec::Registry { path }) => super::registry_file::read(path).map(drop).map_err(|error| error.to_string()),
+            Some(CredentialSpec::SseC { .. }) => self.customer_key(name).await.map(drop).map_err(|error| error.to_string()),
             Some(CredentialSpec::Docker { path }) => docker::probe(name, path.as_deref()).await.map_err(|error| error.to_string()),
             _ => self.resolve(Some(name)).await.map_err(|error| error.to_string())?.probe().await,
         }
@@ -278,6 +310,7 @@ pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec
         CredentialSpec::Registry { .. } | CredentialSpec::Docker { .. } => {
             return Err(CredentialError::NotForAws { name: name.unwrap_or_default().to_owned(), kind: spec.kind() });
         }
+        CredentialSpec::SseC { .. } => return Err(CredentialError::SignsNothing(name.unwrap_or_default().to_owned())),
         CredentialSpec::Anonymous => ("anonymous".to_owned(), None),
     };
     Ok(Credential { described: described.into(), profile, identity: provider.map(|p| Arc::new(Cached::new(p))) })
@@ -306,6 +339,7 @@ pub fn known_to_aws(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec>
         Some((name, spec @ (CredentialSpec::Registry { .. } | CredentialSpec::Docker { .. }))) => {
             Err(CredentialError::NotForAws { name: name.clone(), kind: spec.kind() })
         }
+        Some((name, CredentialSpec::SseC { .. })) => Err(CredentialError::SignsNothing(name.clone())),
         _ => Ok(()),
     }
 }
@@ -320,8 +354,23 @@ pub fn for_registry(name: &str, specs: &BTreeMap<String, CredentialSpec>) -> Res
         None | Some(CredentialSpec::Anonymous) => Ok(RegistryCredential::Anonymous),
         Some(CredentialSpec::Registry { path }) => Ok(RegistryCredential::File { path: path.clone() }),
         Some(CredentialSpec::Docker { path }) => Ok(RegistryCredential::Docker { path: path.clone() }),
+        Some(CredentialSpec::SseC { .. }) => Err(CredentialError::SignsNothing(name.to_owned())),
         Some(spec) => Err(CredentialError::NotForRegistries { name: name.to_owned(), kind: spec.kind() }),
     }
+}
+
+/// Where the key for SSE-C of a name is.
+///
+/// # Errors
+/// When there is no such name, or when it is none of type `sse-c`.
+pub fn seals<'a>(name: &str, specs: &'a BTreeMap<String, CredentialSpec>) -> Result<&'a Path, CredentialError> {
+    known(Some(name), specs)?;
+    let kind = match specs.get(name) {
+        Some(CredentialSpec::SseC { path }) => return Ok(path),
+        Some(other) => other.kind(),
+        None => ANONYMOUS,
+    };
+    Err(CredentialError::NoCustomerKey { name: name.to_owned(), kind })
 }
 
 /// The most similar name, if it is similar enough to be meant.
@@ -372,6 +421,23 @@ mod tests {
         let expected = CredentialError::NotForRegistries { name: "cn-reader".to_owned(), kind: "env" };
         assert_eq!((all.for_registry("cn-reader"), known_to_aws(Some("cn-reader"), &specs)), (Err(expected), Ok(())));
         assert!(matches!(all.for_registry("hbu"), Err(CredentialError::Unknown { nearest: Some(nearest), .. }) if nearest == "hub"));
+    }
+
+    #[tokio::test]
+    async fn keys_for_sse_c_sign_nothing_and_nothing_else_is_one() {
+        let mut specs = specs();
+        specs.insert("seal".to_owned(), CredentialSpec::SseC { path: "/nowhere/seal".into() });
+        let all = Credentials::new(specs.clone());
+        let nothing = || Err(CredentialError::SignsNothing("seal".to_owned()));
+        assert_eq!(all.resolve(Some("seal")).await.map(drop), nothing());
+        assert_eq!((known_to_aws(Some("seal"), &specs), all.for_registry("seal").map(drop)), (nothing(), nothing()));
+        assert!(all.probe("seal").await.expect_err("no such file").contains("/nowhere/seal"));
+        assert!(matches!(all.customer_key("seal").await, Err(CredentialError::File(_))));
+        for (name, kind) in [("global-writer", "file"), ("anonymous", "anonymous")] {
+            let error = all.customer_key(name).await.expect_err("signs in");
+            assert_eq!(error, CredentialError::NoCustomerKey { name: name.to_owned(), kind });
+        }
+        assert!(matches!(all.customer_key("saal").await, Err(CredentialError::Unknown { nearest: Some(near), .. }) if near == "seal"));
     }
 
     #[tokio::test]

@@ -62,9 +62,12 @@ pub async fn objects(job: &S3Job, events: &EventQueue, credentials: &Credentials
     tell(match bucket.keeps_versions().await {
         Ok(true) => step(VERSIONS, CheckState::Ok, "the bucket keeps versions: a removed version is no removed object".to_owned(), None),
         Ok(false) => step(VERSIONS, CheckState::Ok, "the bucket keeps no versions".to_owned(), None),
-        Err(error) => {
-            step(VERSIONS, CheckState::Ok, format!("not known, and not needed ({}): removed objects are asked for anyway", error.code), None)
-        }
+        Err(error) => step(
+            VERSIONS,
+            CheckState::Ok,
+            format!("not known, and not needed ({}): removed objects are asked for anyway", error.code),
+            None,
+        ),
     });
 }
 
@@ -126,7 +129,9 @@ fn described(attributes: &Attributes) -> CheckStep {
         (Some(few), _) if few < FEW_RECEIVES => {
             format!("raise maxReceiveCount ({few}) to {FEW_RECEIVES} or more: a restart of the daemon costs a receive")
         }
-        (Some(_), Some(key)) => format!("it is encrypted with {key}: the key's policy must let the sender use it (kms:GenerateDataKey, kms:Decrypt)"),
+        (Some(_), Some(key)) => {
+            format!("it is encrypted with {key}: the key's policy must let the sender use it (kms:GenerateDataKey, kms:Decrypt)")
+        }
         (Some(_), None) => return step(QUEUE, CheckState::Ok, message, None),
         (None, _) => format!(
             "it has no dead-letter queue: messages that cannot be read are deleted after {GIVEN_UP} receives; add a redrive policy to keep them"
@@ -138,7 +143,8 @@ fn described(attributes: &Attributes) -> CheckStep {
 /// What the queue's policy says of a sender.
 pub(super) fn policy(sender: &Sender, attributes: &Attributes) -> CheckStep {
     let who = format!("{} for {}", sender.service, sender.source);
-    let statement = || Some(format!("add to the queue's policy (dth setup-events TASK --policy does): {}", sender.statement(&attributes.arn)));
+    let statement =
+        || Some(format!("add to the queue's policy (dth setup-events TASK --policy does): {}", sender.statement(&attributes.arn)));
     match sender.judge(attributes.policy.as_deref(), &attributes.arn) {
         Verdict::Allowed => step(POLICY, CheckState::Ok, format!("lets {who} send"), None),
         Verdict::Missing => step(POLICY, CheckState::Failed, format!("does not let {who} send"), statement()),

@@ -150,7 +150,9 @@ mod tests {
         gauge.holds(2, Some(Timestamp(4_000)));
         assert_eq!(lag(9_000), 5_000);
         assert!(gauge.trouble("receive", Timestamp(1_000), "no route".to_owned()));
-        assert!(!gauge.trouble("receive", Timestamp(2_000), "refused".to_owned()) && gauge.trouble("delete", Timestamp(3_000), String::new()));
+        assert!(
+            !gauge.trouble("receive", Timestamp(2_000), "refused".to_owned()) && gauge.trouble("delete", Timestamp(3_000), String::new())
+        );
         assert_eq!(lag(9_000), 8_000);
         assert_eq!(gauge.snapshot().trouble, Some(Trouble { since: Timestamp(1_000), why: "refused".to_owned() }));
         assert_eq!((gauge.fine("receive"), gauge.fine("receive")), (Some(Timestamp(1_000)), None));

@@ -50,7 +50,9 @@ impl Need {
         let mut missing = Vec::new();
         for prefix in &self.prefixes {
             for event in &self.events {
-                let ours = rules.iter().filter(|r| r.target == Target::Queue && r.arn == queue && r.suffix.is_empty() && prefix.starts_with(&r.prefix));
+                let ours = rules
+                    .iter()
+                    .filter(|r| r.target == Target::Queue && r.arn == queue && r.suffix.is_empty() && prefix.starts_with(&r.prefix));
                 let sent: Vec<&str> = ours.flat_map(|rule| rule.events.iter().map(String::as_str)).collect();
                 if !is_covered(event, &sent) {
                     missing.push(format!("{event} of {}", keys(prefix)));

@@ -63,7 +63,8 @@ impl Sender {
         let Ok(policy) = serde_json::from_str::<Value>(policy) else { return Verdict::Unreadable };
         let statements = list(policy.get("Statement"));
         let about = |effect: &str| {
-            let of = |statement: &&Value| statement.get("Effect").and_then(Value::as_str) == Some(effect) && self.is_meant(statement, queue);
+            let of =
+                |statement: &&Value| statement.get("Effect").and_then(Value::as_str) == Some(effect) && self.is_meant(statement, queue);
             statements.iter().copied().find(of)
         };
         if let Some(denied) = about("Deny") {
@@ -94,7 +95,8 @@ impl Sender {
                     if !key.eq_ignore_ascii_case("aws:SourceArn") {
                         return !denies;
                     }
-                    let matches = texts(Some(wanted)).any(|wanted| is_like(wanted, &self.source) || (self.source.contains('*') && is_like(&self.source, wanted)));
+                    let matches = texts(Some(wanted))
+                        .any(|wanted| is_like(wanted, &self.source) || (self.source.contains('*') && is_like(&self.source, wanted)));
                     if operator.contains("not") { !matches } else { matches }
                 })
             })
@@ -198,22 +200,29 @@ mod tests {
 
     #[test]
     fn statements_of_others_stay() {
-        let theirs = json!({"Sid": "owner", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}, "Action": "sqs:*", "Resource": QUEUE});
+        let theirs =
+            json!({"Sid": "owner", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}, "Action": "sqs:*", "Resource": QUEUE});
         let before = policy(theirs.clone());
         let once = sender().add_to(Some(&before), QUEUE).expect("a policy");
         assert_eq!(sender().add_to(Some(&once), QUEUE).as_ref(), Ok(&once), "twice is once");
         let after: Value = serde_json::from_str(&once).expect("json");
-        assert_eq!((&after["Id"], &after["Statement"][0], after["Statement"].as_array().map(Vec::len)), (&json!("theirs"), &theirs, Some(2)));
+        assert_eq!(
+            (&after["Id"], &after["Statement"][0], after["Statement"].as_array().map(Vec::len)),
+            (&json!("theirs"), &theirs, Some(2))
+        );
         assert!(sender().add_to(Some("{"), QUEUE).is_err());
     }
 
     #[test]
     fn policies_in_many_words_are_understood() {
         let allow = |principal: Value, action: Value, resource: &str, condition: Value| {
-            policy(json!([{"Sid": "x", "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource, "Condition": condition}]))
+            policy(
+                json!([{"Sid": "x", "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource, "Condition": condition}]),
+            )
         };
         let service = json!({"Service": "s3.amazonaws.com"});
-        let arn = |operator: &str, arn: &str| json!({operator: {"aws:SourceArn": arn}, "StringEquals": {"aws:SourceAccount": "111122223333"}});
+        let arn =
+            |operator: &str, arn: &str| json!({operator: {"aws:SourceArn": arn}, "StringEquals": {"aws:SourceAccount": "111122223333"}});
         for (policy, expected) in [
             (allow(service.clone(), json!("SQS:SendMessage"), QUEUE, json!({})), Verdict::Allowed),
             (allow(json!("*"), json!(["sqs:Send*"]), "*", arn("ArnLike", "arn:aws-cn:s3:*:*:photos")), Verdict::Allowed),

@@ -5,9 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use aws_sdk_sqs::{
     Client,
     error::{ProvideErrorMetadata, SdkError},
-    types::{
-        ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName,
-    },
+    types::{ChangeMessageVisibilityBatchRequestEntry, DeleteMessageBatchRequestEntry, MessageSystemAttributeName, QueueAttributeName},
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 use dth_proto::{failure::FailureClass, spec::EventQueue, time::Timestamp};
@@ -368,7 +366,15 @@ mod tests {
             let place = Place::of(url).expect(url);
             assert_eq!((place.region.as_deref(), place.endpoint.as_deref()), (region, endpoint), "{url}");
         }
-        for bad in ["", "events", "arn:aws:sqs:us-east-1:1:events", "https://sqs.us-east-1.amazonaws.com", "https://host/", "ftp://h/q", "http://u@h/q"] {
+        for bad in [
+            "",
+            "events",
+            "arn:aws:sqs:us-east-1:1:events",
+            "https://sqs.us-east-1.amazonaws.com",
+            "https://host/",
+            "ftp://h/q",
+            "http://u@h/q",
+        ] {
             assert_eq!(Place::of(bad), None, "{bad:?}");
         }
     }

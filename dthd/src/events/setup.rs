@@ -50,7 +50,9 @@ pub async fn objects(
             dth_proto::failure::FailureClass::Auth => {
                 Some("allow s3:GetBucketNotification and s3:PutBucketNotification on the bucket for the source's credential".to_owned())
             }
-            _ if error.code == "InvalidArgument" => Some("S3 cannot send to the queue: its policy must let it (--policy), and that of its key".to_owned()),
+            _ if error.code == "InvalidArgument" => {
+                Some("S3 cannot send to the queue: its policy must let it (--policy), and that of its key".to_owned())
+            }
             _ => None,
         };
         step(EVENTS, CheckState::Failed, format!("{}: {}", error.code, error.message), hint)
@@ -127,7 +129,8 @@ async fn notifications(task: &str, bucket: &Bucket, need: &Need, queue: &str, pa
             "s3://{name} sends the same events elsewhere (entry {:?} to {}), and S3 sends an event to one place only: nothing was changed",
             other.id, other.arn
         );
-        let hint = "let that entry send to an SNS topic, and subscribe this queue and the other place to it; or send to EventBridge".to_owned();
+        let hint =
+            "let that entry send to an SNS topic, and subscribe this queue and the other place to it; or send to EventBridge".to_owned();
         return Ok(step(EVENTS, CheckState::Failed, message, Some(hint)));
     }
     let wanted = before.with_queues(|id| is_ours(id, task), &ours);
@@ -141,7 +144,10 @@ async fn notifications(task: &str, bucket: &Bucket, need: &Need, queue: &str, pa
             step(EVENTS, CheckState::Ok, format!("s3://{name} sends {} to the queue{beside}", need.events.join(" and ")), None)
         }
         (false, _) => {
-            let message = format!("somebody else changed the notifications of s3://{name} at the same time, it does not send: {}", missing.join("; "));
+            let message = format!(
+                "somebody else changed the notifications of s3://{name} at the same time, it does not send: {}",
+                missing.join("; ")
+            );
             step(EVENTS, CheckState::Failed, message, Some("try again".to_owned()))
         }
         (true, false) => {

@@ -1,6 +1,8 @@
 //! Blobs from one registry to another: each once, checked before it can be seen.
 
-mod parts;
+mod chunks;
+mod journal;
+mod layers;
 mod reader;
 mod stream;
 mod way;
@@ -15,7 +17,7 @@ use super::{
     digest::Digest,
     end::End,
     manifest::Descriptor,
-    memory::Memory,
+    memory::{Asked, Memory},
     registry::{Mount, Registry, Upload},
     shared::Place,
 };
@@ -74,6 +76,7 @@ impl Blobs {
         if unknown.is_empty() {
             return Ok(());
         }
+        let asked = self.memory.asks();
         let missing = match ecr.missing_blobs(to, &unknown).await {
             Ok(missing) => missing,
             // it comes to be when the first blob is sent
@@ -81,7 +84,7 @@ impl Blobs {
             Err(error) => return Err(error),
         };
         for digest in unknown.iter().filter(|digest| !missing.contains(digest)) {
-            self.memory.blob_is_there(to, digest);
+            self.memory.blob_is_there(asked, to, digest);
         }
         Ok(())
     }
@@ -96,11 +99,8 @@ impl Blobs {
             let _turn = self.place.blob(it.to, digest).await;
             if !self.memory.has_blob(it.to, digest) {
                 self.memory.failure(digest).map_or(Ok(()), Err)?;
-                if let Err(error) = self.bring(it).await {
-                    self.memory.blob_failed(digest, &error);
-                    return Err(error);
-                }
-                self.memory.blob_is_there(it.to, digest);
+                let known = self.bring(it).await.inspect_err(|error| self.memory.blob_failed(digest, error))?;
+                self.memory.blob_is_there(known, it.to, digest);
             }
             // before the turn ends: whoever waits for it, of another task, must find the blob
             self.holds(it);
@@ -115,18 +115,20 @@ impl Blobs {
         }
     }
 
-    async fn bring(&self, it: Blob<'_>) -> Result<(), TransferError> {
+    /// Answers since when the destination is known to have it.
+    async fn bring(&self, it: Blob<'_>) -> Result<Asked, TransferError> {
         let digest = &it.blob.digest;
+        let asked = self.memory.asks();
         // ECR was asked for all blobs of the image
         let ask = it.ask || self.place.held_by(it.to, digest);
         if ask && self.destination.ecr.is_none() && self.destination.registry.has_blob(it.to, digest).await? {
             it.progress.advance(it.blob.size);
-            return Ok(());
+            return Ok(asked);
         }
         let mut session = match self.mount(it).await? {
             Some(Mount::Done) => {
                 it.progress.advance(it.blob.size);
-                return Ok(());
+                return Ok(self.memory.asks());
             }
             Some(Mount::Session(upload)) => Some(upload),
             None => None,
@@ -135,7 +137,8 @@ impl Blobs {
         let (mut sends, mut wrong) = (0, 0);
         loop {
             let error = match self.send(it, session.take(), sends > 0).await {
-                Ok(()) => return Ok(()),
+                // it may have taken hours, and is true only now
+                Ok(()) => return Ok(self.memory.asks()),
                 Err(error) => error,
             };
             sends += 1;
@@ -173,21 +176,18 @@ impl Blobs {
     /// Sends it once. `broken`: it was tried before.
     async fn send(&self, it: Blob<'_>, session: Option<Upload>, broken: bool) -> Result<(), TransferError> {
         let size = it.blob.known_size();
-        let way = way::of(size, self.destination.ecr.is_some(), broken, self.memory.takes_chunks());
+        let way = way::of(size, self.destination.ecr.is_some(), broken, self.memory.takes_parts());
         match (way, size) {
             (Way::Whole, Some(size)) => self.whole(it, session, size).await,
-            (Way::Layers | Way::Chunks, Some(size)) => {
+            (Way::Chunks, Some(size)) => self.chunks(it, session, size).await,
+            (Way::Layers, Some(size)) => {
                 if let Some(upload) = session {
                     self.destination.registry.cancel(upload).await;
                 }
-                self.parts(it, way, size).await
+                self.layers(it, size).await
             }
             (_, size) => self.stream(it, session, size).await,
         }
-    }
-
-    fn reader<'a>(&'a self, it: Blob<'a>, at: u64, size: Option<u64>) -> Reader<'a> {
-        Reader::new(&self.source, it.from, &it.blob.digest, &self.bandwidth, at, size)
     }
 }
 

@@ -85,8 +85,8 @@ pub(super) struct Image {
     pub(super) pair: Arc<Pair>,
     /// Its tag, if it has one.
     pub(super) tag: Option<String>,
-    /// The source's digest.
-    pub(super) digest: Digest,
+    /// The source's digest; `None`: what its tag stands for when it is read.
+    pub(super) digest: Option<Digest>,
     /// What the destination has under the tag.
     pub(super) there: Option<Digest>,
 }
@@ -143,16 +143,21 @@ struct Seen<'a> {
 impl Sought for Seen<'_> {
     async fn manifest(&self, digest: &Digest) -> Result<bool, TransferError> {
         let (memory, to) = (&self.copier.memory, self.pair.to.as_str());
+        if self.doubt {
+            // it may have the manifest, and not what that names
+            return Ok(false);
+        }
+        let asked = memory.asks();
         if memory.has_manifest(to, digest) {
             return Ok(true);
         }
         let there = match &self.pair.there {
-            There::Nothing if !self.pair.continued && !self.doubt => return Ok(false),
-            There::Listed(digests) if !self.doubt => return Ok(digests.contains(digest)),
+            There::Nothing if !self.pair.continued => return Ok(false),
+            There::Listed(digests) => return Ok(digests.contains(digest)),
             _ => self.copier.destination.registry.resolve(to, digest.as_str()).await?.is_some(),
         };
         if there {
-            memory.manifest_is_there(to, digest);
+            memory.manifest_is_there(asked, to, digest);
         }
         Ok(there)
     }
@@ -165,6 +170,14 @@ impl Sought for Seen<'_> {
     }
 }
 
+/// A tag stands for what does not exist.
+fn dangling(host: &str, repository: &str, tag: &str, digest: &Digest) -> String {
+    format!(
+        "{host} says that {repository}:{tag} is {digest}, and has no manifest of this digest: either it announces a wrong digest \
+         (Docker-Content-Digest), or it has lost the manifest; push the tag again"
+    )
+}
+
 impl Copier {
     /// Reads everything that belongs to an image and is not at the destination. `doubt`: what was known of the destination is wrong.
     pub(super) async fn plan(&self, image: &Image, doubt: bool) -> Result<Plan, Unfinished> {
@@ -172,8 +185,8 @@ impl Copier {
         let source_digest = named.digest.clone();
         let root = self.selected(named)?;
         let is_there = image.there.as_ref() == Some(&root.digest);
-        if is_there {
-            self.memory.manifest_is_there(&image.pair.to, &root.digest);
+        if is_there && !doubt {
+            self.memory.manifest_is_there(self.memory.asks(), &image.pair.to, &root.digest);
         }
         let seen = Seen { copier: self, pair: &image.pair, doubt };
         let walk = Walk {
@@ -193,13 +206,13 @@ impl Copier {
     /// The image's own manifest. Where its digest is gone, its tag may have moved.
     async fn root(&self, image: &Image) -> Result<Manifest, Unfinished> {
         let (source, from) = (&self.source.registry, &image.pair.from);
-        match source.manifest(from, image.digest.as_str()).await {
+        let reference = image.digest.as_ref().map(Digest::as_str).or(image.tag.as_deref()).unwrap_or_default();
+        match source.manifest(from, reference).await {
             Err(error) if is_gone(&error) => {
-                let Some(tag) = &image.tag else { return Err(Unfinished::Gone) };
+                let (Some(tag), Some(digest)) = (&image.tag, &image.digest) else { return Err(Unfinished::Gone) };
                 let Some(moved) = source.resolve(from, tag).await? else { return Err(Unfinished::Gone) };
-                if moved.digest == image.digest {
-                    // the tag stands for what does not exist
-                    return Err(error.into());
+                if moved.digest == *digest {
+                    return Err(TransferError { message: dangling(source.host(), from, tag, digest), ..error }.into());
                 }
                 Ok(source.manifest(from, moved.digest.as_str()).await?)
             }

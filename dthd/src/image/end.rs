@@ -6,7 +6,7 @@ use dth_proto::{failure::Side, spec};
 
 use super::{
     ecr::{Ecr, OpenError},
-    registry::{Registry, Site, login_for},
+    registry::{Registry, SignIn, Site, login_for},
 };
 use crate::{
     credential::CredentialError,
@@ -61,15 +61,17 @@ impl End {
         counters: &Arc<RequestCounters>,
     ) -> Result<Self, EndError> {
         let retry = RetryPolicy::default();
-        let open = |site, login| Registry::open(site, side, login, Some(&resources.windows), retry, Arc::clone(counters));
+        let open = |site, sign_in: Arc<SignIn>| Registry::open(site, side, sign_in, Some(&resources.windows), retry, Arc::clone(counters));
         if !registry.is_ecr() {
             let login = login_for(registry, side, &resources.credentials()).await.map_err(|why| EndError::Credential { side, why })?;
             let site = Site::of(registry.registry_endpoint.as_deref().unwrap_or(&registry.registry));
-            return Ok(Self { registry: open(site, login)?, ecr: None });
+            let sign_in = resources.images.sign_ins.of(&site, side, login);
+            return Ok(Self { registry: open(site, sign_in)?, ecr: None });
         }
         let credential = resources.credential(registry.credential.as_deref()).await.map_err(|why| EndError::Credential { side, why })?;
-        let ecr = Ecr::open(registry, side, &credential, &resources.images.governors, Arc::clone(counters)).await;
+        let ecr = Ecr::open(registry, side, &credential, &resources.images.accounts, Arc::clone(counters)).await;
         let ecr = ecr.map_err(|why| EndError::Ecr { side, why })?;
-        Ok(Self { registry: open(ecr.site().await?, ecr.login())?, ecr: Some(ecr) })
+        let registry = open(ecr.site().await?, ecr.login().into())?.within(ecr.quotas());
+        Ok(Self { registry, ecr: Some(ecr) })
     }
 }

@@ -23,14 +23,20 @@ pub(super) struct Memory {
     created: Mutex<HashSet<Box<str>>>,
     /// The source does not tell what refers to a manifest: only tags do.
     pub(super) only_tags: AtomicBool,
-    no_chunks: AtomicBool,
+    only_whole: AtomicBool,
 }
 
 #[derive(Default)]
 struct There {
     repositories: HashMap<Box<str>, Repository>,
     count: usize,
+    /// How often something was forgotten.
+    forgotten: u64,
 }
+
+/// When the destination was asked: what it answers to a question from before something was forgotten is not learned any more.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked(u64);
 
 #[derive(Default)]
 struct Repository {
@@ -44,9 +50,14 @@ impl Memory {
         lock(&self.there).repositories.get(repository).is_some_and(|known| known.blobs.contains(digest))
     }
 
+    /// Taken before the destination is asked for what is learned from its answer.
+    pub(super) fn asks(&self) -> Asked {
+        Asked(lock(&self.there).forgotten)
+    }
+
     /// It has it.
-    pub(super) fn blob_is_there(&self, repository: &str, digest: &Digest) {
-        lock(&self.there).note(repository, |known| known.blobs.insert(digest.clone()));
+    pub(super) fn blob_is_there(&self, asked: Asked, repository: &str, digest: &Digest) {
+        lock(&self.there).note(asked, repository, |known| known.blobs.insert(digest.clone()));
     }
 
     /// Whether the destination's repository is known to have a manifest, and so everything that it names.
@@ -55,13 +66,15 @@ impl Memory {
     }
 
     /// It has it.
-    pub(super) fn manifest_is_there(&self, repository: &str, digest: &Digest) {
-        lock(&self.there).note(repository, |known| known.manifests.insert(digest.clone()));
+    pub(super) fn manifest_is_there(&self, asked: Asked, repository: &str, digest: &Digest) {
+        lock(&self.there).note(asked, repository, |known| known.manifests.insert(digest.clone()));
     }
 
-    /// The destination does not have what was thought to be there: everything about the repository is asked again.
+    /// The destination does not have what was thought to be there: everything about the repository is asked again, also what others are
+    /// just being told of it.
     pub(super) fn forget(&self, repository: &str) {
         let mut there = lock(&self.there);
+        there.forgotten += 1;
         if let Some(known) = there.repositories.remove(repository) {
             there.count = there.count.saturating_sub(known.blobs.len() + known.manifests.len());
         }
@@ -89,21 +102,24 @@ impl Memory {
         }
     }
 
-    /// Whether the destination takes chunks, as far as is known.
-    pub(super) fn takes_chunks(&self) -> bool {
-        !self.no_chunks.load(Relaxed)
+    /// Whether the destination takes a blob in parts, as far as is known.
+    pub(super) fn takes_parts(&self) -> bool {
+        !self.only_whole.load(Relaxed)
     }
 
     /// It does not.
-    pub(super) fn takes_no_chunks(&self) {
-        self.no_chunks.store(true, Relaxed);
+    pub(super) fn takes_only_whole_blobs(&self) {
+        self.only_whole.store(true, Relaxed);
     }
 }
 
 impl There {
-    fn note(&mut self, repository: &str, note: impl FnOnce(&mut Repository) -> bool) {
+    fn note(&mut self, asked: Asked, repository: &str, note: impl FnOnce(&mut Repository) -> bool) {
+        if asked.0 != self.forgotten {
+            return;
+        }
         if self.count >= MOST {
-            *self = Self::default();
+            *self = Self { forgotten: self.forgotten, ..Self::default() };
         }
         if !self.repositories.contains_key(repository) {
             self.repositories.insert(repository.into(), Repository::default());
@@ -130,19 +146,24 @@ mod tests {
     #[test]
     fn repositories_are_told_apart_and_forgotten() {
         let (memory, digest) = (Memory::default(), Digest::sha256(b"x"));
-        memory.blob_is_there("a", &digest);
-        memory.manifest_is_there("b", &digest);
+        let asked = memory.asks();
+        memory.blob_is_there(asked, "a", &digest);
+        memory.manifest_is_there(asked, "b", &digest);
         assert!(memory.has_blob("a", &digest) && !memory.has_blob("b", &digest));
         assert!(memory.has_manifest("b", &digest) && !memory.has_manifest("a", &digest));
         memory.forget("a");
         assert!(!memory.has_blob("a", &digest) && memory.has_manifest("b", &digest));
+        memory.blob_is_there(asked, "a", &digest);
+        assert!(!memory.has_blob("a", &digest), "an answer to a question from before says nothing");
+        memory.blob_is_there(memory.asks(), "a", &digest);
+        assert!(memory.has_blob("a", &digest));
     }
 
     #[test]
     fn memory_is_bounded() {
         let memory = Memory::default();
         for n in 0..=MOST {
-            memory.blob_is_there("a", &Digest::sha256(&n.to_le_bytes()));
+            memory.blob_is_there(memory.asks(), "a", &Digest::sha256(&n.to_le_bytes()));
         }
         assert_eq!(lock(&memory.there).count, 1);
     }

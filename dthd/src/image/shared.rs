@@ -1,4 +1,4 @@
-//! What all image tasks of a daemon share: the governors of ECR's limits, who works on which blob, and where blobs are.
+//! What all image tasks of a daemon share: the quotas of ECR, tokens, who works on which blob, and where blobs are.
 
 use std::{
     collections::HashMap,
@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use super::{digest::Digest, ecr::Governors};
+use super::{digest::Digest, ecr::Accounts, registry::SignIns};
 use crate::transfer::turns::{Turn, Turns};
 
 /// Blobs of a registry whose place is remembered (about 200 bytes each); beyond that it begins anew, which costs uploads in place of
@@ -20,8 +20,10 @@ const REFUSALS: u32 = 3;
 /// See the module. One per daemon.
 #[derive(Default)]
 pub struct Shared {
-    /// Requests per second that ECR allows, by account and region.
-    pub governors: Governors,
+    /// Quotas and tokens of ECR.
+    pub accounts: Accounts,
+    /// How runs sign in to other registries.
+    pub sign_ins: SignIns,
     places: Mutex<HashMap<String, Arc<Place>>>,
 }
 

@@ -8,14 +8,17 @@ use dth_proto::{
     spec::{S3Job, Store},
 };
 
+mod keep;
+
 use super::{
     client::Bucket,
     filter::Filter,
     list::Answer,
-    metadata::{Creation, Metadata},
+    metadata::{Creation, KEEP, Metadata, SSE_C},
     object::Entry,
     payload::Payload,
     provider,
+    verify::Algorithm,
 };
 use crate::{
     clock,
@@ -40,16 +43,23 @@ const RETRY: RetryPolicy = RetryPolicy {
 pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(CheckStep) + Send) {
     let source = &job.source;
     if let Some(bucket) = reach(Side::Source, &source.store, source.requester_pays, credentials, &mut tell).await
+        && let Some(bucket) = keep::unseal(bucket, source.encryption.as_ref(), credentials, &mut tell).await
         && let Listing::Read(sample) = list(&bucket, &source.prefix, &mut tell).await
     {
         read(&bucket, &source.prefix, sample.as_ref(), &mut tell).await;
+        if let Some(sample) = &sample {
+            keep::read(&bucket, job, sample, &mut tell).await;
+        }
     }
     let destination = &job.destination;
-    if let Some(bucket) = reach(Side::Destination, &destination.store, false, credentials, &mut tell).await {
+    if let Some(bucket) = reach(Side::Destination, &destination.store, false, credentials, &mut tell).await
+        && let Some(bucket) = keep::unseal(bucket, destination.encryption.as_ref(), credentials, &mut tell).await
+    {
         // Writing is tried even if listing is not allowed: a person wants to know both. Not into a bucket that does not exist:
         // some stores create it.
         if !matches!(list(&bucket, &destination.prefix, &mut tell).await, Listing::Pointless) {
             write(&bucket, job, &mut tell).await;
+            keep::write(&bucket, job, &mut tell).await;
         }
     }
 }
@@ -61,6 +71,7 @@ pub fn problems(job: &S3Job, config: &Config) -> Vec<String> {
     for (end, store) in [("source", &job.source.store), ("destination", &job.destination.store)] {
         found.extend(store_problems(end, store, config));
     }
+    found.extend(keep::problems(job, &config.credentials));
     if let Err(globs) = Filter::new(&job.options, clock::now()) {
         found.extend(globs);
     }
@@ -185,35 +196,60 @@ async fn read(bucket: &Bucket, prefix: &str, sample: Option<&Entry>, tell: &mut 
     tell(done);
 }
 
-/// Writes a small object with the task's storage class, ACL and encryption, and deletes it.
+/// Writes a small object with the task's storage class, ACL, encryption and checksum, and deletes it.
 async fn write(bucket: &Bucket, job: &S3Job, tell: &mut (impl FnMut(CheckStep) + Send)) {
-    let target = &job.destination;
-    let key = format!("{}{SCRATCH}{:016x}", target.prefix, rand::random::<u64>());
-    tell(step(Side::Destination, "write", CheckState::Running, format!("writing {key:?}"), None));
-    let body = Payload::from(bytes::Bytes::from_static(b"written by a check of dthd; can be deleted\n"));
-    let creation = Creation {
-        metadata: Metadata { content_type: Some("text/plain".to_owned()), ..Metadata::default() },
-        class: target.storage_class.clone().filter(|c| c != "keep"),
-        acl: target.acl.clone(),
-        encryption: target.encryption.clone(),
-        tagging: None,
-    };
-    if let Err(error) = bucket.put(&key, &body, &creation, Some(&body.md5()), None).await {
-        let hint = hint(&error, bucket, write_rights(job), &key);
-        tell(step(Side::Destination, "write", CheckState::Failed, in_words(&error), hint));
-        return;
-    }
-    let done = match bucket.delete(&key).await {
-        Ok(()) => {
-            let message = format!("objects can be written to and deleted from s3://{}/{}", bucket.name(), target.prefix);
-            step(Side::Destination, "write", CheckState::Ok, message, None)
-        }
+    let prefix = &job.destination.prefix;
+    tell(step(Side::Destination, "write", CheckState::Running, format!("writing below {prefix:?}"), None));
+    let done = match scratch(bucket, job, Creation::default()).await {
         Err(error) => {
+            let hint = hint(&error, bucket, write_rights(job), prefix);
+            step(Side::Destination, "write", CheckState::Failed, in_words(&error), hint)
+        }
+        Ok(Scratch { left: None, kept }) => {
+            let asked = job.destination.checksum.as_deref();
+            if let Some(asked) = asked.filter(|asked| kept != Some(*asked)) {
+                let message = format!("objects can be written, but the store does not answer that it has stored their {asked}");
+                step(Side::Destination, "write", CheckState::Warn, message, Some("leave destination.checksum out".to_owned()))
+            } else {
+                let message = format!("objects can be written to and deleted from s3://{}/{prefix}", bucket.name());
+                step(Side::Destination, "write", CheckState::Ok, message, None)
+            }
+        }
+        Ok(Scratch { left: Some((key, error)), .. }) => {
             let message = format!("objects can be written but not deleted, {key:?} is left there: {}", in_words(&error));
             step(Side::Destination, "write", CheckState::Warn, message, hint(&error, bucket, "s3:DeleteObject", &key))
         }
     };
     tell(done);
+}
+
+/// A small object that was written and, if that was possible, deleted.
+struct Scratch {
+    /// The algorithm of the checksum that the store says it has stored.
+    kept: Option<&'static str>,
+    /// Its key, and why it could not be deleted.
+    left: Option<(String, TransferError)>,
+}
+
+/// Writes a small object as the task would, with what `more` has besides, and deletes it.
+async fn scratch(bucket: &Bucket, job: &S3Job, more: Creation) -> Result<Scratch, TransferError> {
+    let target = &job.destination;
+    let key = format!("{}{SCRATCH}{:016x}", target.prefix, rand::random::<u64>());
+    let body = Payload::from(bytes::Bytes::from_static(b"written by a check of dthd; can be deleted\n"));
+    let creation = Creation {
+        metadata: Metadata { content_type: Some("text/plain".to_owned()), ..Metadata::default() },
+        class: target.storage_class.clone().filter(|c| c != KEEP),
+        acl: target.acl.clone(),
+        encryption: target.encryption.clone().filter(|encryption| encryption.kind != SSE_C),
+        ..more
+    };
+    let checksum = match target.checksum.as_deref().and_then(Algorithm::named) {
+        Some(algorithm) => Some(algorithm.of(&body).await),
+        None => None,
+    };
+    let put = bucket.put(&key, &body, &creation, Some(&body.md5()), checksum.as_ref()).await?;
+    let left = bucket.delete(&key).await.err().map(|error| (key, error));
+    Ok(Scratch { kept: put.checksum.map(|kept| kept.algorithm.name()), left })
 }
 
 /// What a policy must allow for the objects of this task to be written.

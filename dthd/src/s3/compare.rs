@@ -1,11 +1,13 @@
 //! Whether an object is already at the destination, and by which rule.
 
-use dth_proto::spec::{Compare, Encryption};
+use dth_proto::spec::{Compare, S3Job};
 
 use super::{
+    metadata::ObjectInfo,
     object::{ETag, looks_like_md5, parts},
     page::EntryRef,
     provider::Profile,
+    verify::checksum::is_same,
 };
 
 /// What the last copy left behind.
@@ -25,11 +27,12 @@ pub struct CompareRules {
 }
 
 impl CompareRules {
-    /// The rules between two stores. With KMS encryption asked for at the destination, its ETags are not MD5s (AWS:
-    /// `Object` in the S3 API reference).
+    /// The rules between the two stores of a job. Where it says that objects are encrypted with KMS or a key of ours, ETags are
+    /// not MD5s (AWS: `Object` in the S3 API reference).
     #[must_use]
-    pub fn between(source: &Profile, destination: &Profile, encryption: Option<&Encryption>) -> Self {
-        let plain = encryption.is_none_or(|e| e.kind == "AES256");
+    pub fn between(source: &Profile, destination: &Profile, job: &S3Job) -> Self {
+        let ends = [&job.source.encryption, &job.destination.encryption];
+        let plain = ends.into_iter().flatten().all(|e| e.kind == "AES256");
         Self { etags_comparable: source.etag_is_md5 && destination.etag_is_md5 && plain }
     }
 }
@@ -56,6 +59,10 @@ pub enum CopyReason {
     Newer,
     /// The task copies everything.
     Always,
+    /// Stored checksums, or ETags that are MD5s, show other content; before the ends are asked: they are to be asked.
+    Checksum,
+    /// The task wants checksums to be compared, and there are none that could be.
+    Unproven,
 }
 
 /// Why an object counts as already there.
@@ -81,6 +88,8 @@ impl CopyReason {
             Self::Etag => "etag",
             Self::Newer => "newer",
             Self::Always => "always",
+            Self::Checksum => "checksum",
+            Self::Unproven => "unproven",
         }
     }
 }
@@ -126,8 +135,36 @@ pub fn decide(
         Compare::Etag => Copy(CopyReason::Etag),
         Compare::Newer => by_time(source, destination),
         Compare::Size => Same(SameReason::Size),
+        Compare::Checksum if source.size == 0 => Same(SameReason::Size),
+        // listings have no checksums: whoever copies asks first, see `by_checksum`
+        Compare::Checksum => Copy(CopyReason::Checksum),
         // returned above
-        Compare::Checksum | Compare::Always => Copy(CopyReason::Always),
+        Compare::Always => Copy(CopyReason::Always),
+    }
+}
+
+/// Whether two objects of equal size are the same by what both stores have stored about them: their checksums, else ETags that are
+/// MD5s. What cannot be compared so is copied once, and is the same while neither end changes.
+#[must_use]
+pub fn by_checksum(
+    source: &ObjectInfo,
+    destination: &ObjectInfo,
+    recorded: impl FnOnce() -> Option<Recorded>,
+    rules: &CompareRules,
+) -> Option<CopyReason> {
+    if source.size != destination.size {
+        return Some(CopyReason::Size);
+    }
+    let (ours, theirs) = (source.etag.as_str(), destination.etag.as_str());
+    let comparable = rules.etags_comparable && !source.opaque_etag && !destination.opaque_etag;
+    let verdict = is_same(&source.checksums, &destination.checksums);
+    match verdict.or_else(|| comparable.then(|| is_same_content(ours, theirs)).flatten()) {
+        Some(true) => None,
+        Some(false) => Some(CopyReason::Checksum),
+        None => {
+            let unchanged = |r: Recorded| is_equal(r.source_etag.as_str(), ours) && is_equal(r.destination_etag.as_str(), theirs);
+            (!recorded().is_some_and(unchanged)).then_some(CopyReason::Unproven)
+        }
     }
 }
 
@@ -181,10 +218,13 @@ fn is_same_content(a: &str, b: &str) -> Option<bool> {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::time::Timestamp;
+    use dth_proto::{
+        spec::{Encryption, S3Destination, S3Options, S3Source},
+        time::Timestamp,
+    };
 
     use super::*;
-    use crate::s3::object::Entry;
+    use crate::s3::{object::Entry, verify::Algorithm};
 
     const A: &str = "0cc175b9c0f1b6a831c399e269772661";
     const B: &str = "92eb5ffee6ae2fec3ad71c777531578f";
@@ -351,14 +391,67 @@ mod tests {
     }
 
     #[test]
-    fn kms_makes_etags_incomparable() {
-        let aws = super::super::provider::find("aws").expect("known");
-        let kms = Encryption { kind: "aws:kms".to_owned(), key: None, bucket_key: None };
-        let managed = Encryption { kind: "AES256".to_owned(), key: None, bucket_key: None };
-        for (encryption, comparable) in [(None, true), (Some(&managed), true), (Some(&kms), false)] {
-            assert_eq!(CompareRules::between(aws, aws, encryption), CompareRules { etags_comparable: comparable });
+    fn encryption_makes_etags_incomparable() {
+        let [aws, other] = ["aws", "other"].map(|name| super::super::provider::find(name).expect("known"));
+        let encryption = |kind: &str| Some(Encryption { kind: kind.to_owned(), key: None, bucket_key: None });
+        let job = |source: Option<Encryption>, destination: Option<Encryption>| S3Job {
+            source: S3Source { encryption: source, ..S3Source::default() },
+            destination: S3Destination { encryption: destination, ..S3Destination::default() },
+            options: S3Options::default(),
+        };
+        for (source, destination, comparable) in [
+            (None, None, true),
+            (None, encryption("AES256"), true),
+            (None, encryption("aws:kms"), false),
+            (None, encryption("SSE-C"), false),
+            (encryption("SSE-C"), None, false),
+        ] {
+            let rules = CompareRules::between(aws, aws, &job(source, destination));
+            assert_eq!(rules, CompareRules { etags_comparable: comparable });
         }
-        let other = super::super::provider::find("other").expect("known");
-        assert!(!CompareRules::between(aws, other, None).etags_comparable);
+        assert!(!CompareRules::between(aws, other, &job(None, None)).etags_comparable);
+    }
+
+    #[test]
+    fn by_stored_checksums() {
+        let object = |sum: &str, etag: &str, opaque: bool| ObjectInfo {
+            size: 1,
+            etag: ETag::new(etag),
+            opaque_etag: opaque,
+            checksums: Algorithm::named("CRC32").filter(|_| !sum.is_empty()).map(|crc| (crc, sum.to_owned())).into_iter().collect(),
+            ..ObjectInfo::default()
+        };
+        for (ours, theirs, record, comparable, expected) in [
+            (("a", A, false), ("a", B, false), None, true, None),
+            (("a", A, false), ("b", A, false), None, true, Some(CopyReason::Checksum)),
+            // a record does not speak against what is stored
+            (("a", A, false), ("b", B, false), Some((A, B)), true, Some(CopyReason::Checksum)),
+            (("", A, false), ("b", A, false), None, true, None),
+            (("", A, false), ("", B, false), None, true, Some(CopyReason::Checksum)),
+            (("", A2, false), ("", A2, false), None, true, None),
+            (("", A2, false), ("", B2, false), None, true, Some(CopyReason::Unproven)),
+            (("", A2, false), ("", B2, false), Some((A2, B2)), true, None),
+            (("", A2, false), ("", B2, false), Some((A2, A)), true, Some(CopyReason::Unproven)),
+            (("", A, true), ("", B, false), None, true, Some(CopyReason::Unproven)),
+            (("", A, false), ("", A, false), None, false, Some(CopyReason::Unproven)),
+            (("", A, false), ("", A, false), Some((A, A)), false, None),
+            (("a-2", A, false), ("b-3", B, false), Some((A, B)), false, None),
+        ] {
+            let (source, destination) = (object(ours.0, ours.1, ours.2), object(theirs.0, theirs.1, theirs.2));
+            let rules = CompareRules { etags_comparable: comparable };
+            assert_eq!(by_checksum(&source, &destination, || record.map(recorded), &rules), expected, "{ours:?} {theirs:?} {record:?}");
+        }
+        let longer = ObjectInfo { size: 2, ..object("a", A, false) };
+        let rules = CompareRules { etags_comparable: true };
+        assert_eq!(by_checksum(&longer, &object("a", A, false), || None, &rules), Some(CopyReason::Size));
+        check(
+            Compare::Checksum,
+            &[
+                ((1, A, 5), None, None, true, "copy missing"),
+                ((1, A, 5), Some((2, A, 9)), None, true, "copy size"),
+                ((0, A, 5), Some((0, B, 1)), None, true, "same size"),
+                ((1, A, 5), Some((1, A, 9)), Some((A, A)), true, "copy checksum"),
+            ],
+        );
     }
 }

@@ -9,14 +9,15 @@ use dth_proto::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    by_store::StoreCopies,
     client::{Bucket, Got, Put},
     hedge::Hedge,
     journal::{Journal, JournalError},
     layout::SINGLE,
-    metadata::{Creation, ObjectInfo},
+    metadata::{Creation, ObjectInfo, Wanted},
     object::{ETag, Entry, Pin},
     verify::{
-        self, StoredChecksum, Sums,
+        self, Algorithm, StoredChecksum, Sums,
         plan::{Facts, Guard, Judgement, SinglePlan},
     },
 };
@@ -50,6 +51,8 @@ pub struct Copier<J: Journal> {
     pub parts: usize,
     /// Races slow reads at the end of an object.
     pub hedge: Hedge,
+    /// Whether the store copies by itself.
+    pub by_store: StoreCopies,
 }
 
 /// What to copy.
@@ -132,10 +135,13 @@ impl<J: Journal> Copier<J> {
         let mut generations = 0;
         loop {
             let entry = newer.as_ref().unwrap_or(request.entry);
-            let result = if entry.size <= SINGLE {
-                self.single(entry, request.destination_key, request.progress).await.map_err(CopyError::from)
-            } else {
-                Box::pin(self.multipart(entry, request)).await
+            let copied = if self.by_store.is_possible() { Box::pin(self.by_store(entry, request)).await } else { None };
+            let result = match copied {
+                Some(result) => result,
+                None if entry.size <= SINGLE => {
+                    self.single(entry, request.destination_key, request.progress).await.map_err(CopyError::from)
+                }
+                None => Box::pin(self.multipart(entry, request, false)).await,
             };
             let error = match result {
                 Err(CopyError::Failed(error)) if error.class == FailureClass::Changed && error.side == Side::Source => error,
@@ -166,12 +172,15 @@ impl<J: Journal> Copier<J> {
 
     /// What the destination object gets besides its bytes. Asks for tags only if there are any.
     pub(super) async fn creation(&self, entry: &Entry, info: &ObjectInfo) -> Result<Creation, TransferError> {
-        let tags = if self.options.tags && info.tags > 0 {
-            Box::pin(self.source.tags(&entry.key, entry.version.as_deref())).await?
-        } else {
-            Vec::new()
-        };
-        Ok(Creation::of(info, &tags, &self.target, &self.options))
+        let wanted = self.options.tags && info.tags > 0 && self.destination.profile().tags;
+        let tags = if wanted { Box::pin(self.source.tags(&entry.key, entry.version.as_deref())).await? } else { Vec::new() };
+        Ok(Creation::of(info, &tags, self.wanted()))
+    }
+
+    /// What the task asks of copies.
+    pub(super) fn wanted(&self) -> Wanted<'_> {
+        let (target, options) = (&self.target, &self.options);
+        Wanted { target, options, from: self.source.profile(), to: self.destination.profile() }
     }
 
     /// By one PutObject: GET and PUT, nothing else, unless there are tags.
@@ -211,7 +220,7 @@ impl<J: Journal> Copier<J> {
                     }
                 }
                 sends += 1;
-                match self.write(key, &got, &creation, now).await {
+                match self.write(key, &got, &creation, (now, now.extra(&facts))).await {
                     Ok(put) => {
                         Box::pin(self.kept(key, entry.size)).await?;
                         progress.add(entry.size);
@@ -233,12 +242,12 @@ impl<J: Journal> Copier<J> {
 
     /// What the verification of a copy depends on.
     pub(super) fn facts(&self, etag: &ETag, info: &ObjectInfo) -> Facts {
-        Facts::of(etag, info, self.source.profile(), self.destination.profile(), self.target.encryption.as_ref())
+        Facts::of(etag, info, self.source.profile(), self.destination.profile(), &self.target)
     }
 
     /// Whether the destination kept what it accepted. Some stores (SeaweedFS 4) take a key that ends in `/` for a folder: they answer as
     /// if they had stored its content, and drop it. Such keys with content are rare enough to look.
-    async fn kept(&self, key: &str, size: u64) -> Result<(), TransferError> {
+    pub(super) async fn kept(&self, key: &str, size: u64) -> Result<(), TransferError> {
         if size == 0 || !key.ends_with('/') {
             return Ok(());
         }
@@ -251,10 +260,16 @@ impl<J: Journal> Copier<J> {
     }
 
     /// Writes received bytes, with what makes the destination refuse others.
-    async fn write(&self, key: &str, got: &Got, creation: &Creation, plan: SinglePlan) -> Result<Put, TransferError> {
+    async fn write(
+        &self,
+        key: &str,
+        got: &Got,
+        creation: &Creation,
+        (plan, extra): (SinglePlan, Option<Algorithm>),
+    ) -> Result<Put, TransferError> {
         let (md5, checksum) = match plan {
             SinglePlan::PassMd5(md5) => (Some(md5), None),
-            SinglePlan::PassChecksum(stored) => (None, Some(stored)),
+            SinglePlan::PassChecksum(stored) => (None, Some(stored.into())),
             SinglePlan::Compare(stored) => {
                 let sums = verify::sums(&got.body, true, Some(stored.crc)).await;
                 if sums.crc != Some(stored.value) {
@@ -262,8 +277,12 @@ impl<J: Journal> Copier<J> {
                 }
                 (sums.md5, None)
             }
-            SinglePlan::Compute(Guard::Crc(crc)) => (None, Some(verify::stored(&got.body, crc))),
+            SinglePlan::Compute(Guard::Crc(crc)) => (None, Some(Algorithm::Crc(crc).of(&got.body).await)),
             SinglePlan::Compute(Guard::Md5 | Guard::Etag) => (verify::sums(&got.body, true, None).await.md5, None),
+        };
+        let checksum = match extra {
+            Some(extra) => Some(Box::pin(extra.of(&got.body)).await),
+            None => checksum,
         };
         let put = self.destination.put(key, &got.body, creation, md5.as_ref(), checksum.as_ref()).await?;
         verify::accepted(&put, md5, checksum).map_err(|message| mismatch(Side::Destination, "PutObject", message))?;

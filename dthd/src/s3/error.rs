@@ -55,6 +55,8 @@ pub fn classify(side: Side, operation: &str, status: u16, code: &str) -> Failure
         _ if one_of(&TRANSIENT) => FailureClass::Transient,
         // 403 as well, but about the object: it must be restored from its archive first.
         ("InvalidObjectState", _) => FailureClass::Permanent,
+        // 503 as well, and no matter of load: nothing can be restored so fast now.
+        ("GlacierExpeditedRetrievalNotAvailable", _) => FailureClass::Permanent,
         ("PreconditionFailed" | "InvalidRange", _) | (_, 412 | 416) => FailureClass::Changed,
         ("NoSuchBucket" | "NoSuchUpload", _) => FailureClass::Permanent,
         ("NoSuchKey" | "NoSuchVersion" | "NotFound" | "", 404) if side == Side::Source && reads_an_object(operation) => {

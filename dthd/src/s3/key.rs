@@ -29,8 +29,8 @@ impl KeyTooLong {
 /// `strip_prefix` would be taken away from some keys of the source and not from others.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "destination.strip_prefix {strip_prefix:?} fits only some of the keys under source.prefix {source_prefix:?}: \
-     set source.prefix to {strip_prefix:?} as well, and use another task for the other keys"
+    "destination.strip_prefix {strip_prefix:?} fits only some of the keys under the source's prefix {source_prefix:?}: \
+     let every source prefix begin with {strip_prefix:?}, and use another task for the other keys"
 )]
 pub struct PartialStrip {
     /// What is to be stripped.
@@ -42,7 +42,8 @@ pub struct PartialStrip {
 /// Maps the keys under one source prefix: destination key = `prefix` + (source key without `strip_prefix`).
 ///
 /// All keys lose and gain the same beginning, so byte order is the same at both ends. That is what lets
-/// [`Join`](super::join::Join) compare two listings as they stream.
+/// [`Join`](super::join::Join) compare two listings as they stream. And two source keys never go to one destination key: what keeps a
+/// strict order keeps different keys different.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyMap {
     prefix: String,
@@ -65,6 +66,26 @@ impl KeyMap {
             () => String::new(),
         };
         Ok(Self { prefix: destination.prefix.clone(), strip })
+    }
+
+    /// The map of many prefixes, which all begin with `common`.
+    ///
+    /// # Errors
+    /// [`PartialStrip`] unless all of them begin with `strip_prefix`.
+    pub fn over(common: &str, destination: &S3Destination) -> Result<Self, PartialStrip> {
+        if common.starts_with(&destination.strip_prefix) {
+            return Ok(Self { prefix: destination.prefix.clone(), strip: destination.strip_prefix.clone() });
+        }
+        Err(PartialStrip { strip_prefix: destination.strip_prefix.clone(), source_prefix: common.to_owned() })
+    }
+
+    /// The source key that goes to a destination key; `None` when no source key can: it does not begin with the destination's prefix,
+    /// or what would go there is empty or too long to be a key.
+    #[must_use]
+    pub fn unmap(&self, destination_key: &str) -> Option<String> {
+        let rest = destination_key.strip_prefix(self.prefix.as_str())?;
+        let bytes = self.strip.len() + rest.len();
+        (1..=LONGEST_KEY).contains(&bytes).then(|| format!("{}{rest}", self.strip))
     }
 
     /// The destination key of a source key.
@@ -125,7 +146,7 @@ mod tests {
             assert_eq!(map(source, strip, prefix).expect("whole").map(key).as_deref(), Ok(wanted));
         }
         let error = map("ra", "raw/", "").expect_err("rab would keep its beginning and raw/x would not");
-        assert!(error.to_string().contains("source.prefix \"ra\""));
+        assert!(error.to_string().contains("prefix \"ra\""));
         assert!(map("", "raw/", "").is_err());
     }
 
@@ -148,6 +169,8 @@ mod tests {
             prop_assert!(map.map_any(&a).starts_with(&map.destination_prefix(&source)));
             let task = S3Destination { prefix, strip_prefix: strip, ..S3Destination::default() };
             prop_assert_eq!(map.map_any(&a), task.key_for(&a), "as the task says");
+            prop_assert_eq!(map.unmap(&map.map_any(&a)), Some(a), "and back");
+            prop_assert!(map.unmap(&b).is_none_or(|back| map.map_any(&back) == b), "nothing else comes from there");
         }
     }
 }

@@ -8,6 +8,12 @@ const GIB: u64 = 1 << 30;
 /// Objects up to this many bytes are written by one PutObject.
 pub const SINGLE: u64 = 16 * MIB;
 
+/// The largest parts of a source that are repeated where they pass here: they are held in memory.
+pub const REPEATED: u64 = 128 * MIB;
+
+/// Parts that the store copies by itself are at least as large: each is a request, and no bytes pass here.
+const COPIED: u64 = 512 * MIB;
+
 /// What the destination allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PartLimits {
@@ -76,11 +82,24 @@ pub fn layout(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layo
     if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
 }
 
+/// The same for an object that the store copies by itself, and that is too large for one request.
+///
+/// # Errors
+/// [`TooLarge`] when even the largest parts are not enough.
+pub fn layout_by_store(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layout, TooLarge> {
+    if let Some(part) = source.filter(|p| (limits.min..=limits.max).contains(p) && size.div_ceil(*p) <= limits.parts) {
+        return Ok(Layout::Parts(part));
+    }
+    let target = (limits.parts - limits.parts / 10).max(1);
+    let part = size.div_ceil(target).next_multiple_of(MIB).max(COPIED).clamp(limits.min, limits.max);
+    if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
+}
+
 /// The part size of a source of `size` bytes whose ETag says `parts` and whose first part has `first` bytes, when all parts can
-/// be of that size and repeating them is sensible: 5 MiB to 128 MiB.
+/// be of that size and repeating them is sensible: 5 MiB to `largest`.
 #[must_use]
-pub fn uniform(size: u64, parts: u32, first: u64) -> Option<u64> {
-    ((5 * MIB..=128 * MIB).contains(&first) && size.div_ceil(first) == u64::from(parts)).then_some(first)
+pub fn uniform(size: u64, parts: u32, first: u64, largest: u64) -> Option<u64> {
+    ((5 * MIB..=largest).contains(&first) && size.div_ceil(first) == u64::from(parts)).then_some(first)
 }
 
 /// One part of an object.
@@ -155,12 +174,30 @@ mod tests {
 
     #[test]
     fn uniform_sources() {
-        assert_eq!(uniform(20 * MIB, 3, 8 * MIB), Some(8 * MIB));
-        assert_eq!(uniform(24 * MIB, 3, 8 * MIB), Some(8 * MIB));
-        assert_eq!(uniform(25 * MIB, 3, 8 * MIB), None, "a fourth part would be needed");
-        assert_eq!(uniform(2 * MIB, 2, MIB), None, "too small to be repeated");
-        assert_eq!(uniform(600 * MIB, 2, 300 * MIB), None, "too large to be held in memory");
-        assert_eq!(uniform(0, 1, 0), None);
+        assert_eq!(uniform(20 * MIB, 3, 8 * MIB, REPEATED), Some(8 * MIB));
+        assert_eq!(uniform(24 * MIB, 3, 8 * MIB, REPEATED), Some(8 * MIB));
+        assert_eq!(uniform(25 * MIB, 3, 8 * MIB, REPEATED), None, "a fourth part would be needed");
+        assert_eq!(uniform(2 * MIB, 2, MIB, REPEATED), None, "too small to be repeated");
+        assert_eq!(uniform(600 * MIB, 2, 300 * MIB, REPEATED), None, "too large to be held in memory");
+        assert_eq!(uniform(600 * MIB, 2, 300 * MIB, 5 * GIB), Some(300 * MIB), "nothing is held where the store copies");
+        assert_eq!(uniform(0, 1, 0, REPEATED), None);
+    }
+
+    #[test]
+    fn parts_that_the_store_copies() {
+        let limits = PartLimits::default();
+        for (size, source, expected) in [
+            (5 * GIB + 1, None, Layout::Parts(512 * MIB)),
+            (6 * GIB, Some(8 * MIB), Layout::Parts(8 * MIB)),
+            (6 * GIB, Some(2 * GIB), Layout::Parts(2 * GIB)),
+            (100 * GIB, Some(8 * MIB), Layout::Parts(512 * MIB)),
+            (50 * TB, None, Layout::Parts(5299 * MIB).min_with(5 * GIB)),
+        ] {
+            assert_eq!(layout_by_store(size, source, limits), Ok(expected), "{size} {source:?}");
+        }
+        let small = PartLimits { max: 8 * MIB, ..limits };
+        assert_eq!(layout_by_store(9 * MIB, None, small), Ok(Layout::Parts(8 * MIB)));
+        assert!(layout_by_store(10_000 * 5 * GIB + 1, None, limits).is_err());
     }
 
     #[test]

@@ -55,6 +55,12 @@ pub trait ListPages: Send + Sync + 'static {
     ) -> impl Future<Output = Result<Answer, TransferError>> + Send;
 }
 
+/// Something that is read page by page.
+pub(super) trait Pages: Send + 'static {
+    /// The next page; may be empty. `None` at the end.
+    fn next(&mut self) -> impl Future<Output = Result<Option<Page>, ListError>> + Send;
+}
+
 /// A listing ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
@@ -124,7 +130,12 @@ impl Listing {
     /// Must be called within a tokio runtime.
     #[must_use]
     pub fn new(source: Arc<impl ListPages>, side: Side, range: Range) -> Self {
-        Self { feed: Feed::prefetch(PageCursor::ordered(source, side, range), side) }
+        Self::over(PageCursor::ordered(source, side, range), side)
+    }
+
+    /// Starts to read pages that come in byte order.
+    pub(super) fn over(pages: impl Pages, side: Side) -> Self {
+        Self { feed: Feed::prefetch(pages, side) }
     }
 
     /// The next page, which may be empty; `None` at the end, and only there. Cancel safe.

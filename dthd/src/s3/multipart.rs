@@ -11,12 +11,12 @@ use std::{
 use dth_proto::failure::{FailureClass, Side};
 use tokio_util::sync::CancellationToken;
 
-use self::part::{Job, Sent, combined, expected, usable};
+use self::part::{Job, Sent, combined, combined_kept, expected, usable};
 use super::{
     client::{Put, UploadedPart},
     copy::{Copied, Copier, CopyError, CopyRequest, is_digest, mismatch},
     journal::{Journal, Upload},
-    layout::{Layout, Part, layout, parts, uniform},
+    layout::{Layout, Part, REPEATED, layout, layout_by_store, parts, uniform},
     metadata::ObjectInfo,
     object::{ETag, Entry, Pin},
     verify::{
@@ -63,20 +63,22 @@ fn is_wrong(error: &TransferError) -> bool {
 
 impl<J: Journal> Copier<J> {
     /// By parts; see the module.
-    pub(super) async fn multipart(&self, entry: &Entry, request: CopyRequest<'_>) -> Result<Copied, CopyError> {
+    ///
+    /// `by_store`: the store copies the parts by itself.
+    pub(super) async fn multipart(&self, entry: &Entry, request: CopyRequest<'_>, by_store: bool) -> Result<Copied, CopyError> {
         let key = request.destination_key;
         let continued = self.journal.find(key)?.is_some_and(|known| known.is_of(entry));
         let (info, mut cut) = if continued {
             (self.pinned(entry).await?, None)
         } else {
-            let (info, cut) = tokio::try_join!(self.pinned(entry), self.cut(entry))?;
+            let (info, cut) = tokio::try_join!(self.pinned(entry), self.cut(entry, by_store))?;
             (info, Some(cut))
         };
         let mut restarts = 0;
         loop {
-            let begun = self.begin(entry, key, &mut cut, &info, restarts > 0).await?;
+            let begun = self.begin(entry, key, &mut cut, &info, (restarts > 0, by_store)).await?;
             let upload = begun.upload.clone();
-            let error = match self.transfer(entry, begun, &request).await {
+            let error = match self.transfer((entry, &info), begun, &request, by_store).await {
                 Err(CopyError::Failed(error)) => error,
                 other => return other,
             };
@@ -97,7 +99,7 @@ impl<J: Journal> Copier<J> {
     }
 
     /// What the source says of the generation that is to be copied.
-    async fn pinned(&self, entry: &Entry) -> Result<ObjectInfo, TransferError> {
+    pub(super) async fn pinned(&self, entry: &Entry) -> Result<ObjectInfo, TransferError> {
         let info = self.source.head(&entry.key, entry.pin()).await?;
         if info.etag == entry.etag && info.size == entry.size {
             return Ok(info);
@@ -107,10 +109,13 @@ impl<J: Journal> Copier<J> {
     }
 
     /// How the object is cut: as the source is, where its ETag can be repeated.
-    async fn cut(&self, entry: &Entry) -> Result<Cut, TransferError> {
+    async fn cut(&self, entry: &Entry, by_store: bool) -> Result<Cut, TransferError> {
+        let limits = self.destination.profile().parts;
+        // what does not pass here need not fit into memory
+        let largest = if by_store { limits.max } else { REPEATED };
         let source = match entry.etag.parts() {
             Some(count) => match self.source.head_part(&entry.key, entry.version.as_deref(), 1).await {
-                Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size),
+                Ok(first) if first.etag == entry.etag || first.parts == Some(count) => uniform(entry.size, count, first.size, largest),
                 Ok(_) => None,
                 // Not every store knows partNumber.
                 Err(error) if error.class == FailureClass::Permanent => None,
@@ -118,7 +123,8 @@ impl<J: Journal> Copier<J> {
             },
             None => None,
         };
-        match layout(entry.size, source, self.destination.profile().parts) {
+        let layout = if by_store { layout_by_store(entry.size, source, limits) } else { layout(entry.size, source, limits) };
+        match layout {
             Ok(Layout::Parts(part_size)) => Ok(Cut { part_size, replicated: source == Some(part_size) }),
             Ok(Layout::Single) => Ok(Cut { part_size: entry.size.max(1), replicated: false }),
             Err(error) => {
@@ -129,12 +135,25 @@ impl<J: Journal> Copier<J> {
     }
 
     /// Continues the upload the journal knows if it is of this generation and sent as it would be now, else begins one. `doubtful`:
-    /// bytes turned out wrong before.
-    async fn begin(&self, entry: &Entry, key: &str, cut: &mut Option<Cut>, info: &ObjectInfo, doubtful: bool) -> Result<Begun, CopyError> {
+    /// bytes turned out wrong before; `by_store`: the store copies the parts.
+    async fn begin(
+        &self,
+        entry: &Entry,
+        key: &str,
+        cut: &mut Option<Cut>,
+        info: &ObjectInfo,
+        (doubtful, by_store): (bool, bool),
+    ) -> Result<Begun, CopyError> {
         let facts = self.facts(&entry.etag, info);
+        // what will be locked must come with a digest (AWS: Object Lock, PutObject and UploadPart)
+        let guarded = doubtful || (self.options.object_lock && info.lock.is_some());
+        let plan_of = |replicated, whole| match by_store {
+            true => MultipartPlan::by_store(&facts, replicated),
+            false => MultipartPlan::of(&facts, replicated, whole, guarded),
+        };
         if let Some(known) = self.journal.find(key)? {
             let replicated = entry.etag.parts().map(u64::from) == Some(entry.size.div_ceil(known.part_size.max(1)));
-            let plan = |whole| MultipartPlan::of(&facts, replicated, whole, doubtful);
+            let plan = |whole| plan_of(replicated, whole);
             let same = known.is_of(entry) && known.part_size > 0 && known.guard == plan(false).guard;
             match known.upload_id.clone().filter(|_| same) {
                 Some(id) => match self.destination.list_parts(key, &id).await {
@@ -155,9 +174,9 @@ impl<J: Journal> Copier<J> {
         }
         let Cut { part_size, replicated } = match cut {
             Some(cut) => *cut,
-            None => *cut.insert(self.cut(entry).await?),
+            None => *cut.insert(self.cut(entry, by_store).await?),
         };
-        let plan = MultipartPlan::of(&facts, replicated, true, doubtful);
+        let plan = plan_of(replicated, true);
         let creation = self.creation(entry, info).await?;
         let mut attempt = 0;
         loop {
@@ -171,7 +190,7 @@ impl<J: Journal> Copier<J> {
                 started: clock::now(),
             };
             self.journal.put(upload.clone()).await?;
-            let error = match self.destination.create_upload(key, &creation, plan.crc()).await {
+            let error = match self.destination.create_upload(key, &creation, plan.algorithm()).await {
                 Ok(id) => {
                     upload.upload_id = Some(id.clone());
                     self.journal.put(upload.clone()).await?;
@@ -194,7 +213,13 @@ impl<J: Journal> Copier<J> {
     }
 
     /// Sends the parts that are missing, checks the whole, and makes the object of them.
-    async fn transfer(&self, entry: &Entry, begun: Begun, request: &CopyRequest<'_>) -> Result<Copied, CopyError> {
+    async fn transfer(
+        &self,
+        (entry, info): (&Entry, &ObjectInfo),
+        begun: Begun,
+        request: &CopyRequest<'_>,
+        by_store: bool,
+    ) -> Result<Copied, CopyError> {
         let Begun { upload, id, plan, mut sent } = begun;
         let progress = request.progress;
         let all = parts(entry.size, upload.part_size);
@@ -206,7 +231,7 @@ impl<J: Journal> Copier<J> {
         let before: u64 = sent.values().map(|p| p.size).sum();
         let missing: Vec<Part> = all.filter(|p| !sent.contains_key(&p.number)).collect();
         let left = AtomicUsize::new(missing.len());
-        let job = Job { entry, key: &upload.key, id: &id, plan, progress, left, hash: AtomicBool::new(false) };
+        let job = Job { entry, key: &upload.key, id: &id, plan, by_store, progress, left, hash: AtomicBool::new(false) };
         let whole = matches!(plan.witness, Witness::Bytes(_)).then(WholeMd5::begin);
         self.send(&job, missing, request.stop, whole.as_ref(), &mut sent).await?;
         if sent.len() < count as usize {
@@ -216,11 +241,10 @@ impl<J: Journal> Copier<J> {
         let expected = expected(&sent);
         let checksum = match plan.witness {
             // also where parts of an earlier process have none that is known: the destination computes them all
-            Witness::Checksum(stored) => Some(stored),
-            _ => combined(&plan, &sent),
+            Witness::Checksum(stored) if plan.crc() == Some(stored.crc) => Some(stored),
+            _ => combined_kept(&plan, &sent),
         };
-        let checksum = checksum.filter(|_| plan.crc().is_some());
-        let known = |p: &Sent| p.checksum.filter(|_| plan.crc().is_some());
+        let known = |p: &Sent| p.kept.filter(|kept| Some(kept.algorithm) == plan.algorithm());
         let listed: Vec<UploadedPart> =
             sent.into_iter().map(|(number, p)| UploadedPart { number, size: p.size, checksum: known(&p), etag: p.etag }).collect();
         let put = self.complete(&upload, &id, &listed, expected.as_ref(), checksum).await?;
@@ -228,19 +252,23 @@ impl<J: Journal> Copier<J> {
         let other = expected.filter(|e| !put.opaque_etag && wrongly_assembled(self.destination.profile(), &put.etag, e));
         let message = match other {
             Some(expected) => Err(format!("the store assembled an object with the ETag {} from parts that give {expected}", put.etag)),
-            None => verify::accepted(&Put { opaque_etag: true, ..put.clone() }, None, checksum),
+            None => verify::accepted(&Put { opaque_etag: true, ..put.clone() }, None, checksum.map(Into::into)),
         };
         if let Err(message) = message {
             let error = TransferError::new(FailureClass::Permanent, Side::Destination, "CompleteMultipartUpload", "WrongObject", message);
             return Err(error.into());
         }
+        let (verified, passed) = match by_store {
+            true => (self.proven_by_store(&upload.key, entry, info, &put, spoken).await?, 0),
+            false => (plan.word(spoken, put.etag == entry.etag), entry.size - before),
+        };
         Ok(Copied {
             size: entry.size,
             source_etag: entry.etag.clone(),
-            verified: plan.word(spoken, put.etag == entry.etag),
+            verified,
             destination_etag: put.etag,
             destination_version: put.version,
-            bytes_sent: entry.size - before,
+            bytes_sent: passed,
         })
     }
 
@@ -262,8 +290,8 @@ impl<J: Journal> Copier<J> {
             (Witness::Checksum(stored), _) => match combined(&job.plan, sent) {
                 Some(sum) if sum == stored => Ok(true),
                 Some(sum) => wrong(format!("{} {}, the source has stored {}", sum.crc.word(), sum.base64(), stored.base64())),
-                // the destination hears it
-                None => Ok(job.plan.crc().is_some()),
+                // the destination hears it; what it answers to the end of the upload shows whether it has listened
+                None => Ok(job.plan.crc().is_some() && !job.by_store),
             },
             (Witness::Bytes(announced), Some(whole)) => match whole.sum().await {
                 Some(sum) if sum == announced => Ok(true),
@@ -274,7 +302,7 @@ impl<J: Journal> Copier<J> {
                 if expected(sent).as_ref() == Some(etag) {
                     return Ok(true);
                 }
-                if job.plan.guard == Guard::Etag {
+                if job.plan.guard == Guard::Etag && !job.by_store {
                     self.look_again(job, part_size, stop, sent).await?;
                 }
                 match expected(sent) {
@@ -316,7 +344,8 @@ impl<J: Journal> Copier<J> {
                         // An upload whose completion was answered with an error may still be there.
                         self.destination.abort_upload(&upload.key, id).await?;
                     }
-                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum: found.checksum, version: found.version });
+                    let checksum = found.checksum.map(Into::into);
+                    return Ok(Put { etag: found.etag, opaque_etag: found.opaque_etag, checksum, version: found.version });
                 }
             }
             let Some(wait) = wait else { return Err(error.into()) };
@@ -381,10 +410,7 @@ mod tests {
     use dth_proto::time::Timestamp;
 
     use super::*;
-    use crate::s3::{
-        metadata::Metadata,
-        verify::{Md5Sum, multipart_etag},
-    };
+    use crate::s3::verify::{Md5Sum, multipart_etag};
 
     #[test]
     fn completions_without_an_answer() {
@@ -411,18 +437,7 @@ mod tests {
             (10, &opaque, 50_000, true, false),
             (10, &opaque, 100_000, false, false),
         ] {
-            let found = ObjectInfo {
-                size,
-                etag: etag.clone(),
-                modified: Timestamp(modified),
-                metadata: Metadata::default(),
-                class: None,
-                tags: 0,
-                checksum: None,
-                opaque_etag: false,
-                parts: None,
-                version: None,
-            };
+            let found = ObjectInfo { size, etag: etag.clone(), modified: Timestamp(modified), ..ObjectInfo::default() };
             assert_eq!(landed(&found, &upload, 2, Some(&expected), gone), want, "{size} {etag} {modified} {gone}");
         }
     }

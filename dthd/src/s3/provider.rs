@@ -11,7 +11,10 @@ use std::{
 use dth_proto::{document::suggestion, spec::Store};
 
 pub use self::{read::own, write::to_toml};
-use super::layout::PartLimits;
+use super::{archive::Depth, layout::PartLimits};
+
+/// Archives from which nothing comes within minutes (AWS: "Understanding archive retrieval options"; Alibaba Cloud: "Restore objects").
+const DEEP: [&str; 3] = ["DEEP_ARCHIVE", "ColdArchive", "DeepColdArchive"];
 
 /// Whether a store lists keys in byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +105,13 @@ impl Profile {
             Some(region) => Some(template.replace(REGION, region)),
             None => (!template.contains(REGION)).then(|| template.to_owned()),
         }
+    }
+
+    /// How deep in an archive objects of a storage class are; `None`: in none.
+    #[must_use]
+    pub fn archive(&self, class: &str) -> Option<Depth> {
+        let archived = self.archive_classes.iter().any(|archive| archive == class);
+        archived.then(|| if DEEP.contains(&class) { Depth::Deep } else { Depth::Shallow })
     }
 
     /// What a task says of a store, with what the profile knows filled in: endpoint, and how the bucket is addressed.

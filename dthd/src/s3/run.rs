@@ -10,6 +10,7 @@
 //! by its records and neither copied nor counted twice. The same happens when a store turns out not to list in byte order: the pass
 //! begins again with that side sorted on disk, in one range.
 
+mod archives;
 mod compare;
 mod ends;
 mod events;
@@ -18,35 +19,45 @@ mod feed;
 mod range;
 mod records;
 mod rules;
+mod versions;
 mod work;
 
 use std::{sync::Arc, time::Duration};
 
-use dth_proto::{event::Level, failure::Side, spec::S3Job, view::RunOutcome};
+use dth_proto::{
+    event::Level,
+    failure::Side,
+    spec::{S3Job, Versions},
+    view::RunOutcome,
+};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::{Instant, MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::ends::customer_key;
 pub use self::{compare::compare, ends::abort_uploads};
 use self::{
     ends::Ends,
-    failures::Failures,
+    failures::{Failures, Which},
     feed::{End, Feed},
     rules::Rules,
+    versions::{Keys, VersionFeed},
     work::Work,
 };
 use crate::{
     clock,
     events::consumer::Consuming,
+    s3::{list::ListPages, prefix::Selection, version::as_of::AsOf},
     store::{RunKind, RunRecord},
     transfer::{
-        Stop, told_to_finish, told_to_stop,
+        Stop,
         account::Account,
         checkpoint::Checkpoint,
         run::{RunEnd, RunInput},
+        told_to_finish, told_to_stop,
         turns::Turns,
         window::Kind,
     },
@@ -80,8 +91,21 @@ pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
     let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
     let end = match Ends::open(&input, &job).await {
         Ok(mut ends) => {
-            let end = passes(&mut input, &job, &mut ends, &account).await;
-            finish(&input, &ends, end).await
+            let end = match ends.keep_versions(&job).await {
+                Ok(()) => select(&mut input, &job, &ends, &account).await,
+                Err(why) => Err(PassEnd::Failed(why)),
+            };
+            let end = match end {
+                Ok(selection) => passes(&mut input, &job, &selection, &mut ends, &account).await,
+                Err(end) => end,
+            };
+            let end = finish(&input, &ends, end).await;
+            if !matches!(end, RunEnd::Suspended)
+                && let Some(waits) = ends.archives.settle(input.record.kind == RunKind::Restore).await
+            {
+                input.events.push(Level::Info, Some((&input.name, Some(input.record.run))), waits);
+            }
+            end
         }
         Err(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
     };
@@ -95,9 +119,29 @@ pub async fn run(mut input: RunInput, job: S3Job) -> (RunRecord, RunEnd) {
     (record, end)
 }
 
-async fn passes(input: &mut RunInput, job: &S3Job, ends: &mut Ends, account: &Arc<Account>) -> PassEnd {
+/// Reads and sorts the prefixes of the run. A run that is continued begins again when its list has become another: what is finished was
+/// finished by the other list.
+async fn select(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Account) -> Result<Selection, PassEnd> {
+    let selection = tokio::select! {
+        selection = Selection::open(job, &ends.sort, ends.list.as_ref()) => selection.map_err(PassEnd::Failed)?,
+        () = told_to_stop(&mut input.stop) => return Err(PassEnd::Stopped),
+    };
+    if let Some(many) = selection.many() {
+        let now = (input.record.run, many.digest());
+        let before = input.store.prefixes(input.uid).map_err(|e| PassEnd::Failed(e.to_string()))?;
+        if before.is_some_and(|before| before.0 == now.0 && before.1 != now.1) {
+            let message = "the prefix list has changed since the run began: it begins again".to_owned();
+            input.events.push(Level::Info, Some((&input.name, Some(input.record.run))), message);
+            account.restart();
+        }
+        input.store.put_prefixes(input.uid, now);
+    }
+    Ok(selection)
+}
+
+async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &mut Ends, account: &Arc<Account>) -> PassEnd {
     loop {
-        let end = pass(input, job, ends, account).await;
+        let end = pass(input, job, selection, ends, account).await;
         let PassEnd::Unordered(side) = end else { return end };
         if !ends.sort(side) {
             return PassEnd::Failed(format!("the {} listing is not in byte order even after sorting", side.word()));
@@ -113,25 +157,22 @@ async fn passes(input: &mut RunInput, job: &S3Job, ends: &mut Ends, account: &Ar
     }
 }
 
-async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Account>) -> PassEnd {
+async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &Ends, account: &Arc<Account>) -> PassEnd {
     let books = Checkpoint::new(input, account);
-    let (queue, jobs) = mpsc::channel(QUEUE);
     let (urgent, urgent_jobs) = mpsc::channel(URGENT);
     let turns: Arc<Turns> = Arc::default();
-    let mut consuming = match consume(input, job, ends, account, (urgent, &turns), &books).await {
+    let mut consuming = match consume(input, (job, selection), ends, account, (urgent, &turns), &books).await {
         Ok(consuming) => consuming,
         Err(why) => return PassEnd::Failed(why),
     };
     let stop_listing = CancellationToken::new();
-    let mut feeding = match feed(input, job, ends, account, queue, stop_listing.clone()) {
-        Ok(feeding) => feeding,
-        Err(why) => return PassEnd::Failed(why),
-    };
     let (found, mut unordered) = mpsc::channel(1);
     let stop_work = CancellationToken::new();
     let work = Work::new(input, ends, account, found, stop_work.clone(), consuming.is_some().then_some(turns));
-    let limit = input.resources.config().limits.objects.max(1) as usize;
-    let mut working = tokio::spawn(work.run(jobs, urgent_jobs, limit));
+    let (mut feeding, mut working) = match begin(input, (job, selection), ends, account, (work, urgent_jobs), stop_listing.clone()) {
+        Ok(begun) => begun,
+        Err(why) => return PassEnd::Failed(why),
+    };
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
@@ -199,62 +240,107 @@ async fn pass(input: &mut RunInput, job: &S3Job, ends: &Ends, account: &Arc<Acco
 /// Begins to consume the task's events, if it has some and the run may write.
 async fn consume(
     input: &RunInput,
-    job: &S3Job,
+    (job, selection): (&S3Job, &Selection),
     ends: &Ends,
     account: &Arc<Account>,
     (urgent, turns): (mpsc::Sender<feed::Task>, &Arc<Turns>),
     books: &Arc<Checkpoint>,
 ) -> Result<Option<Consuming>, String> {
-    if !input.record.kind.writes() {
+    // events bring the latest version only; the rules of a definition say so
+    if !input.record.kind.writes() || job.options.versions != Versions::Latest {
         return Ok(None);
     }
-    let since = input.record.started.unwrap_or_else(clock::now);
-    let rules = Rules::new(input.uid, &input.store, account, job, ends.rules, since)?;
-    let consumer = events::consumer(input, job, ends, rules, (urgent, turns), books).await?;
+    let rules = rules(input, (job, selection), ends, account)?;
+    let consumer = events::consumer(input, (job, selection), ends, rules, (urgent, turns), books).await?;
     Ok(consumer.map(Consuming::begin))
 }
 
-/// Begins to list what remains: everything the task selects, or the failed items of an earlier run.
+/// Begins to list, and to work on what is listed.
+fn begin(
+    input: &RunInput,
+    (job, selection): (&S3Job, &Selection),
+    ends: &Ends,
+    account: &Arc<Account>,
+    (work, urgent): (Work, mpsc::Receiver<feed::Task>),
+    stop: CancellationToken,
+) -> Result<(JoinHandle<PassEnd>, JoinHandle<()>), String> {
+    let limit = input.resources.config().limits.objects.max(1) as usize;
+    if job.options.versions == Versions::Latest {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        return Ok((feed(input, (job, selection), ends, account, queue, stop)?, tokio::spawn(work.run(jobs, urgent, limit))));
+    }
+    let keys = match input.record.kind {
+        RunKind::Retry { of, class } => Keys::Of(Which::Failed(of, class)),
+        RunKind::Restore => Keys::Of(Which::Restoring),
+        RunKind::Full | RunKind::Plan | RunKind::Verify | RunKind::Events => Keys::All,
+    };
+    let rules = rules(input, (job, selection), ends, account)?;
+    let (queue, jobs) = mpsc::channel(QUEUE);
+    let feed = VersionFeed::new(input.uid, keys, &input.store, ends, selection, rules, queue);
+    Ok((tokio::spawn(feed.run(stop)), tokio::spawn(work.run_keys(jobs, limit))))
+}
+
+fn rules(input: &RunInput, (job, selection): (&S3Job, &Selection), ends: &Ends, account: &Arc<Account>) -> Result<Rules, String> {
+    let since = input.record.started.unwrap_or_else(clock::now);
+    Rules::new(input.uid, &input.store, account, job, selection, ends.rules, since)
+}
+
+/// Begins to list what remains: everything the task selects, the failed items of an earlier run, or what is being restored.
 fn feed(
     input: &RunInput,
-    job: &S3Job,
+    (job, selection): (&S3Job, &Selection),
     ends: &Ends,
     account: &Arc<Account>,
     queue: mpsc::Sender<feed::Task>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
-    let since = input.record.started.unwrap_or_else(clock::now);
-    let rules = Rules::new(input.uid, &input.store, account, job, ends.rules, since)?;
-    Ok(match input.record.kind {
-        RunKind::Retry { of, class } => {
-            let failures = Failures::new(input, (of, class), (&ends.source, &ends.destination), rules, queue);
+    if input.record.kind == RunKind::Events {
+        account.listing_done();
+        return Ok(tokio::spawn(until_told(queue, input.stop.clone(), stop)));
+    }
+    let rules = rules(input, (job, selection), ends, account)?;
+    let which = match input.record.kind {
+        RunKind::Retry { of, class } => Some(Which::Failed(of, class)),
+        RunKind::Restore => Some(Which::Restoring),
+        RunKind::Full | RunKind::Plan | RunKind::Verify | RunKind::Events => None,
+    };
+    Ok(match (which, job.options.as_of) {
+        (Some(which), as_of) => {
+            let failures = Failures::new(input, (which, as_of), ends, rules, queue);
             tokio::spawn(failures.run(stop))
         }
-        // there is nothing to list: it lasts until the next full compare
-        RunKind::Events => {
-            account.listing_done();
-            let mut told = input.stop.clone();
-            // the workers would take a closed queue for the end of the events
-            tokio::spawn(async move {
-                let _open = queue;
-                tokio::select! {
-                    () = stop.cancelled() => PassEnd::Stopped,
-                    () = told_to_finish(&mut told) => PassEnd::Complete,
-                }
-            })
-        }
-        RunKind::Full | RunKind::Plan | RunKind::Verify => {
-            let source = End { bucket: Arc::new(ends.source.clone()), order: ends.source_order };
-            let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
-            let (left, right) = (ends.source.clone(), ends.destination.clone());
-            // a page of each end is asked for at a time; the end that takes fewer decides
-            let slots = Box::new(move || left.at_a_time(Kind::List).min(right.at_a_time(Kind::List)));
-            let sort = ends.sort.clone();
-            let (run, prefix) = ((input.uid, input.record.run), job.source.prefix.as_str());
-            let feed = Feed::new(run, &input.store, (source, destination), (prefix, rules), sort, queue, slots);
-            tokio::spawn(feed.run(stop))
-        }
+        (None, Some(at)) => all(input, selection, ends, AsOf { bucket: ends.source.clone(), at }, rules, queue, stop),
+        (None, None) => all(input, selection, ends, ends.source.clone(), rules, queue, stop),
     })
+}
+
+/// There is nothing to list: it lasts until the next full compare. The workers would take a closed queue for the end of the events.
+async fn until_told(_open: mpsc::Sender<feed::Task>, mut told: watch::Receiver<Stop>, stop: CancellationToken) -> PassEnd {
+    tokio::select! {
+        () = stop.cancelled() => PassEnd::Stopped,
+        () = told_to_finish(&mut told) => PassEnd::Complete,
+    }
+}
+
+/// Begins to list everything the task selects.
+fn all(
+    input: &RunInput,
+    selection: &Selection,
+    ends: &Ends,
+    listed: impl ListPages,
+    rules: Rules,
+    queue: mpsc::Sender<feed::Task>,
+    stop: CancellationToken,
+) -> JoinHandle<PassEnd> {
+    let source = End { bucket: Arc::new(listed), order: ends.source_order };
+    let destination = End { bucket: Arc::new(ends.destination.clone()), order: ends.destination_order };
+    let (left, right) = (ends.source.clone(), ends.destination.clone());
+    // a page of each end is asked for at a time; the end that takes fewer decides
+    let slots = Box::new(move || left.at_a_time(Kind::List).min(right.at_a_time(Kind::List)));
+    let sort = ends.sort.clone();
+    let run = (input.uid, input.record.run);
+    let feed = Feed::new(run, &input.store, (source, destination), (selection, rules), sort, queue, slots);
+    tokio::spawn(feed.run(stop))
 }
 
 /// Resolves when a worker found a key that the destination's listing lacked.
@@ -265,7 +351,6 @@ async fn found_out_of_order(unordered: &mut mpsc::Receiver<Side>) -> Side {
         None => std::future::pending().await,
     }
 }
-
 
 /// From the end of the last pass to the end of the run. Uploads that no run will continue are aborted.
 async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {

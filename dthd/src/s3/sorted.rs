@@ -17,7 +17,7 @@ use self::{
     run::{Entries, Runs, RunsError},
 };
 use super::{
-    list::{Batch, Feed, ListError, ListPages, PageCursor, Sink, bound::Range},
+    list::{Batch, Feed, ListError, ListPages, PageCursor, Pages, Sink, bound::Range},
     page::Page,
 };
 
@@ -65,12 +65,16 @@ impl Sorted {
     /// in it. Must be called within a tokio runtime.
     #[must_use]
     pub fn new(source: Arc<impl ListPages>, side: Side, range: Range, settings: SortSettings) -> Self {
+        Self::over(PageCursor::unordered(source, side, range), side, settings)
+    }
+
+    /// Starts to read and sort pages of any order.
+    pub(super) fn over(pages: impl Pages, side: Side, settings: SortSettings) -> Self {
         let memory = Arc::new(Memory::default());
-        let cursor = PageCursor::unordered(source, side, range);
         let feed = Feed::spawn(side, |sink| {
             let sorter = Sorter { side, settings, memory: memory.clone() };
             async move {
-                let pages = Feed::prefetch(cursor, side);
+                let pages = Feed::prefetch(pages, side);
                 if let Err(error) = sorter.sort(pages, &sink).await {
                     // nobody listens: then nobody misses it either
                     let _ = sink.send(Err(error)).await;

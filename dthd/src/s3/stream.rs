@@ -8,6 +8,7 @@ pub use super::list::bound::{Bound, Range};
 use super::{
     list::{ListError, ListPages, Listing},
     page::Page,
+    prefix::{Place, PrefixCursor},
     provider::ByteOrder,
     sorted::{SortSettings, Sorted},
 };
@@ -34,6 +35,27 @@ impl EntryStream {
             ByteOrder::Yes | ByteOrder::Unknown => Listing::new(source, side, range).into(),
             ByteOrder::No => Sorted::new(source, side, range, sort).into(),
         }
+    }
+
+    /// The same of the keys that begin with one of many prefixes instead of `range.prefix`.
+    ///
+    /// # Errors
+    /// When the prefixes cannot be read back from the disk.
+    pub fn within(
+        place: &Place,
+        source: Arc<impl ListPages>,
+        side: Side,
+        range: Range,
+        order: ByteOrder,
+        sort: SortSettings,
+    ) -> Result<Self, ListError> {
+        let directory = sort.directory.clone();
+        let cursor = PrefixCursor::new(source, side, place, range, order != ByteOrder::No);
+        let cursor = cursor.map_err(|source| ListError::Disk { side, operation: "read", directory, source })?;
+        Ok(match order {
+            ByteOrder::Yes | ByteOrder::Unknown => Listing::over(cursor, side).into(),
+            ByteOrder::No => Sorted::over(cursor, side, sort).into(),
+        })
     }
 
     /// The next page, which may be empty; `None` at the end, and only there. Cancel safe.

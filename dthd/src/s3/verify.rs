@@ -1,5 +1,6 @@
 //! How it is known that the bytes at the destination are the source's: digests, and what they prove.
 
+pub mod checksum;
 pub mod plan;
 
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
@@ -7,6 +8,7 @@ use crc_fast::CrcAlgorithm;
 use md5::{Digest, Md5};
 use serde::{Deserialize, Serialize};
 
+pub use self::checksum::{Algorithm, Checksum};
 use super::{client::Put, object::ETag, payload::Payload, provider::Profile};
 
 /// The MD5 of bodies up to this many bytes is computed in place: moving them to another thread costs more.
@@ -174,23 +176,18 @@ pub async fn sums(bytes: &Payload, md5: bool, crc: Option<Crc>) -> Sums {
     Sums { md5: Some(md5), crc }
 }
 
-/// The checksum of received bytes, as it goes along with them.
-#[must_use]
-pub fn stored(bytes: &Payload, crc: Crc) -> StoredChecksum {
-    StoredChecksum { crc, value: bytes.crc(crc) }
-}
-
 /// Whether what a store answered to a write agrees with what was sent.
 ///
 /// # Errors
 /// What does not, in words.
-pub fn accepted(put: &Put, md5: Option<Md5Sum>, checksum: Option<StoredChecksum>) -> Result<(), String> {
+pub fn accepted(put: &Put, md5: Option<Md5Sum>, checksum: Option<Checksum>) -> Result<(), String> {
     if let Some(md5) = md5.filter(|md5| !put.opaque_etag && contradicts(&put.etag, md5)) {
         return Err(format!("sent bytes with the MD5 {}, the store has some with the ETag {}", md5.hex(), put.etag));
     }
     match (checksum, put.checksum) {
-        (Some(sent), Some(kept)) if sent.crc == kept.crc && sent.value != kept.value => {
-            Err(format!("sent bytes with the {} {}, the store has some with {}", sent.crc.word(), sent.base64(), kept.base64()))
+        (Some(sent), Some(kept)) if sent.algorithm == kept.algorithm && sent != kept => {
+            let algorithm = sent.algorithm.name();
+            Err(format!("sent bytes with the {algorithm} {}, the store has some with {}", sent.base64(), kept.base64()))
         }
         _ => Ok(()),
     }

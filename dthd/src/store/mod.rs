@@ -10,6 +10,7 @@
 //! | [`pair`] | ETags of copies whose ETags cannot be compared |
 //! | [`upload`], [`blob`] | multipart uploads and uploads of blobs under way |
 //! | `sequencer` | the last event of each key that was acted upon |
+//! | [`restore`] | what is being restored from an archive |
 //! | [`request`] | answers to mutations, for clients that ask again |
 //! | [`offline`] | `dthd state info, check, backup` |
 //!
@@ -23,6 +24,7 @@ pub mod offline;
 pub mod pair;
 pub mod record;
 pub mod request;
+pub mod restore;
 pub mod schema;
 mod sequencer;
 pub mod upload;
@@ -103,6 +105,7 @@ pub(crate) struct Trees {
     pub(crate) blobs: sled::Tree,
     pub(crate) requests: sled::Tree,
     pub(crate) sequencers: sled::Tree,
+    pub(crate) restores: sled::Tree,
 }
 
 impl Trees {
@@ -117,11 +120,12 @@ impl Trees {
             blobs: db.open_tree("blobs")?,
             requests: db.open_tree("requests")?,
             sequencers: db.open_tree("sequencers")?,
+            restores: db.open_tree("restores")?,
         })
     }
 
     /// Every tree with its name, for counting and copying.
-    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 9] {
+    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 10] {
         [
             ("meta", &self.meta),
             ("tasks", &self.tasks),
@@ -132,6 +136,7 @@ impl Trees {
             ("blobs", &self.blobs),
             ("requests", &self.requests),
             ("sequencers", &self.sequencers),
+            ("restores", &self.restores),
         ]
     }
 }

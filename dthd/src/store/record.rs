@@ -65,6 +65,8 @@ pub enum RunKind {
         /// Only failures of this class.
         class: Option<FailureClass>,
     },
+    /// What is being restored from an archive, begun by the task itself.
+    Restore,
     /// Everything the task selects, to tell what a copy would do. Nothing is written.
     Plan,
     /// Everything the task selects, to tell whether both ends are equal. Nothing is written.
@@ -100,6 +102,7 @@ impl RunKind {
         match self {
             Self::Full => view::RunKind::Copy,
             Self::Retry { .. } => view::RunKind::Retry,
+            Self::Restore => view::RunKind::Restore,
             Self::Plan => view::RunKind::Plan,
             Self::Verify => view::RunKind::Verify,
             Self::Events => view::RunKind::Events,
@@ -239,7 +242,9 @@ impl Store {
         self.writer.applied().await?;
         self.writer.remove(&self.trees.tasks, task_key(uid).to_vec());
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.sequencers] {
+        self.put_restoring(uid, None);
+        self.writer.remove(&self.trees.meta, prefixes_key(uid).into_bytes());
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.restores, &self.trees.sequencers] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());
@@ -274,6 +279,19 @@ impl Store {
         self.put_meta(&cuts_key(uid), &cuts);
     }
 
+    /// Of which run and of what digest the prefixes were that a task last read.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn prefixes(&self, uid: u64) -> Result<Option<(u32, u64)>, StoreError> {
+        self.meta(&prefixes_key(uid))
+    }
+
+    /// Replaces what [`Self::prefixes`] gives.
+    pub fn put_prefixes(&self, uid: u64, of: (u32, u64)) {
+        self.put_meta(&prefixes_key(uid), &of);
+    }
+
     /// Runs before run `before` (`None`: all), newest first, at most `limit`.
     ///
     /// # Errors
@@ -286,6 +304,10 @@ impl Store {
 
 fn cuts_key(uid: u64) -> String {
     format!("cuts {uid}")
+}
+
+fn prefixes_key(uid: u64) -> String {
+    format!("prefixes {uid}")
 }
 
 /// Reads what remains of a run as any schema wrote it.

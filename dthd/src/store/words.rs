@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, ops::Index};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Why an object was copied or left out, and how it was verified. The place of a word is on disk: words are only ever added, at the end.
-pub(crate) const WORDS: [&str; 32] = [
+pub(crate) const WORDS: [&str; 40] = [
     // why it was copied
     "missing",
     "size",
@@ -44,6 +44,18 @@ pub(crate) const WORDS: [&str; 32] = [
     "attached",
     // why a plan would remove it
     "delete",
+    // why it was left out: an expression, the storage class
+    "excluded-by-regex",
+    "excluded-class",
+    "not-in-class",
+    // why it was not deleted
+    "created-again",
+    // compared by checksum: differs, cannot be compared
+    "checksum",
+    "unproven",
+    // copied by the store itself
+    "server-side",
+    "server-side-size",
 ];
 
 /// The number of a word; `None`: it is none of [`WORDS`].
@@ -53,11 +65,17 @@ pub(crate) fn number(word: &str) -> Option<u8> {
 }
 
 /// How often each word came (`counts["etag"]`). Counting costs no allocation; as JSON it is a map.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WordCounts {
     known: [u64; WORDS.len()],
     /// Words of another version.
     other: BTreeMap<String, u64>,
+}
+
+impl Default for WordCounts {
+    fn default() -> Self {
+        Self { known: [0; WORDS.len()], other: BTreeMap::new() }
+    }
 }
 
 impl WordCounts {

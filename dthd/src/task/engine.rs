@@ -53,12 +53,7 @@ pub async fn check(spec: &TaskSpec, resources: &Resources, mut tell: impl FnMut(
 }
 
 /// Makes the source send its events to the task's queue; steps as for [`check`]. A task without events has none.
-pub async fn setup_events(
-    spec: &TaskSpec,
-    policy: bool,
-    resources: &Resources,
-    mut tell: impl FnMut(CheckStep) + Send,
-) {
+pub async fn setup_events(spec: &TaskSpec, policy: bool, resources: &Resources, mut tell: impl FnMut(CheckStep) + Send) {
     let Some(Trigger::Events { events }) = &spec.trigger else { return };
     let credentials = resources.credentials();
     match &spec.job {

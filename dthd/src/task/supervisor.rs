@@ -32,7 +32,7 @@ use crate::{
     event::EventLog,
     metrics::{Amounts, cloudwatch, history::History},
     schedule::Schedule,
-    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord},
+    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord, restore::Restoring},
     systemd::Progress as Life,
     transfer::{
         Stop,
@@ -98,6 +98,8 @@ struct Task {
     counted: Option<Counters>,
     /// How the last full compare ended, of a task with events: when it failed, since when and why.
     compared: Option<(Timestamp, Option<String>)>,
+    /// What it waits for to come out of an archive.
+    restoring: Option<Restoring>,
 }
 
 struct Ended {
@@ -163,7 +165,8 @@ impl Supervisor {
         self.lock_totals().insert(name.clone(), (record.spec.engine(), Arc::clone(&totals)));
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
-        let mut task = Task { record, run, active: None, schedule, totals, counted: None, compared: None };
+        let restoring = self.restoring(record.uid);
+        let mut task = Task { record, run, active: None, schedule, totals, counted: None, compared: None, restoring };
         if task.queue().is_some() {
             task.compared = self.last_compare(&task);
         }
@@ -174,6 +177,14 @@ impl Supervisor {
     fn last_compare(&self, task: &Task) -> Option<(Timestamp, Option<String>)> {
         let runs = self.store.runs(task.record.uid, None, RUNS_LOOKED_AT).ok()?;
         runs.iter().find(|run| run.kind == RunKind::Full && run.outcome.is_some()).map(compared)
+    }
+
+    /// What a task waits for; what cannot be read is looked for by the next full run.
+    fn restoring(&self, uid: u64) -> Option<Restoring> {
+        self.store.restoring(uid).unwrap_or_else(|error| {
+            tracing::warn!("cannot read what is being restored: {error}");
+            None
+        })
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -274,6 +285,18 @@ impl Supervisor {
                 task.tell(Stop::Finish);
             }
         }
+        // events give way to what is out of its archive
+        let ready = |task: &&mut Task| task.runs_events() && task.record.after.is_none() && task.is_restored(now);
+        for task in self.tasks.values_mut().filter(ready) {
+            task.record.after = Some((RunKind::Restore, "restored objects".to_owned()));
+            self.store.put_task(&task.record);
+            task.tell(Stop::Finish);
+        }
+        let ready = |task: &&Task| task.record.phase == TaskPhase::Rest && task.is_restored(now);
+        let ready: Vec<TaskName> = self.tasks.values().filter(ready).map(|task| task.record.spec.name.clone()).collect();
+        for name in ready {
+            self.queue(&name, RunKind::Restore, "restored objects".to_owned());
+        }
     }
 
     /// Queues a new run of a task that has none.
@@ -281,9 +304,11 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(name) else { return };
         let now = clock::now();
         let number = task.record.last_run + 1;
+        // neither a look at what is being restored nor events move a trigger
+        let counts = !matches!(kind, RunKind::Restore | RunKind::Events);
         let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
         task.record.last_run = number;
-        if run.kind != RunKind::Events {
+        if counts {
             task.record.last_start = Some(now);
         }
         task.record.phase = TaskPhase::Queued;
@@ -386,8 +411,13 @@ impl Supervisor {
             task.compared = Some(compared(&record));
         }
         let is_held = task.record.phase == TaskPhase::Held;
+        let uid = task.record.uid;
         task.run = Some(record);
         task.active = None;
+        let restoring = self.restoring(uid);
+        if let Some(task) = self.tasks.get_mut(&name) {
+            task.restoring = restoring;
+        }
         if let Some((kind, cause)) = after.filter(|_| !is_held) {
             self.queue(&name, kind, cause);
         }
@@ -472,6 +502,11 @@ impl Task {
         self.active.is_some() && self.has_events_run()
     }
 
+    /// What it waits for may be out of its archive.
+    fn is_restored(&self, now: Timestamp) -> bool {
+        self.restoring.as_ref().is_some_and(|restoring| restoring.next <= now)
+    }
+
     /// The run that its trigger asks for now.
     fn asks(&self, now: Timestamp) -> Option<(TaskName, RunKind, String)> {
         let trigger = self.record.spec.trigger.as_ref().filter(|_| self.record.phase == TaskPhase::Rest)?;
@@ -482,16 +517,18 @@ impl Task {
         self.queue()?;
         let failed = self.run.as_ref().filter(|run| run.kind == RunKind::Events && run.outcome == Some(RunOutcome::Failed));
         let waits = failed.and_then(|run| run.ended).is_some_and(|ended| now.since(ended) < EVENTS_AGAIN);
-        (!waits).then(|| (name, RunKind::Events, trigger.to_string()))
+        // what is out of its archive goes first
+        (!waits && !self.is_restored(now)).then(|| (name, RunKind::Events, trigger.to_string()))
     }
 
     /// Whether a full run should begin.
     fn is_due(&self, now: Timestamp) -> bool {
         let by_schedule = self.schedule.as_ref().and_then(|s| s.due(now, self.record.last_start, self.record.trigger_set)).is_some();
         // a full compare that could not run is no backstop
-        let again = self.queue().zip(self.compared.as_ref()).is_some_and(|(queue, (ended, failed))| {
-            failed.is_some() && now.since(*ended) >= COMPARE_AGAIN.min(queue.reconcile.0)
-        });
+        let again = self
+            .queue()
+            .zip(self.compared.as_ref())
+            .is_some_and(|(queue, (ended, failed))| failed.is_some() && now.since(*ended) >= COMPARE_AGAIN.min(queue.reconcile.0));
         by_schedule || again
     }
 
@@ -504,7 +541,9 @@ impl Task {
 
     fn next_run(&self, now: Timestamp) -> Option<Timestamp> {
         let held = matches!(self.record.phase, TaskPhase::Held | TaskPhase::Paused);
-        self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set))
+        let scheduled = self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set));
+        let restored = self.restoring.as_ref().filter(|_| !held).map(|restoring| restoring.next);
+        scheduled.into_iter().chain(restored).min()
     }
 }
 

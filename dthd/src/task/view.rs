@@ -44,6 +44,8 @@ pub struct Row<'a> {
     pub failure: Option<String>,
     /// How its events are going, while a run consumes them.
     pub events: Option<EventsView>,
+    /// What it waits for to come out of an archive, in words.
+    pub restoring: Option<String>,
 }
 
 impl Row<'_> {
@@ -107,6 +109,9 @@ impl Row<'_> {
         }
         if let Some(failure) = &self.failure {
             return failure.clone();
+        }
+        if let Some(restoring) = &self.restoring {
+            return restoring.clone();
         }
         if let Some(events) = &self.events {
             return events.note();
@@ -183,7 +188,7 @@ mod tests {
         let counters = Counters { failed, ..Counters::default() };
         let run = Some(run_view(&task.spec.name, &record, &counters));
         let live = Some(Live { stalled_s, ..Live::default() });
-        Row { task: &task, state, run, live, next_run: None, failure: None, events: None }.view().word
+        Row { task: &task, state, run, live, next_run: None, failure: None, events: None, restoring: None }.view().word
     }
 
     #[test]

@@ -29,6 +29,22 @@ pub struct Open {
     pub size: u64,
 }
 
+/// Items under one key that were listed together, and finish one after the other: a checkpoint has all of them or none.
+#[derive(Debug)]
+pub struct OpenGroup {
+    seq: Seq,
+    /// Listing of all of them, and the outcomes so far.
+    tally: Tally,
+}
+
+impl OpenGroup {
+    /// Lists them in a block that is still to be entered: `tally` has the listing of all and the outcomes of those that are finished,
+    /// `open` are not.
+    pub fn new(block: &mut Block, key: &str, tally: Tally, open: u64) -> Self {
+        Self { seq: block.open_all(key, &tally, open), tally }
+    }
+}
+
 /// See the module.
 pub struct Account {
     uid: u64,
@@ -213,6 +229,35 @@ impl Account {
     pub fn failed(&self, open: &Open, tries: u32, outcome: ItemOutcome) {
         self.note_failed(&open.key, open.size, tries, outcome);
         self.close(open, &Tally::failed(open.size));
+    }
+
+    /// One of a group is finished; `size` as it was listed, the outcome as it is recorded.
+    pub fn close_one(&self, group: &mut OpenGroup, name: &str, size: u64, tries: u32, outcome: ItemOutcome) {
+        let tally = match &outcome {
+            ItemOutcome::Copied { verified, .. } => {
+                self.progress.totals.add_copied(size);
+                Tally::copied(size, verified)
+            }
+            ItemOutcome::Skipped { reason } => Tally::skipped(size, reason),
+            ItemOutcome::Planned { reason } => Tally::planned(size, size, reason),
+            _ => Tally::failed(size),
+        };
+        match outcome {
+            failed @ ItemOutcome::Failed { .. } => self.note_failed(name, size, tries, failed),
+            outcome => drop(self.put(name, size, tries, outcome)),
+        }
+        group.tally.add(&tally);
+        self.progress.finished(&tally);
+    }
+
+    /// All of a group are finished.
+    pub fn close_group(&self, group: OpenGroup) {
+        self.books().mark.done(group.seq, group.tally);
+    }
+
+    /// What an earlier pass of this run recorded of an item.
+    pub fn recorded(&self, name: &str) -> Option<ItemRecord> {
+        if self.is_continued() { self.store.item(self.uid, self.run, name).ok().flatten() } else { None }
     }
 
     fn put(&self, key: &str, size: u64, tries: u32, outcome: ItemOutcome) -> ItemRecord {

@@ -7,7 +7,7 @@ use std::sync::{
 
 use dth_proto::{
     failure::{FailureGroup, FailureItem},
-    view::{Counters, InFlight},
+    view::{BlobInFlight, Counters, InFlight},
 };
 
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
     },
     task::failure::Groups,
 };
+
+/// Blobs that are shown of an image in flight.
+const BLOBS: usize = 10;
 
 /// Requests made by a run, over all its buckets and tries.
 #[derive(Debug, Default)]
@@ -46,6 +49,23 @@ pub struct ItemProgress {
     pub parts: AtomicU32,
     /// Parts in all; 1 for a single PUT.
     pub parts_total: AtomicU32,
+    /// Blobs of an image that are being sent.
+    blobs: Mutex<Vec<Arc<BlobProgress>>>,
+}
+
+/// How far one blob of an image is.
+#[derive(Debug)]
+pub struct BlobProgress {
+    digest: String,
+    size: u64,
+    bytes: AtomicU64,
+}
+
+impl BlobProgress {
+    /// So many bytes of it were sent.
+    pub fn set(&self, bytes: u64) {
+        self.bytes.store(bytes, Ordering::Relaxed);
+    }
 }
 
 impl ItemProgress {
@@ -65,6 +85,32 @@ impl ItemProgress {
     /// What was sent of a part is lost: so many bytes.
     pub fn fall_back(&self, bytes: u64) {
         self.bytes.fetch_sub(bytes.min(self.bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
+    }
+
+    /// A blob of `size` bytes begins to be sent; `digest` is as it is shown.
+    #[must_use]
+    pub fn blob_begins(&self, digest: &str, size: u64) -> Arc<BlobProgress> {
+        let blob = Arc::new(BlobProgress { digest: digest.to_owned(), size, bytes: AtomicU64::new(0) });
+        lock(&self.blobs).push(Arc::clone(&blob));
+        blob
+    }
+
+    /// It is sent, or given up.
+    pub fn blob_ends(&self, blob: &Arc<BlobProgress>) {
+        lock(&self.blobs).retain(|one| !Arc::ptr_eq(one, blob));
+    }
+
+    /// The largest blobs that are being sent, at most `limit`.
+    fn blobs_in_flight(&self, limit: usize) -> Vec<BlobInFlight> {
+        let shown = |blob: &Arc<BlobProgress>| BlobInFlight {
+            digest: blob.digest.clone(),
+            size: blob.size,
+            done: blob.bytes.load(Ordering::Relaxed).min(blob.size),
+        };
+        let mut list: Vec<BlobInFlight> = lock(&self.blobs).iter().map(shown).collect();
+        list.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
+        list.truncate(limit);
+        list
     }
 
     /// The destination has another part of so many bytes.
@@ -301,6 +347,7 @@ impl Progress {
                 0 | 1 => None,
                 total => Some((f.item.parts.load(Ordering::Relaxed), total)),
             },
+            blobs: f.item.blobs_in_flight(BLOBS),
         });
         (shown.collect(), count)
     }
@@ -456,5 +503,19 @@ mod tests {
         assert_eq!((shown[0].key.as_str(), shown[0].done, count), ("large", 4, 2));
         drop((small, large));
         assert_eq!(progress.in_flight(1).1, 0);
+    }
+
+    #[test]
+    fn blobs_are_shown_while_they_are_sent() {
+        let progress = Progress::new(Tally::default(), false, Arc::default());
+        let flight = progress.fly("image", 900);
+        let blobs: Vec<_> = (0..12).map(|n| flight.item.blob_begins(&format!("{n:012}"), 10 * n)).collect();
+        blobs[11].set(70);
+        blobs[10].set(500);
+        let shown = progress.in_flight(1).0.remove(0).blobs;
+        let expect = |n: u64, done: u64| BlobInFlight { digest: format!("{n:012}"), size: 10 * n, done };
+        assert_eq!((shown.len(), &shown[0], &shown[1]), (10, &expect(11, 70), &expect(10, 100)));
+        blobs.iter().for_each(|blob| flight.item.blob_ends(blob));
+        assert!(progress.in_flight(1).0.remove(0).blobs.is_empty());
     }
 }

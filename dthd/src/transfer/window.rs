@@ -39,9 +39,15 @@ impl Kind {
     #[must_use]
     pub fn of(operation: &str) -> Self {
         match operation {
-            "ListObjectsV2" | "ListObjects" => Self::List,
+            "ListObjectsV2" | "ListObjects" | "ListObjectVersions" => Self::List,
             "ListTags" | "ListRepositories" | "ListReferrers" => Self::List,
-            "GetObject" | "HeadObject" | "GetObjectTagging" | "HeadBucket" | "ListParts" | "ListMultipartUploads" => Self::Read,
+            "GetObject"
+            | "HeadObject"
+            | "GetObjectTagging"
+            | "HeadBucket"
+            | "ListParts"
+            | "ListMultipartUploads"
+            | "GetBucketVersioning" => Self::Read,
             "GetManifest" | "HeadManifest" | "GetBlob" | "HeadBlob" | "GetToken" => Self::Read,
             _ => Self::Write,
         }

@@ -32,7 +32,8 @@ async fn a_pushed_image_is_copied() {
     source.push("team/app", &["v2", "nightly"], &v2).await;
     source.push("team/new", &["v1"], &other).await;
     let target = |repository: &str, tag: &str, image: &Manifest| json!({"action": "push", "target": {"mediaType": image.media_type, "repository": repository, "tag": tag, "digest": image.digest()}});
-    let blob = json!({"action": "push", "target": {"mediaType": "application/octet-stream", "repository": "team/app", "digest": "sha256:00"}});
+    let blob =
+        json!({"action": "push", "target": {"mediaType": "application/octet-stream", "repository": "team/app", "digest": "sha256:00"}});
     let ecr = json!({
         "source": "aws.ecr", "detail-type": "ECR Image Action", "account": "1", "region": "r",
         "detail": {"action-type": "PUSH", "result": "SUCCESS", "repository-name": "team/new", "image-tag": "v1", "image-digest": other.digest()},

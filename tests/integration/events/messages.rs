@@ -86,7 +86,8 @@ async fn odd_messages_stop_nothing() {
         source.store().put("from", key, Object::new(key.to_owned()));
     }
     let other = created("in/plain").replace("\"from\"", "\"another-bucket\"");
-    let unknown = ["", "{", "[]", "{\"hello\":1}", "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\"}]}", &other].map(|m| if m.is_empty() { " " } else { m });
+    let unknown = ["", "{", "[]", "{\"hello\":1}", "{\"Records\":[{\"eventName\":\"ObjectCreated:Put\"}]}", &other]
+        .map(|m| if m.is_empty() { " " } else { m });
     let bridge = json!({"source": "aws.s3", "detail-type": "Object Created", "detail": {"bucket": {"name": "from"}, "object": {"key": "in/bridge"}}});
     let understood = [
         json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "from"}).to_string(),
@@ -130,7 +131,8 @@ async fn only_what_is_gone_is_deleted_and_only_when_asked_for() {
         source.store().put("from", key, Object::new(key.to_owned()));
     }
     let keeping = task("keeps", &source, &destination, &keeps.url);
-    let mirroring = task("mirrors", &source, &destination, &mirrors.url).with("destination.bucket", "mirror").with("options.delete", "mirror");
+    let mirroring =
+        task("mirrors", &source, &destination, &mirrors.url).with("destination.bucket", "mirror").with("options.delete", "mirror");
     for task in [&keeping, &mirroring] {
         task.start(&daemon).await;
         listens(task, &daemon).await;
@@ -159,9 +161,12 @@ async fn only_what_is_gone_is_deleted_and_only_when_asked_for() {
     let items = mirroring.items(&daemon).await;
     assert!(items.iter().any(|item| item.key == "gone" && item.outcome == "deleted"), "{items:?}");
     // a bucket that is gone as a whole answers a HEAD as an object that is gone does
-    source.faults().add(dth_tests::s3::Fault::new(dth_tests::s3::Action::Answer(dth_tests::s3::Answer::new(404))).on([Operation::HeadObject]));
+    source
+        .faults()
+        .add(dth_tests::s3::Fault::new(dth_tests::s3::Action::Answer(dth_tests::s3::Answer::new(404))).on([Operation::HeadObject]));
     source.faults().add(
-        dth_tests::s3::Fault::new(dth_tests::s3::Action::Answer(dth_tests::s3::Answer::error(404, "NoSuchBucket"))).on([Operation::ListObjectsV2]),
+        dth_tests::s3::Fault::new(dth_tests::s3::Action::Answer(dth_tests::s3::Answer::error(404, "NoSuchBucket")))
+            .on([Operation::ListObjectsV2]),
     );
     moto.send(&mirrors, &removed("version", &json!({}))).await;
     eventually("the failure is told", PATIENCE, || async {

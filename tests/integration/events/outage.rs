@@ -16,10 +16,7 @@ use super::{PATIENCE, applied, created, daemon, empty, listens, seen, task};
 use crate::{data::noise, pair::stores};
 
 async fn arrive(destination: &Server, keys: usize) {
-    eventually(&format!("{keys} objects arrive"), PATIENCE, || async {
-        (destination.store().all("to").len() == keys).then_some(())
-    })
-    .await;
+    eventually(&format!("{keys} objects arrive"), PATIENCE, || async { (destination.store().all("to").len() == keys).then_some(()) }).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -48,7 +45,10 @@ async fn a_queue_that_is_down_loses_nothing_and_is_told_in_words() {
         problems.iter().find_map(|p| p["text"].as_str().filter(|text| text.contains("event queue")).map(str::to_owned))
     })
     .await;
-    assert!(problem.starts_with("outage: the event queue cannot be used, what happens at the source waits there: ReceiveMessage"), "{problem}");
+    assert!(
+        problem.starts_with("outage: the event queue cannot be used, what happens at the source waits there: ReceiveMessage"),
+        "{problem}"
+    );
     let detail = task.show(&daemon).await;
     assert!(seen(&detail).lag_s >= 5, "nobody knows what waits there: {:?}", detail.events);
     assert!(detail.view.note.starts_with("the event queue cannot be used"), "{}", detail.view.note);

@@ -68,7 +68,10 @@ async fn create_overwrite_and_delete_arrive_in_seconds() {
     }
     let most = creates.iter().chain(&overwrites).chain(&deletes).max().copied().unwrap();
     let medians = [creates, overwrites, deletes].map(median);
-    println!("median of {CHANGES} each: create {:?}, overwrite {:?}, delete {:?}; the longest {most:?}", medians[0], medians[1], medians[2]);
+    println!(
+        "median of {CHANGES} each: create {:?}, overwrite {:?}, delete {:?}; the longest {most:?}",
+        medians[0], medians[1], medians[2]
+    );
     assert!(medians.iter().all(|median| *median < GOAL), "{medians:?}");
     empty(&moto, &queue).await;
     let detail = task.show(&daemon).await;

@@ -1,8 +1,8 @@
 //! `dth setup-events` and `dth check`: the bucket sends what is needed, and what it sent before.
 
 use aws_sdk_s3::types::{
-    Event, EventBridgeConfiguration, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration,
-    S3KeyFilter,
+    Event, EventBridgeConfiguration, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
+    QueueConfiguration, S3KeyFilter,
 };
 use dth_proto::check::{CheckReply, CheckState, CheckStep};
 use dth_tests::{
@@ -74,7 +74,10 @@ async fn it_adds_what_is_missing_and_leaves_the_rest() {
     assert_eq!(step(&reply, "queue").state, CheckState::Warn, "no dead-letter queue: {reply:?}");
     let missing = step(&reply, "policy");
     assert_eq!(missing.state, CheckState::Failed);
-    assert!(missing.hint.as_ref().is_some_and(|hint| hint.contains("\"aws:SourceArn\":\"arn:aws:s3:::from\"") && hint.contains(&queue.arn)), "{missing:?}");
+    assert!(
+        missing.hint.as_ref().is_some_and(|hint| hint.contains("\"aws:SourceArn\":\"arn:aws:s3:::from\"") && hint.contains(&queue.arn)),
+        "{missing:?}"
+    );
     let events = step(&reply, "events");
     assert_eq!(events.state, CheckState::Warn);
     for part in ["s3:ObjectCreated:* of keys that begin with \"raw/\"", "s3:ObjectRemoved:* of keys that begin with \"raw/\""] {

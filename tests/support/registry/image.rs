@@ -48,6 +48,18 @@ impl Image {
         Self::typed(DOCKER, platform, seed, layers)
     }
 
+    /// An OCI image for linux/amd64 with one layer that is not in the registry, only linked to, at `url` (OCI image specification,
+    /// "Non-Distributable Layers").
+    #[must_use]
+    pub fn linked(seed: u64, layer: &Blob, url: &str) -> Self {
+        let mut image = Self::of("linux/amd64", seed, std::slice::from_ref(layer));
+        let mut manifest: Value = serde_json::from_slice(&image.bytes).unwrap_or_default();
+        manifest["layers"][0]["mediaType"] = "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip".into();
+        manifest["layers"][0]["urls"] = json!([url]);
+        let config = image.blobs.split_off(1);
+        Self { platform: image.platform, ..Self::from(OCI_MANIFEST, &manifest, config, Vec::new()) }
+    }
+
     fn typed([own, config_type, layer_type]: Types, platform: &str, seed: u64, layers: &[Blob]) -> Self {
         let mut parts = platform.split('/');
         let (os, architecture) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());

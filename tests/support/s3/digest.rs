@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hyper::HeaderMap;
 use md5::{Digest as _, Md5};
@@ -17,6 +18,10 @@ pub enum Algorithm {
     Crc32c,
     /// CRC-64/NVME, what AWS adds by itself.
     Crc64Nvme,
+    /// SHA-1; of an object in parts, over the values of the parts.
+    Sha1,
+    /// SHA-256; likewise.
+    Sha256,
 }
 
 /// A value of an [`Algorithm`], base64 of the big-endian bytes; a composite one ends in `-PARTS`.
@@ -38,7 +43,7 @@ impl Checksum {
 
 impl Algorithm {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme];
+    pub const ALL: [Self; 5] = [Self::Crc32, Self::Crc32c, Self::Crc64Nvme, Self::Sha1, Self::Sha256];
 
     /// The header it travels in.
     #[must_use]
@@ -47,6 +52,8 @@ impl Algorithm {
             Self::Crc32 => "x-amz-checksum-crc32",
             Self::Crc32c => "x-amz-checksum-crc32c",
             Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Sha1 => "x-amz-checksum-sha1",
+            Self::Sha256 => "x-amz-checksum-sha256",
         }
     }
 
@@ -57,6 +64,8 @@ impl Algorithm {
             Self::Crc32 => "CRC32",
             Self::Crc32c => "CRC32C",
             Self::Crc64Nvme => "CRC64NVME",
+            Self::Sha1 => "SHA1",
+            Self::Sha256 => "SHA256",
         }
     }
 
@@ -67,6 +76,8 @@ impl Algorithm {
             Self::Crc32 => "ChecksumCRC32",
             Self::Crc32c => "ChecksumCRC32C",
             Self::Crc64Nvme => "ChecksumCRC64NVME",
+            Self::Sha1 => "ChecksumSHA1",
+            Self::Sha256 => "ChecksumSHA256",
         }
     }
 
@@ -89,11 +100,19 @@ impl Algorithm {
             Self::Crc32 => (crc_fast::CrcAlgorithm::Crc32IsoHdlc, 4),
             Self::Crc32c => (crc_fast::CrcAlgorithm::Crc32Iscsi, 4),
             Self::Crc64Nvme => (crc_fast::CrcAlgorithm::Crc64Nvme, 8),
+            Self::Sha1 => return sha(&SHA1_FOR_LEGACY_USE_ONLY, pieces),
+            Self::Sha256 => return sha(&SHA256, pieces),
         };
         let mut digest = crc_fast::Digest::new(algorithm);
         pieces.for_each(|piece| digest.update(piece));
         digest.finalize().to_be_bytes()[8 - width..].to_vec()
     }
+}
+
+fn sha<'a>(algorithm: &'static aws_lc_rs::digest::Algorithm, pieces: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
+    let mut context = Context::new(algorithm);
+    pieces.for_each(|piece| context.update(piece));
+    context.finish().as_ref().to_vec()
 }
 
 /// MD5 of all bytes.
@@ -130,11 +149,10 @@ pub(super) fn check_md5(headers: &HeaderMap, sum: &[u8; 16]) -> Result<(), S3Err
     }
 }
 
-/// Verifies every checksum that came in a header or trailer, and answers with what to keep. SHA checksums are refused.
+/// Verifies the checksum that came in a header or trailer, and answers with what to keep. Several are refused, as AWS does.
 pub(super) fn check_sums(headers: &HeaderMap, data: &Data) -> Result<Vec<Checksum>, S3Error> {
-    let unknown = ["x-amz-checksum-sha256", "x-amz-checksum-sha1"].into_iter().find(|name| headers.contains_key(*name));
-    if let Some(name) = unknown {
-        return Err(S3Error::not_implemented(name));
+    if Algorithm::ALL.into_iter().filter(|algorithm| headers.contains_key(algorithm.header())).count() > 1 {
+        return Err(S3Error::invalid_request("Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed."));
     }
     let mut sums = Vec::new();
     for algorithm in Algorithm::ALL {

@@ -38,6 +38,7 @@ errors! {
     invalid_access_key FORBIDDEN "InvalidAccessKeyId" "The AWS Access Key Id you provided does not exist in our records.";
     no_such_bucket NOT_FOUND "NoSuchBucket" "The specified bucket does not exist";
     no_such_key NOT_FOUND "NoSuchKey" "The specified key does not exist.";
+    no_object_lock NOT_FOUND "NoSuchObjectLockConfiguration" "The specified object does not have a ObjectLock configuration";
     no_such_upload NOT_FOUND "NoSuchUpload" "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     key_too_long BAD_REQUEST "KeyTooLongError" "Your key is too long";
     invalid_uri BAD_REQUEST "InvalidURI" "Couldn't parse the specified URI.";
@@ -69,6 +70,11 @@ impl S3Error {
     /// An argument that breaks its rule.
     pub(super) fn invalid_argument(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "InvalidArgument", message)
+    }
+
+    /// A request whose parts do not go together.
+    pub(super) fn invalid_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "InvalidRequest", message)
     }
 
     /// The header of the signature cannot be read, or its scope is not right.

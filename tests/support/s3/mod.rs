@@ -2,9 +2,9 @@
 //!
 //! It answers as AWS does where a client can tell the difference: byte order of listings, opaque keys (`//`, `..`, `\`,
 //! control characters, up to 1,024 bytes), ETags, conditional reads, ranges, `partNumber`, multipart rules, `Content-MD5`
-//! and CRC checksums, `aws-chunked` bodies, metadata and tags, signatures (each is computed again, with the clock and the region
-//! they name), TLS. What it leaves out: versions, ACLs, encryption, signatures in a query. SHA checksums are refused with
-//! `NotImplemented` rather than stored unchecked.
+//! and checksums, `aws-chunked` bodies, metadata and tags, signatures (each is computed again, with the clock and the region
+//! they name), TLS, keys of SSE-C, copies. What it leaves out: versions, signatures in a query; ACLs, encryption by the
+//! server and Object Lock are kept and told, not carried out.
 //!
 //! | module | holds |
 //! |---|---|
@@ -17,6 +17,7 @@
 //! | `count` | how often each request came, how many at once, which pages were told |
 //! | `damage` | bodies that arrive, or are kept, other than they were sent |
 //! | `operation`, `route` | from a request to the name of what it asks for |
+//! | `seal` | encryption as clients see it |
 //! | `list`, `read`, `write`, `multipart`, `tagging` | the answers |
 //! | `data`, `digest`, `chunked`, `xml`, `error`, `reply`, `pace` | bytes on the way |
 
@@ -34,6 +35,7 @@ pub(crate) mod pace;
 pub(crate) mod read;
 mod reply;
 mod route;
+mod seal;
 mod server;
 mod settings;
 mod signature;

@@ -12,6 +12,7 @@ use super::{
     list::{encode, iso_time},
     reply::Reply,
     route::Call,
+    seal,
     store::{Buckets, Object, Part, PartInfo, Upload},
     write,
     xml::{self, Xml},
@@ -24,13 +25,15 @@ const MAX_PART: u32 = 10_000;
 
 pub(super) fn create(call: &Call, buckets: &mut Buckets, aws_checksums: bool) -> Result<Reply, S3Error> {
     let attributes = write::attributes(call)?;
-    let checksum = match call.header("x-amz-checksum-algorithm") {
+    let checksum = match write::algorithm(call)? {
         None => aws_checksums.then_some((Algorithm::Crc64Nvme, true)),
-        Some(word) => {
-            let algorithm = Algorithm::ALL.into_iter().find(|a| a.word().eq_ignore_ascii_case(word));
-            let algorithm = algorithm.ok_or_else(|| S3Error::not_implemented(word))?;
-            // CRC-64/NVME exists only over the full object (AWS)
-            let full = algorithm == Algorithm::Crc64Nvme || call.header("x-amz-checksum-type") == Some("FULL_OBJECT");
+        Some(algorithm) => {
+            // CRC-64/NVME exists only over the full object, the SHAs only over the parts (AWS)
+            let asked = call.header("x-amz-checksum-type");
+            let full = algorithm == Algorithm::Crc64Nvme || asked == Some("FULL_OBJECT");
+            if full && matches!(algorithm, Algorithm::Sha1 | Algorithm::Sha256) {
+                return Err(S3Error::invalid_request("The FULL_OBJECT checksum type cannot be used with this checksum algorithm."));
+            }
             Some((algorithm, full))
         }
     };
@@ -59,8 +62,16 @@ fn part_number(call: &Call) -> Result<u32, S3Error> {
 pub(super) fn part(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
     let number = part_number(call)?;
     let upload = upload(call, buckets)?;
+    seal::opens(call, "x-amz-", &upload.attributes)?;
+    write::check_digest_of_locked(call, &upload.attributes)?;
+    if let Some(((asked, _), sent)) = upload.checksum.zip(call.checksums.first())
+        && asked != sent.algorithm
+    {
+        return Err(S3Error::invalid_request("Checksum Type mismatch occurred: the upload was created with another one"));
+    }
     let mut reply = Reply::new(StatusCode::OK);
-    reply.set("etag", format_args!("\"{}\"", digest::hex(&call.md5)));
+    reply.set("etag", format_args!("\"{}\"", seal::etag(&call.md5, &upload.attributes)));
+    seal::tell(&mut reply, &upload.attributes);
     for sum in &call.checksums {
         reply.set(sum.algorithm.header(), &sum.value);
     }
@@ -83,12 +94,19 @@ pub(super) fn part_copy(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3E
             source.data.slice(first..last + 1)
         }
     };
-    let part = Part { md5: digest::md5(&data), data, modified: Timestamp::now(), checksums: Vec::new() };
-    let reply = Reply::xml(Xml::document("CopyPartResult", |xml| {
-        xml.text("ETag", format_args!("\"{}\"", digest::hex(&part.md5)));
+    let upload = upload(call, buckets)?;
+    seal::opens(call, "x-amz-", &upload.attributes)?;
+    let checksums = upload.checksum.iter().map(|(algorithm, _)| algorithm.of(&data)).collect();
+    let part = Part { md5: digest::md5(&data), data, modified: Timestamp::now(), checksums };
+    let mut reply = Reply::xml(Xml::document("CopyPartResult", |xml| {
+        xml.text("ETag", format_args!("\"{}\"", seal::etag(&part.md5, &upload.attributes)));
         xml.text("LastModified", iso_time(part.modified));
+        for sum in &part.checksums {
+            xml.text(sum.algorithm.element(), &sum.value);
+        }
     }));
-    upload(call, buckets)?.parts.insert(number, part);
+    seal::tell(&mut reply, &upload.attributes);
+    upload.parts.insert(number, part);
     Ok(reply)
 }
 
@@ -105,7 +123,7 @@ pub(super) fn complete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Er
     }
     let bucket = buckets.bucket(&call.bucket)?;
     write::check_write_conditions(call, bucket.objects.get(&call.key))?;
-    let reply = Reply::xml(Xml::document("CompleteMultipartUploadResult", |xml| {
+    let mut reply = Reply::xml(Xml::document("CompleteMultipartUploadResult", |xml| {
         xml.text("Location", format_args!("/{}/{}", call.bucket, call.key));
         xml.text("Bucket", &call.bucket);
         xml.text("Key", &call.key);
@@ -115,6 +133,7 @@ pub(super) fn complete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Er
             xml.text("ChecksumType", if sum.composite() { "COMPOSITE" } else { "FULL_OBJECT" });
         }
     }));
+    seal::tell(&mut reply, &object.attributes);
     bucket.objects.insert(call.key.clone(), Arc::new(object));
     bucket.uploads.remove(call.query.get("uploadId").unwrap_or_default());
     Ok(reply)
@@ -136,7 +155,7 @@ fn chosen<'u>(upload: &'u Upload, wanted: &[Wanted]) -> Result<Vec<&'u Part>, S3
     if !wanted.is_sorted_by(|(a, _), (b, _)| a < b) {
         return Err(S3Error::invalid_part_order());
     }
-    let find = |(number, etag): &Wanted| upload.parts.get(number).filter(|part| digest::hex(&part.md5) == *etag);
+    let find = |(number, etag): &Wanted| upload.parts.get(number).filter(|part| seal::etag(&part.md5, &upload.attributes) == *etag);
     let parts = wanted.iter().map(find).collect::<Option<Vec<_>>>().ok_or_else(S3Error::invalid_part)?;
     if parts.iter().rev().skip(1).any(|part| part.data.len() < MIN_PART) {
         return Err(S3Error::entity_too_small());
@@ -147,7 +166,7 @@ fn chosen<'u>(upload: &'u Upload, wanted: &[Wanted]) -> Result<Vec<&'u Part>, S3
 fn assemble(upload: &Upload, parts: &[&Part]) -> Object {
     let data = Data::join(parts.iter().map(|part| &part.data));
     let sums: Vec<bytes::Bytes> = parts.iter().map(|part| bytes::Bytes::copy_from_slice(&part.md5)).collect();
-    let etag = format!("{}-{}", digest::md5_hex(&sums.into()), parts.len());
+    let etag = format!("{}-{}", seal::etag(&digest::md5(&sums.into()), &upload.attributes), parts.len());
     let checksums = match upload.checksum {
         None => Vec::new(),
         Some((algorithm, true)) => vec![algorithm.of(&data)],
@@ -186,7 +205,7 @@ pub(super) fn list_parts(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3
             xml.element("Part", |xml| {
                 xml.text("PartNumber", number);
                 xml.text("LastModified", iso_time(part.modified));
-                xml.text("ETag", format_args!("\"{}\"", digest::hex(&part.md5)));
+                xml.text("ETag", format_args!("\"{}\"", seal::etag(&part.md5, &upload.attributes)));
                 xml.text("Size", part.data.len());
                 for sum in &part.checksums {
                     xml.text(sum.algorithm.element(), &sum.value);

@@ -26,8 +26,26 @@ operations! {
     ListBuckets HeadBucket CreateBucket DeleteBucket GetBucketLocation
     ListObjectsV2 ListObjects ListMultipartUploads
     GetObject HeadObject PutObject CopyObject DeleteObject DeleteObjects
-    GetObjectTagging PutObjectTagging DeleteObjectTagging
+    GetObjectAcl GetObjectRetention GetObjectTagging PutObjectTagging DeleteObjectTagging
     CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts
+}
+
+impl Operation {
+    /// Whether it reads objects, or about them.
+    pub(super) fn reads(self) -> bool {
+        use Operation as O;
+        matches!(
+            self,
+            O::ListObjects
+                | O::ListObjectsV2
+                | O::GetObject
+                | O::HeadObject
+                | O::GetObjectTagging
+                | O::GetObjectRetention
+                | O::CopyObject
+                | O::UploadPartCopy
+        )
+    }
 }
 
 impl fmt::Display for Operation {

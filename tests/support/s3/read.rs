@@ -10,7 +10,10 @@ use super::{
     operation::Operation,
     reply::Reply,
     route::Call,
+    seal,
     store::{Buckets, Object},
+    write::LOCK,
+    xml::Xml,
 };
 
 /// Which bytes were asked for.
@@ -38,6 +41,7 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error
             reply
         }
     };
+    seal::read(call, &mut reply, object)?;
     set_headers(&mut reply, object);
     if let Some(number) = part.filter(|_| !object.parts.is_empty()) {
         reply.set("x-amz-mp-parts-count", object.parts.len());
@@ -55,6 +59,42 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error
         reply.data = super::data::Data::default();
     }
     Ok(reply)
+}
+
+/// `GetObjectAcl`: that of the owner, and what the canned ACL of the request grants besides.
+pub(super) fn acl(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+    let object = buckets.bucket(&call.bucket)?.objects.get(&call.key).ok_or_else(S3Error::no_such_key)?;
+    let group = match object.attributes.asked.get("x-amz-acl").map(String::as_str) {
+        Some("public-read") => Some("AllUsers"),
+        Some("authenticated-read") => Some("AuthenticatedUsers"),
+        _ => None,
+    };
+    Ok(Reply::xml(Xml::document("AccessControlPolicy", |xml| {
+        xml.element("Owner", |xml| xml.text("ID", "embedded"));
+        xml.element("AccessControlList", |xml| {
+            xml.element("Grant", |xml| {
+                xml.element("Grantee", |xml| xml.text("ID", "embedded"));
+                xml.text("Permission", "FULL_CONTROL");
+            });
+            if let Some(group) = group {
+                xml.element("Grant", |xml| {
+                    xml.element("Grantee", |xml| xml.text("URI", format_args!("http://acs.amazonaws.com/groups/global/{group}")));
+                    xml.text("Permission", "READ");
+                });
+            }
+        });
+    })))
+}
+
+/// `GetObjectRetention`.
+pub(super) fn retention(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+    let object = buckets.bucket(&call.bucket)?.objects.get(&call.key).ok_or_else(S3Error::no_such_key)?;
+    let [mode, until, _] = LOCK.map(|name| object.attributes.asked.get(name));
+    let (mode, until) = mode.zip(until).ok_or_else(S3Error::no_object_lock)?;
+    Ok(Reply::xml(Xml::document("Retention", |xml| {
+        xml.text("Mode", mode);
+        xml.text("RetainUntilDate", until);
+    })))
 }
 
 fn set_headers(reply: &mut Reply, object: &Object) {

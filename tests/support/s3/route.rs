@@ -98,7 +98,7 @@ fn operation(method: &Method, bucket: &str, key: &str, query: &Query, headers: &
     use Operation as O;
     let copy = headers.contains_key("x-amz-copy-source");
     let unknown = || S3Error::not_implemented(&format!("{method} with this query"));
-    let subresource = ["acl", "policy", "versioning", "versions", "cors", "lifecycle", "attributes", "retention", "legal-hold", "restore"];
+    let subresource = ["policy", "versioning", "versions", "cors", "lifecycle", "attributes", "legal-hold", "restore"];
     if subresource.iter().any(|name| query.has(name)) {
         return Err(unknown());
     }
@@ -113,6 +113,10 @@ fn operation(method: &Method, bucket: &str, key: &str, query: &Query, headers: &
         ("GET", false, true) => O::ListObjects,
         ("POST", false, true) if query.has("delete") => O::DeleteObjects,
         ("GET", false, false) if query.has("tagging") => O::GetObjectTagging,
+        ("GET", false, false) if query.has("acl") => O::GetObjectAcl,
+        (_, false, _) if query.has("acl") => return Err(unknown()),
+        ("GET", false, false) if query.has("retention") => O::GetObjectRetention,
+        (_, false, false) if query.has("retention") => return Err(unknown()),
         ("PUT", false, false) if query.has("tagging") => O::PutObjectTagging,
         ("DELETE", false, false) if query.has("tagging") => O::DeleteObjectTagging,
         ("GET", false, false) if query.has("uploadId") => O::ListParts,
@@ -162,6 +166,6 @@ mod tests {
         assert_eq!(call("GET", "/b/%ff", "x").unwrap_err().code, "InvalidURI");
         assert_eq!(call("GET", &format!("/b/{}", "k".repeat(1_025)), "x").unwrap_err().code, "KeyTooLongError");
         assert!(call("GET", &format!("/b/{}", "%c3%a4".repeat(512)), "x").is_ok());
-        assert_eq!(call("GET", "/b/k?acl", "x").unwrap_err().code, "NotImplemented");
+        assert_eq!(call("PUT", "/b/k?acl", "x").unwrap_err().code, "NotImplemented");
     }
 }

@@ -301,6 +301,9 @@ fn made_up(answer: &Answer) -> Result<Reply, S3Error> {
 
 fn carry_out(settings: &Builder, buckets: &mut Buckets, call: &Call, defects: Defects) -> Result<Reply, S3Error> {
     use Operation as O;
+    if settings.requester_pays && call.operation.reads() && call.header("x-amz-request-payer") != Some("requester") {
+        return Err(S3Error::access_denied());
+    }
     match call.operation {
         O::ListBuckets => Ok(list_buckets(buckets)),
         O::HeadBucket => buckets.bucket(&call.bucket).map(|_| Reply::new(StatusCode::OK)),
@@ -316,9 +319,11 @@ fn carry_out(settings: &Builder, buckets: &mut Buckets, call: &Call, defects: De
         O::GetBucketLocation => buckets.bucket(&call.bucket).map(|_| Reply::xml(Xml::document("LocationConstraint", |_| {}))),
         O::ListObjects | O::ListObjectsV2 => list::reply(call, buckets, defects, settings.most_keys),
         O::ListMultipartUploads => multipart::list_uploads(call, buckets),
+        O::GetObjectAcl => read::acl(call, buckets),
+        O::GetObjectRetention => read::retention(call, buckets),
         O::GetObject | O::HeadObject => read::reply(call, buckets),
         O::PutObject => write::put(call, buckets, settings.aws_checksums),
-        O::CopyObject => write::copy(call, buckets),
+        O::CopyObject => write::copy(call, buckets, settings.most_copied),
         O::DeleteObject => write::delete(call, buckets),
         O::DeleteObjects => write::delete_many(call, buckets),
         O::GetObjectTagging | O::PutObjectTagging | O::DeleteObjectTagging => tagging::reply(call, buckets),

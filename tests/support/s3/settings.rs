@@ -13,6 +13,9 @@ pub const ACCESS_KEY: &str = "embedded-key";
 /// Its secret.
 pub const SECRET_KEY: &str = "embedded-secret";
 
+/// The largest source of `CopyObject` (AWS).
+const MOST_COPIED: u64 = 5 << 30;
+
 /// Settings of a server before it starts.
 #[derive(Clone)]
 pub struct Builder {
@@ -21,6 +24,8 @@ pub struct Builder {
     pub(super) domain: String,
     pub(super) aws_checksums: bool,
     pub(super) most_keys: usize,
+    pub(super) most_copied: u64,
+    pub(super) requester_pays: bool,
     pub(super) tls: Option<TlsAcceptor>,
 }
 
@@ -28,7 +33,16 @@ impl Default for Builder {
     fn default() -> Self {
         let keys = BTreeMap::from([(ACCESS_KEY.to_owned(), SECRET_KEY.to_owned())]);
         let door = Door { keys, anonymous: true, region: None, clock: SignedDuration::ZERO };
-        Self { door, own_keys: false, domain: "localhost".to_owned(), aws_checksums: false, most_keys: list::MAX_KEYS, tls: None }
+        Self {
+            door,
+            own_keys: false,
+            domain: "localhost".to_owned(),
+            aws_checksums: false,
+            most_keys: list::MAX_KEYS,
+            most_copied: MOST_COPIED,
+            requester_pays: false,
+            tls: None,
+        }
     }
 }
 
@@ -82,6 +96,20 @@ impl Builder {
     #[must_use]
     pub fn page(mut self, most_keys: usize) -> Self {
         self.most_keys = most_keys;
+        self
+    }
+
+    /// `CopyObject` takes objects up to this many bytes only (5 GiB unless it is said).
+    #[must_use]
+    pub fn copies_up_to(mut self, bytes: u64) -> Self {
+        self.most_copied = bytes;
+        self
+    }
+
+    /// Whoever reads pays, and is refused unless the request says so.
+    #[must_use]
+    pub fn requester_pays(mut self) -> Self {
+        self.requester_pays = true;
         self
     }
 

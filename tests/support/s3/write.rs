@@ -12,6 +12,7 @@ use super::{
     read,
     reply::Reply,
     route::{Call, decode},
+    seal,
     store::{Attributes, Buckets, Object},
     tagging,
     xml::{self, Xml},
@@ -28,7 +29,15 @@ const KEPT: [&str; 7] = [
     "x-amz-website-redirect-location",
 ];
 /// Headers that ask for what this server does not do.
-const ASKED: [&str; 3] = ["x-amz-acl", "x-amz-server-side-encryption", "x-amz-server-side-encryption-aws-kms-key-id"];
+const ASKED: [&str; 4] = [
+    "x-amz-acl",
+    "x-amz-server-side-encryption",
+    "x-amz-server-side-encryption-aws-kms-key-id",
+    "x-amz-server-side-encryption-bucket-key-enabled",
+];
+/// Object Lock: kept and told, not carried out.
+pub(super) const LOCK: [&str; 3] = ["x-amz-object-lock-mode", "x-amz-object-lock-retain-until-date", "x-amz-object-lock-legal-hold"];
+const REDIRECT: &str = "x-amz-website-redirect-location";
 /// Most bytes of user metadata, names and values together (AWS).
 const MAX_METADATA: usize = 2_048;
 
@@ -56,7 +65,8 @@ pub(super) fn attributes(call: &Call) -> Result<Attributes, S3Error> {
     if let Some(class) = call.header("x-amz-storage-class") {
         class.clone_into(&mut attributes.storage_class);
     }
-    for name in ASKED {
+    seal::keep(call, &mut attributes)?;
+    for name in ASKED.into_iter().chain(LOCK) {
         attributes.asked.extend(call.header(name).map(|value| (name.to_owned(), value.to_owned())));
     }
     Ok(attributes)
@@ -83,19 +93,32 @@ pub(super) fn check_write_conditions(call: &Call, existing: Option<&Arc<Object>>
 /// `aws_checksums`: add a CRC-64/NVME where the client sent nothing, as AWS does.
 pub(super) fn put(call: &Call, buckets: &mut Buckets, aws_checksums: bool) -> Result<Reply, S3Error> {
     let attributes = attributes(call)?;
+    check_digest_of_locked(call, &attributes)?;
     let mut checksums = call.checksums.clone();
     if checksums.is_empty() && aws_checksums {
         checksums.push(Algorithm::Crc64Nvme.of(&call.body));
     }
     let bucket = buckets.bucket(&call.bucket)?;
     check_write_conditions(call, bucket.objects.get(&call.key))?;
-    let etag = digest::hex(&call.md5);
+    let etag = seal::etag(&call.md5, &attributes);
     let mut reply = Reply::new(StatusCode::OK);
+    seal::tell(&mut reply, &attributes);
     reply.set("etag", format_args!("\"{etag}\""));
     set_checksums(&mut reply, &checksums);
     let object = Object { data: call.body.clone(), etag, modified: Timestamp::now(), attributes, checksums, parts: Vec::new() };
     bucket.objects.insert(call.key.clone(), Arc::new(object));
     Ok(reply)
+}
+
+/// What is locked must come with a digest (AWS: PutObject and UploadPart with Object Lock).
+pub(super) fn check_digest_of_locked(call: &Call, attributes: &Attributes) -> Result<(), S3Error> {
+    let locked = LOCK.iter().any(|name| attributes.asked.contains_key(*name));
+    if locked && call.checksums.is_empty() && call.header("content-md5").is_none() {
+        return Err(S3Error::invalid_request(
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests with Object Lock parameters",
+        ));
+    }
+    Ok(())
 }
 
 pub(super) fn set_checksums(reply: &mut Reply, checksums: &[Checksum]) {
@@ -112,28 +135,51 @@ pub(super) fn copy_source(call: &Call, buckets: &mut Buckets) -> Result<Arc<Obje
     let (bucket, key) =
         source.split_once('/').ok_or_else(|| S3Error::invalid_argument("Copy Source must mention the source bucket and key"))?;
     let object = buckets.bucket(bucket)?.objects.get(key).cloned().ok_or_else(S3Error::no_such_key)?;
+    seal::opens(call, "x-amz-copy-source-", &object.attributes)?;
     read::check_conditions(call, "x-amz-copy-source-", &object)?;
     Ok(object)
 }
 
-pub(super) fn copy(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
+/// The checksum that a request asks for by name.
+pub(super) fn algorithm(call: &Call) -> Result<Option<Algorithm>, S3Error> {
+    let Some(word) = call.header("x-amz-checksum-algorithm") else { return Ok(None) };
+    let found = Algorithm::ALL.into_iter().find(|a| a.word().eq_ignore_ascii_case(word));
+    found.map(Some).ok_or_else(|| S3Error::invalid_request("Checksum algorithm provided is unsupported."))
+}
+
+pub(super) fn copy(call: &Call, buckets: &mut Buckets, most: u64) -> Result<Reply, S3Error> {
     let replace = |name: &str| call.header(name) == Some("REPLACE");
     let source = copy_source(call, buckets)?;
+    if source.data.len() > most {
+        return Err(S3Error::invalid_request("The specified copy source is larger than the maximum allowable size for a copy source"));
+    }
     let asked = attributes(call)?;
-    let mut object = Object { modified: Timestamp::now(), etag: digest::md5_hex(&source.data), parts: Vec::new(), ..(*source).clone() };
+    let etag = seal::etag(&digest::md5(&source.data), &asked);
+    let mut object = Object { modified: Timestamp::now(), etag, parts: Vec::new(), ..(*source).clone() };
+    // of a redirect, only what the request says (AWS: CopyObject)
+    let redirect = asked.headers.get(REDIRECT).cloned();
     if replace("x-amz-metadata-directive") {
         (object.attributes.headers, object.attributes.metadata) = (asked.headers, asked.metadata);
     }
+    object.attributes.headers.remove(REDIRECT);
+    object.attributes.headers.extend(redirect.map(|value| (REDIRECT.to_owned(), value)));
     if replace("x-amz-tagging-directive") {
         object.attributes.tags = asked.tags;
     }
-    object.attributes.storage_class = asked.storage_class;
-    // a checksum of part checksums says nothing about an object without parts
-    object.checksums.retain(|sum| !sum.composite());
-    let reply = Reply::xml(Xml::document("CopyObjectResult", |xml| {
+    (object.attributes.storage_class, object.attributes.asked) = (asked.storage_class, asked.asked);
+    object.checksums = match algorithm(call)?.or(source.checksums.first().map(|sum| sum.algorithm)) {
+        Some(algorithm) => vec![algorithm.of(&object.data)],
+        None => Vec::new(),
+    };
+    let mut reply = Reply::xml(Xml::document("CopyObjectResult", |xml| {
         xml.text("ETag", format_args!("\"{}\"", object.etag));
         xml.text("LastModified", iso_time(object.modified));
+        for sum in &object.checksums {
+            xml.text(sum.algorithm.element(), &sum.value);
+            xml.text("ChecksumType", "FULL_OBJECT");
+        }
     }));
+    seal::tell(&mut reply, &object.attributes);
     let bucket = buckets.bucket(&call.bucket)?;
     check_write_conditions(call, bucket.objects.get(&call.key))?;
     bucket.objects.insert(call.key.clone(), Arc::new(object));

@@ -1,7 +1,10 @@
 //! The rules of an S3 task.
 
-use super::LONGEST_KEY;
-use crate::spec::{S3Destination, S3Job, S3Source, Store};
+use super::{LONGEST_KEY, keep};
+use crate::spec::{PrefixList, S3Job, S3Source, Store, Versions};
+
+/// Prefixes that a definition names itself: it is shown on screens, and kept with every run.
+const MOST_PREFIXES: usize = 1_000;
 
 pub(super) fn problems(job: &S3Job, add: &mut impl FnMut(&'static str, String)) {
     let S3Job { source, destination, .. } = job;
@@ -11,25 +14,25 @@ pub(super) fn problems(job: &S3Job, add: &mut impl FnMut(&'static str, String)) 
         ("source.prefix", &source.prefix),
         ("destination.prefix", &destination.prefix),
         ("destination.strip_prefix", &destination.strip_prefix),
-    ] {
+    ]
+    .into_iter()
+    .chain(source.prefixes.iter().map(|prefix| ("source.prefixes", prefix)))
+    {
         if text.len() > LONGEST_KEY {
             add(field, format!("is {} bytes long: an S3 key has at most {LONGEST_KEY}", text.len()));
         }
     }
-    if overlaps(source, destination) {
-        add(
-            "destination.prefix",
-            "source and destination are the same place: copies would be listed as sources; use another bucket or prefix".to_owned(),
-        );
+    prefixes(source, add);
+    if let Some((from, to)) = overlap(job) {
+        let place = match source.named_prefixes() {
+            [_] => "source and destination are the same place".to_owned(),
+            _ => format!("{from:?} at the source and {to:?} at the destination are in one place"),
+        };
+        let why = if job.mirrors() { "copies would be listed as sources, or sources deleted" } else { "copies would be listed as sources" };
+        add("destination.prefix", format!("{place}: {why}; use another bucket or prefix"));
     }
-    if let Some(encryption) = &destination.encryption {
-        if !["AES256", "aws:kms", "aws:kms:dsse"].contains(&encryption.kind.as_str()) {
-            add("destination.encryption.type", format!("{:?} is not known: use AES256, aws:kms or aws:kms:dsse", encryption.kind));
-        }
-        if encryption.kind == "AES256" && encryption.key.is_some() {
-            add("destination.encryption.key", "AES256 has no key of yours: use type = \"aws:kms\"".to_owned());
-        }
-    }
+    deletes(job, add);
+    keep::problems(job, add);
 }
 
 fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl FnMut(&'static str, String)) {
@@ -46,10 +49,61 @@ fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl Fn
     }
 }
 
-/// Would a copy land among the objects that are listed as sources?
-fn overlaps(source: &S3Source, destination: &S3Destination) -> bool {
-    let same_bucket = source.store.bucket == destination.store.bucket
-        && source.store.endpoint == destination.store.endpoint
-        && source.store.region == destination.store.region;
-    same_bucket && destination.key_for(&source.prefix).starts_with(&source.prefix)
+/// The three ways to name prefixes, of which one is taken.
+fn prefixes(source: &S3Source, add: &mut impl FnMut(&'static str, String)) {
+    let given =
+        [("prefix", !source.prefix.is_empty()), ("prefixes", !source.prefixes.is_empty()), ("prefix_list", source.prefix_list.is_some())];
+    let given: Vec<&str> = given.into_iter().filter(|(_, given)| *given).map(|(name, _)| name).collect();
+    if given.len() > 1 {
+        add("source.prefix", format!("{} exclude each other: keep one of them", given.join(" and ")));
+    }
+    if source.prefixes.len() > MOST_PREFIXES {
+        let count = source.prefixes.len();
+        add(
+            "source.prefixes",
+            format!(
+                "has {count} prefixes, and a definition at most {MOST_PREFIXES}: put them into a file, one per line, and name it as prefix_list"
+            ),
+        );
+    }
+    if source.prefixes.iter().any(String::is_empty) {
+        add("source.prefixes", "has an empty prefix, which means all keys: remove it, or all the others".to_owned());
+    }
+    if let Some(Err(why)) = source.prefix_list.as_deref().map(str::parse::<PrefixList>) {
+        add("source.prefix_list", why);
+    }
+}
+
+/// What deleting goes together with.
+fn deletes(job: &S3Job, add: &mut impl FnMut(&'static str, String)) {
+    let options = &job.options;
+    if job.mirrors() {
+        if options.versions == Versions::All || options.as_of.is_some() {
+            let why = "goes by what the source has now: leave out versions and as_of, or use delete = \"never\"";
+            add("options.delete", format!("\"mirror\" {why}"));
+        }
+        return;
+    }
+    for (field, given) in
+        [("options.max_deletes", options.max_deletes.is_some()), ("options.max_delete_percent", options.max_delete_percent.is_some())]
+    {
+        if given {
+            add(field, "guards nothing: it belongs to delete = \"mirror\"".to_owned());
+        }
+    }
+}
+
+/// A prefix of the source and a place where keys go, of which one lies in the other: a copy would land among the objects that are
+/// listed as sources; and what is deleted where the destination lies around the source could be a source.
+fn overlap(job: &S3Job) -> Option<(String, String)> {
+    if !job.has_one_bucket() {
+        return None;
+    }
+    let prefixes = job.source.named_prefixes();
+    let goes = |from: &String| job.destination.key_for(from);
+    let meets = |to: &str, from: &str| to.starts_with(from) || (job.mirrors() && from.starts_with(to));
+    prefixes.iter().find_map(|a| {
+        let to = goes(a);
+        prefixes.iter().find(|from| meets(&to, from)).map(|from| (from.clone(), to.clone()))
+    })
 }

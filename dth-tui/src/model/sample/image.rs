@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use dth_proto::{
     failure::{FailureClass, FailureItem, Side},
     spec::{ImageDestination, ImageJob, ImageOptions, ImageSource, Job, Registry, TaskLimits, TaskSpec, Trigger},
-    view::{Counters, InFlight, TaskDetail, TaskState, TaskView},
+    view::{BlobInFlight, Counters, InFlight, TaskDetail, TaskState, TaskView},
 };
 
 use super::{NOW, group, name, phase, task, typical};
@@ -75,8 +75,9 @@ fn view(spec: &TaskSpec) -> TaskView {
     view
 }
 
-fn copying(key: &str, size: u64, done: u64, blobs: (u32, u32)) -> InFlight {
-    InFlight { key: key.to_owned(), size, done, parts: Some(blobs) }
+fn copying(key: &str, size: u64, done: u64, parts: (u32, u32), blobs: &[(&str, u64, u64)]) -> InFlight {
+    let blobs = blobs.iter().map(|(digest, size, done)| BlobInFlight { digest: (*digest).to_owned(), size: *size, done: *done });
+    InFlight { key: key.to_owned(), size, done, parts: Some(parts), blobs: blobs.collect() }
 }
 
 /// The typical model with one more task, which copies images and whose detail and failures are at hand.
@@ -116,9 +117,15 @@ pub(crate) fn image() -> Model {
             phase("verify", 146, 194, "images", 3.2),
         ],
         in_flight: vec![
-            copying("platform/worker:v2.0.1", 1_200_000_000, 410_000_000, (3, 11)),
-            copying("platform/api:v4.12.0", 812_000_000, 640_000_000, (6, 8)),
-            InFlight { key: "platform/ui:v9.3.3".to_owned(), size: 0, done: 0, parts: None },
+            copying(
+                "platform/worker:v2.0.1",
+                1_200_000_000,
+                410_000_000,
+                (3, 11),
+                &[("9f1c20aa83b1", 640_000_000, 210_000_000), ("04d7e6c1b2aa", 96_000_000, 48_000_000)],
+            ),
+            copying("platform/api:v4.12.0", 812_000_000, 640_000_000, (6, 8), &[("77aa01f3c9d2", 300_000_000, 128_000_000)]),
+            InFlight { key: "platform/ui:v9.3.3".to_owned(), size: 0, done: 0, parts: None, blobs: Vec::new() },
         ],
         in_flight_count: 3,
         memory: (61_000_000, 512_000_000),

@@ -1,82 +1,121 @@
-//! The bytes of a blob in their order, whatever happens on the way: what breaks off goes on where it was.
+//! The bytes of a blob in their order: of a large one several ranges side by side, where one connection is slower than what is behind it.
 
-use bytes::Bytes;
-use dth_proto::failure::FailureClass;
-use tokio::time::sleep;
+mod pace;
+mod span;
 
-use super::mismatch;
-use crate::{
-    image::{
-        digest::Digest,
-        registry::{BlobBody, Registry},
-    },
-    transfer::{TransferError, bandwidth::Bandwidth, retry::RetryPolicy},
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
 };
 
-/// A connection that brought so much before it broke off was worth its while: failures are counted anew.
-const GAIN: u64 = 1 << 20;
-/// How often in a row reading may fail without a gain.
-const TRIES: u32 = 8;
+use bytes::Bytes;
+use futures::FutureExt;
+use tokio::{sync::mpsc, time::Instant};
+use tokio_util::task::AbortOnDropHandle;
+
+use self::{
+    pace::Pace,
+    span::{Source, Span, ignores_ranges},
+};
+use super::{Blob, Blobs};
+use crate::transfer::{
+    TransferError,
+    budget::{Budget, Held},
+};
+
+/// Bytes that are read ahead over a connection of their own.
+const RANGE: u64 = 8 << 20;
+/// So many bytes must remain for that to be worth while.
+const LARGE: u64 = 64 << 20;
 
 /// See the module.
 pub(super) struct Reader<'a> {
-    source: &'a Registry,
-    repository: &'a str,
-    digest: &'a Digest,
-    bandwidth: &'a Bandwidth,
+    source: Source,
+    budget: &'a Budget,
     /// The next byte.
     at: u64,
-    /// Behind the last byte, where that is known.
-    end: Option<u64>,
-    body: Option<BlobBody>,
+    /// What is handed on as it comes.
+    front: Span,
+    /// What is handed on when the front is over.
+    range: Option<Ahead>,
+    /// What follows, without gaps.
+    ahead: VecDeque<Ahead>,
+    /// `None`: over one connection.
+    pace: Option<Pace>,
+    /// For the source.
+    waited: Duration,
     /// Bytes of the last piece that were too many.
     rest: Option<Bytes>,
-    failures: u32,
-    failed_at: u64,
 }
 
-impl<'a> Reader<'a> {
-    /// Reads from byte `at` on, to the end of a blob of `size` bytes.
-    pub(super) fn new(
-        source: &'a Registry,
-        repository: &'a str,
-        digest: &'a Digest,
-        bandwidth: &'a Bandwidth,
-        at: u64,
-        size: Option<u64>,
-    ) -> Self {
-        Self { source, repository, digest, bandwidth, at, end: size, body: None, rest: None, failures: 0, failed_at: at }
-    }
+/// A range that is read while those before it are handed on.
+struct Ahead {
+    end: u64,
+    pieces: mpsc::UnboundedReceiver<Result<Bytes, TransferError>>,
+    _reading: AbortOnDropHandle<()>,
+    /// There are no more bytes in the channel than this.
+    _held: Held,
+}
 
+impl Blobs {
+    /// Reads a blob of `size` bytes (`None`: nobody says) from byte `at` on.
+    pub(super) fn reader<'a>(&'a self, it: Blob<'a>, at: u64, size: Option<u64>) -> Reader<'a> {
+        let source = Source {
+            registry: self.source.clone(),
+            repository: it.from.into(),
+            digest: it.blob.digest.clone(),
+            urls: it.blob.urls.as_slice().into(),
+            bandwidth: self.bandwidth.clone(),
+            received: Arc::default(),
+        };
+        let front = Span::rest(&source, at, size);
+        let pace = size.is_some_and(|size| size >= at + LARGE).then(|| Pace::new(Instant::now()));
+        let (range, ahead, waited, rest) = (None, VecDeque::new(), Duration::ZERO, None);
+        Reader { source, budget: &self.budget, at, front, range, ahead, pace, waited, rest }
+    }
+}
+
+impl Reader<'_> {
     /// Waits for the source to begin; gives the blob's size, where anybody says it.
     pub(super) async fn open(&mut self) -> Result<Option<u64>, TransferError> {
-        while self.body.is_none() && self.end.is_none_or(|end| self.at < end) {
-            if let Err(error) = self.ask().await {
-                self.failed(error).await?;
-            }
-        }
-        Ok(self.end)
+        self.front.open().await
     }
 
     /// The next bytes; `None` at the end.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, TransferError> {
         loop {
-            if self.end.is_some_and(|end| self.at >= end) {
-                return Ok(None);
-            }
-            match self.piece().await {
+            let asked = Instant::now();
+            let next = match &mut self.range {
+                Some(range) => range.pieces.recv().await.transpose(),
+                None => self.front.next().await,
+            };
+            match next {
                 Ok(Some(piece)) => {
-                    self.bandwidth.take(piece.len() as u64).await;
                     self.at += piece.len() as u64;
+                    if self.range.is_some() {
+                        // what it brings behind its end is the price of not having asked for less
+                        self.front.close();
+                    }
+                    let now = Instant::now();
+                    self.waited += now.saturating_duration_since(asked);
+                    self.widen(now);
                     return Ok(Some(piece));
                 }
-                Ok(None) if self.end.is_none() => return Ok(None),
-                Ok(None) => {
-                    let message = format!("{} ended {} before its {} bytes", self.source.host(), self.digest, self.end.unwrap_or_default());
-                    let error = TransferError::new(FailureClass::Transient, self.source.side(), "GetBlob", "TruncatedBody", message);
-                    self.failed(error).await?;
+                Ok(None) if !self.follow() => return Ok(None),
+                Ok(None) => {}
+                Err(error) if ignores_ranges(&error) => {
+                    tracing::debug!(digest = %self.source.digest, at = self.at, "the source knows no ranges");
+                    self.pace = None;
+                    if self.front.at == self.at {
+                        // it is still open
+                        (self.range, self.front.end) = (None, self.front.size);
+                        self.ahead.clear();
+                    } else {
+                        self.begin_again();
+                    }
                 }
-                Err(error) => self.failed(error).await?,
+                Err(error) => return Err(error),
             }
         }
     }
@@ -99,56 +138,56 @@ impl<'a> Reader<'a> {
     /// Bytes that are still to come, as far as is known.
     pub(super) fn left(&self) -> usize {
         let rest = self.rest.as_ref().map_or(0, Bytes::len);
-        self.end.and_then(|end| usize::try_from(end.saturating_sub(self.at)).ok()).unwrap_or(0).saturating_add(rest)
+        self.front.size.and_then(|size| usize::try_from(size.saturating_sub(self.at)).ok()).unwrap_or(0).saturating_add(rest)
     }
 
-    async fn piece(&mut self) -> Result<Option<Bytes>, TransferError> {
-        if self.body.is_none() {
-            self.ask().await?;
+    /// What was handed on has ended; `false`: so has the blob.
+    fn follow(&mut self) -> bool {
+        if self.front.size.is_none_or(|size| self.at >= size) {
+            return false;
         }
-        let Some(body) = &mut self.body else { return Ok(None) };
-        while let Some(mut piece) = body.next().await? {
-            // a registry that knows no ranges begins at the beginning
-            let known = self.at.saturating_sub(body.first);
-            let skip = known.min(piece.len() as u64);
-            body.first += skip;
-            // less than the piece's length
-            let _ = piece.split_to(usize::try_from(skip).unwrap_or(piece.len()));
-            if !piece.is_empty() {
-                body.first += piece.len() as u64;
-                return Ok(Some(piece));
+        let cut_short = self.range.take().is_some_and(|range| self.at < range.end);
+        match self.ahead.pop_front() {
+            Some(next) if !cut_short => self.range = Some(next),
+            _ => self.begin_again(),
+        }
+        true
+    }
+
+    /// Reads the rest over one connection.
+    fn begin_again(&mut self) {
+        self.range = None;
+        self.ahead.clear();
+        self.front = Span::rest(&self.source, self.at, self.front.size);
+    }
+
+    /// Reads further ranges ahead, as many as pay and as there is memory for at once.
+    fn widen(&mut self, now: Instant) {
+        let (Some(pace), Some(size)) = (&mut self.pace, self.front.size) else { return };
+        let wanted = pace.wanted(now, self.source.received.load(Relaxed), self.waited);
+        while self.ahead.len() + 1 < wanted {
+            let last = self.ahead.back().or(self.range.as_ref()).map(|range| range.end);
+            let begin = last.unwrap_or_else(|| (self.at + RANGE).min(size));
+            let range = begin..(begin + RANGE).min(size);
+            if range.is_empty() {
+                return;
             }
-        }
-        Ok(None)
-    }
-
-    async fn ask(&mut self) -> Result<(), TransferError> {
-        let range = (self.at > 0).then(|| self.at..self.end.unwrap_or(i64::MAX as u64));
-        let body = self.source.blob(self.repository, self.digest, range).await?;
-        match (self.end, body.total) {
-            (Some(size), Some(total)) if total != size && body.first == 0 => {
-                let message = format!("blob {} has {total} bytes at {}, its manifest says {size}", self.digest, self.source.host());
-                return Err(mismatch(self.source.side(), "GetBlob", message));
+            let Some(held) = self.budget.take(RANGE).now_or_never() else { return };
+            if last.is_none() {
+                self.front.end = Some(begin);
             }
-            (None, total) => self.end = total,
-            _ => {}
+            let (sender, pieces) = mpsc::unbounded_channel();
+            let reading = tokio::spawn(read(Span::of(&self.source, &range, size), sender));
+            self.ahead.push_back(Ahead { end: range.end, pieces, _reading: AbortOnDropHandle::new(reading), _held: held });
         }
-        self.body = Some(body);
-        Ok(())
     }
+}
 
-    /// Waits for another try, or gives the failure back.
-    async fn failed(&mut self, error: TransferError) -> Result<(), TransferError> {
-        self.body = None;
-        self.failures = if self.at >= self.failed_at + GAIN { 1 } else { self.failures + 1 };
-        self.failed_at = self.at;
-        // wrong sizes are no matter of patience
-        if self.failures >= TRIES || error.code == "DIGEST_MISMATCH" || (self.at > 0 && self.end.is_none()) {
-            return Err(error);
+async fn read(mut span: Span, sender: mpsc::UnboundedSender<Result<Bytes, TransferError>>) {
+    while let Some(piece) = span.next().await.transpose() {
+        let failed = piece.is_err();
+        if sender.send(piece).is_err() || failed {
+            return;
         }
-        let Some(wait) = RetryPolicy::default().next_wait(self.failures, &error, rand::random()) else { return Err(error) };
-        tracing::debug!(digest = %self.digest, at = self.at, code = %error.code, ?wait, "reading goes on");
-        sleep(wait).await;
-        Ok(())
     }
 }

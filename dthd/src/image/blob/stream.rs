@@ -1,22 +1,30 @@
 //! A blob in one request: small ones as a whole, others as they are read. The last bytes are sent only when the digest of all is right.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 
 use super::{Blob, Blobs, Reader, mismatch};
 use crate::{
     http::{Flow, FlowSender},
     image::{digest::Digest, registry::Upload},
-    transfer::{TransferError, progress::ItemProgress},
+    transfer::{
+        TransferError,
+        progress::{BlobProgress, ItemProgress},
+    },
 };
 
 /// Pieces (64 KiB at most) that may wait between the reading and the sending connection.
-const DEPTH: usize = 8;
+pub(super) const DEPTH: usize = 8;
 /// Memory that a streamed blob counts for: the buffers of two connections and what is between them. More than that is, so that not
 /// too many blobs are on their way at once: what is broken off in the middle is lost.
-const STREAM: u64 = 4 << 20;
+pub(super) const STREAM: u64 = 4 << 20;
+
+/// Characters of a digest that are shown.
+const SHORT: usize = 12;
 
 /// Why no more bytes were sent.
-enum Unsent {
+pub(super) enum Unsent {
     /// The source failed, or its bytes are others.
     Source(TransferError),
     /// The destination does not read on: its answer says why.
@@ -42,7 +50,7 @@ impl Blobs {
         Ok(())
     }
 
-    async fn session(&self, it: Blob<'_>, session: Option<Upload>) -> Result<Upload, TransferError> {
+    pub(super) async fn session(&self, it: Blob<'_>, session: Option<Upload>) -> Result<Upload, TransferError> {
         match session {
             Some(upload) => Ok(upload),
             None => self.destination.registry.start_upload(it.to).await,
@@ -85,7 +93,7 @@ impl Blobs {
             }
         };
         let (sender, flow) = Flow::new(size, DEPTH);
-        let mut sent = Sent { progress: it.progress, bytes: 0 };
+        let mut sent = Sent::of(it, size);
         let feed = self.feed(it, reader, sender, size, &mut sent);
         let (put, fed) = tokio::join!(self.destination.registry.put_blob(upload, &it.blob.digest, flow), feed);
         match (put, fed) {
@@ -142,14 +150,30 @@ impl Blobs {
 
 /// Bytes of a blob that the image's progress shows; taken back unless they are kept.
 pub(super) struct Sent<'a> {
-    pub(super) progress: &'a ItemProgress,
-    pub(super) bytes: u64,
+    progress: &'a ItemProgress,
+    blob: Arc<BlobProgress>,
+    bytes: u64,
+}
+
+impl<'a> Sent<'a> {
+    /// Nothing yet of a blob of `size` bytes.
+    pub(super) fn of(it: Blob<'a>, size: u64) -> Self {
+        let short: String = it.blob.digest.hex().chars().take(SHORT).collect();
+        Self { progress: it.progress, blob: it.progress.blob_begins(&short, size), bytes: 0 }
+    }
 }
 
 impl Sent<'_> {
     pub(super) fn add(&mut self, bytes: u64) {
-        self.progress.advance(bytes);
-        self.bytes += bytes;
+        self.go_to(self.bytes + bytes);
+    }
+
+    /// So many of them have arrived.
+    pub(super) fn go_to(&mut self, bytes: u64) {
+        self.progress.fall_back(self.bytes.saturating_sub(bytes));
+        self.progress.advance(bytes.saturating_sub(self.bytes));
+        self.bytes = bytes;
+        self.blob.set(bytes);
     }
 
     /// All `size` of them have arrived.
@@ -162,5 +186,6 @@ impl Sent<'_> {
 impl Drop for Sent<'_> {
     fn drop(&mut self) {
         self.progress.fall_back(self.bytes);
+        self.progress.blob_ends(&self.blob);
     }
 }

@@ -21,19 +21,19 @@ pub(super) enum Way {
     Stream,
     /// By the parts of ECR's API.
     Layers,
-    /// In chunks, one after the other.
+    /// In long requests, one after the other.
     Chunks,
 }
 
-/// How to send a blob of `size` bytes (`None`: nobody says). `broken`: it was tried before; `chunks`: the registry takes chunks, as far as is
-/// known.
-pub(super) fn of(size: Option<u64>, ecr: bool, broken: bool, chunks: bool) -> Way {
+/// How to send a blob of `size` bytes (`None`: nobody says). `broken`: it was tried before; `in_parts`: the registry takes chunks, or ECR's API
+/// the parts of layers, as far as is known.
+pub(super) fn of(size: Option<u64>, ecr: bool, broken: bool, in_parts: bool) -> Way {
     match size {
         None => Way::Stream,
         Some(size) if size <= SMALL => Way::Whole,
-        Some(size) if ecr && size <= LARGEST_LAYER && (size > LAYERED || (broken && size > 2 * SMALLEST_PART)) => Way::Layers,
+        Some(size) if ecr && in_parts && size <= LARGEST_LAYER && (size > LAYERED || (broken && size > 2 * SMALLEST_PART)) => Way::Layers,
         // ECR silently drops all chunks but the first
-        Some(size) if !ecr && chunks && size > CHUNKED => Way::Chunks,
+        Some(size) if !ecr && in_parts && size > CHUNKED => Way::Chunks,
         Some(_) => Way::Stream,
     }
 }
@@ -44,7 +44,7 @@ mod tests {
 
     #[test]
     fn ways() {
-        for (size, ecr, broken, chunks, expected) in [
+        for (size, ecr, broken, in_parts, expected) in [
             (None, true, true, true, Way::Stream),
             (Some(0), false, false, true, Way::Whole),
             (Some(MIB), true, true, false, Way::Whole),
@@ -53,12 +53,13 @@ mod tests {
             (Some(200 * MIB), true, true, true, Way::Layers),
             (Some(8 * MIB), true, true, true, Way::Stream),
             (Some(300 * MIB), true, false, true, Way::Layers),
+            (Some(300 * MIB), true, true, false, Way::Stream),
             (Some(50 << 30), true, true, true, Way::Stream),
             (Some(64 * MIB), false, false, true, Way::Stream),
             (Some(65 * MIB), false, false, true, Way::Chunks),
             (Some(65 * MIB), false, true, false, Way::Stream),
         ] {
-            assert_eq!(of(size, ecr, broken, chunks), expected, "{size:?} {ecr} {broken} {chunks}");
+            assert_eq!(of(size, ecr, broken, in_parts), expected, "{size:?} {ecr} {broken} {in_parts}");
         }
     }
 }

@@ -12,7 +12,6 @@ use crate::{
     image::{
         blob::is_no_repository,
         digest::Digest,
-        ecr::Api,
         manifest::Manifest,
         registry::{Stored, fallback_tag},
         walk::{Graph, Node, Put, entry, merged},
@@ -72,7 +71,7 @@ impl Copier {
             return Ok(());
         }
         let stored = self.store(pair, tag, manifest).await?;
-        self.memory.manifest_is_there(&pair.to, &manifest.digest);
+        self.memory.manifest_is_there(self.memory.asks(), &pair.to, &manifest.digest);
         if let Some(subject) = &content.subject
             && !stored.subject_known
             && self.options.referrers
@@ -89,16 +88,12 @@ impl Copier {
         let reference = tag.unwrap_or(manifest.digest.as_str());
         let (mut refused, mut created, mut doubted) = (0, false, 0);
         loop {
-            if let Some(ecr) = &destination.ecr {
-                ecr.permit(Api::PutImage).await;
-            }
             let error = match destination.registry.put_manifest(&pair.to, reference, manifest).await {
                 Ok(stored) => return Ok(stored),
                 Err(error) => error,
             };
             match (Refusal::of(&error), &destination.ecr) {
-                (Refusal::Load, Some(ecr)) if refused < PATIENCE => {
-                    ecr.throttled(Api::PutImage);
+                (Refusal::Load, Some(_)) if refused < PATIENCE => {
                     refused += 1;
                     sleep(error.retry_after.unwrap_or(Duration::from_millis(100))).await;
                 }

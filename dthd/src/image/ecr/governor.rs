@@ -39,6 +39,22 @@ pub enum Api {
 }
 
 impl Api {
+    /// The quota that counts a request of the registry's protocol (its operation in errors); `None`: none does.
+    #[must_use]
+    pub fn of_registry(operation: &str) -> Option<Self> {
+        Some(match operation {
+            "PutManifest" => Self::PutImage,
+            "GetManifest" | "HeadManifest" => Self::BatchGetImage,
+            "HeadBlob" => Self::BatchCheckLayerAvailability,
+            "GetBlob" => Self::GetDownloadUrlForLayer,
+            "StartUpload" | "MountBlob" => Self::InitiateLayerUpload,
+            "PatchBlob" => Self::UploadLayerPart,
+            "PutBlob" => Self::CompleteLayerUpload,
+            "ListTags" | "ListRepositories" | "ListReferrers" => Self::List,
+            _ => return None,
+        })
+    }
+
     const ALL: [Self; 10] = [
         Self::PutImage,
         Self::UploadLayerPart,
@@ -177,6 +193,20 @@ mod tests {
         for (at, api) in Api::ALL.into_iter().enumerate() {
             assert_eq!(api as usize, at, "{api:?}");
         }
+    }
+
+    #[test]
+    fn both_protocols_count_towards_the_same_quotas() {
+        for (operation, same) in [
+            ("PutManifest", "PutImage"),
+            ("HeadManifest", "BatchGetImage"),
+            ("StartUpload", "InitiateLayerUpload"),
+            ("PutBlob", "CompleteLayerUpload"),
+            ("ListTags", "ListImages"),
+        ] {
+            assert_eq!(Api::of_registry(operation), Some(Api::of(same)), "{operation}");
+        }
+        assert_eq!(Api::of_registry("GetToken"), None);
     }
 
     #[tokio::test(start_paused = true)]

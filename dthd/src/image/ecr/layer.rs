@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     Ecr,
-    failure::{INVALID_LAYER, LAYER_EXISTS, UPLOAD_NOT_FOUND},
+    failure::{INVALID_LAYER, LAYER_EXISTS, UPLOAD_NOT_FOUND, is_not_offered},
 };
 use crate::{image::digest::Digest, transfer::TransferError};
 
@@ -90,23 +90,27 @@ fn behind(last: Option<i64>) -> Option<u64> {
 }
 
 impl Ecr {
-    /// Begins a layer.
+    /// Begins a layer; `None`: this server does not offer that, as some do that stand in for ECR.
     ///
     /// # Errors
     /// When ECR does not want it.
-    pub async fn start_layer(&self, repository: &str) -> Result<LayerUpload, TransferError> {
+    pub async fn start_layer(&self, repository: &str) -> Result<Option<LayerUpload>, TransferError> {
         const START: &str = "InitiateLayerUpload";
         let service = self.service();
         let request = || {
             let request = service.sdk().initiate_layer_upload().repository_name(repository);
             request.set_registry_id(service.account().cloned()).send()
         };
-        let answer = service.call(START, repository, 0, request).await?;
+        let answer = match service.call(START, repository, 0, request).await {
+            Ok(answer) => answer,
+            Err(error) if is_not_offered(&error) => return Ok(None),
+            Err(error) => return Err(error),
+        };
         let Some(id) = answer.upload_id().filter(|id| !id.is_empty()) else {
             let message = format!("{} began a layer without an id", self.place());
             return Err(service.error(FailureClass::Transient, START, "UnexpectedAnswer", message));
         };
-        Ok(LayerUpload { repository: repository.to_owned(), id: id.to_owned(), part_size: part_size(answer.part_size()) })
+        Ok(Some(LayerUpload { repository: repository.to_owned(), id: id.to_owned(), part_size: part_size(answer.part_size()) }))
     }
 
     /// Sends the part that begins at `first_byte`, and answers with the byte that ECR wants next: behind this part, or where it has a gap

@@ -10,7 +10,9 @@
 //! | `repository` | settings of repositories; their creation |
 //! | [`layer`] | layers in parts |
 //! | [`governor`] | requests per second |
+//! | `account` | what all tasks share of the accounts: quotas and tokens |
 
+mod account;
 mod address;
 mod failure;
 pub mod governor;
@@ -34,12 +36,13 @@ use dth_proto::{
 };
 use tokio::sync::OnceCell;
 
-use self::{failure::is_not_offered, service::Service, token::Token};
 pub use self::{
-    governor::{Api, Governors},
+    account::Accounts,
+    governor::Governors,
     layer::{LayerError, LayerUpload},
 };
-use super::registry::{Login, Site};
+use self::{failure::is_not_offered, service::Service, token::Token};
+use super::registry::{Login, Quotas, Site};
 use crate::{
     credential::Credential,
     http::TlsError,
@@ -102,21 +105,21 @@ impl Ecr {
         registry: &spec::Registry,
         side: Side,
         credential: &Credential,
-        governors: &Governors,
+        accounts: &Accounts,
         counters: Arc<RequestCounters>,
     ) -> Result<Self, OpenError> {
-        Self::open_with(registry, side, credential, governors, counters, service::RETRY).await
+        Self::open_with(registry, side, credential, accounts, counters, service::RETRY).await
     }
 
     async fn open_with(
         registry: &spec::Registry,
         side: Side,
         credential: &Credential,
-        governors: &Governors,
+        accounts: &Accounts,
         counters: Arc<RequestCounters>,
         retry: RetryPolicy,
     ) -> Result<Self, OpenError> {
-        let (service, sdk) = Service::open(registry, side, credential, governors, counters, retry).await?;
+        let (service, sdk) = Service::open(registry, side, credential, &accounts.governors, counters, retry).await?;
         let service = Arc::new(service);
         let site = match (&registry.registry_endpoint, registry.ecr_account()) {
             (Some(endpoint), _) => Some(Site::of(endpoint)),
@@ -128,7 +131,7 @@ impl Ecr {
             }
             (None, None) => None,
         };
-        let token = Arc::new(Token::new(Arc::clone(&service)));
+        let token = Arc::new(Token::new(Arc::clone(&service), accounts.tokens.of(&service)));
         let inner =
             Inner { service, token, site, mounts_blobs: OnceCell::new(), blind: AtomicBool::new(false), unfinished: Mutex::default() };
         Ok(Self { inner: Arc::new(inner) })
@@ -168,14 +171,10 @@ impl Ecr {
         Login::Renewed(Arc::clone(&self.inner.token) as Arc<_>)
     }
 
-    /// Waits until a request to the registry may be sent, which ECR counts as one to `api`.
-    pub async fn permit(&self, api: Api) {
-        self.service().governor().permit(api).await;
-    }
-
-    /// The registry answered with "less load".
-    pub fn throttled(&self, api: Api) {
-        self.service().governor().throttled(api);
+    /// The quotas that requests to the registry count towards.
+    #[must_use]
+    pub fn quotas(&self) -> Arc<dyn Quotas> {
+        Arc::clone(&self.inner.service) as Arc<_>
     }
 
     /// Whether the registry mounts blobs of its other repositories (account setting `BLOB_MOUNTING`; off unless somebody has switched it on).

@@ -222,7 +222,7 @@ fn is_expired(error: &TransferError) -> bool {
 }
 
 /// Operations that the image engine can do without, at the cost of more requests.
-const OPTIONAL: [&str; 2] = ["BatchCheckLayerAvailability", "GetAccountSetting"];
+const OPTIONAL: [&str; 3] = ["BatchCheckLayerAvailability", "GetAccountSetting", "InitiateLayerUpload"];
 
 /// Whether the same request can have another answer: a layer that ECR found damaged stays so, it must be sent anew.
 fn may_repeat(error: &TransferError) -> bool {

@@ -10,7 +10,7 @@ use std::{sync::Arc, time::Duration};
 use dth_proto::{failure::Side, spec};
 use serde_json::{Value, json};
 
-use super::{Ecr, Governors, OpenError};
+use super::{Accounts, Ecr, OpenError};
 use crate::{
     credential::{Credential, CredentialSpec, resolve},
     http::fake::{Fake, Heard, Step, answer},
@@ -94,7 +94,7 @@ async fn stage_for(
     let registry = change(registry(Some(server.endpoint())));
     let (credential, dir) = signer().await;
     let counters = Arc::new(RequestCounters::default());
-    let ecr = Ecr::open_with(&registry, Side::Destination, &credential, &Governors::default(), Arc::clone(&counters), QUICK).await;
+    let ecr = Ecr::open_with(&registry, Side::Destination, &credential, &Accounts::default(), Arc::clone(&counters), QUICK).await;
     Stage { server, ecr: ecr.expect("a registry"), counters, _credential: dir }
 }
 
@@ -111,8 +111,7 @@ impl Stage {
 #[tokio::test]
 async fn addresses_come_from_account_and_region() {
     let (credential, _dir) = signer().await;
-    let open =
-        async |registry: spec::Registry| Ecr::open(&registry, Side::Source, &credential, &Governors::default(), Arc::default()).await;
+    let open = async |registry: spec::Registry| Ecr::open(&registry, Side::Source, &credential, &Accounts::default(), Arc::default()).await;
     let named = spec::Registry { account: Some("123456789012".into()), ..registry(None) };
     let ecr = open(named.clone()).await.expect("a registry");
     assert_eq!(ecr.site().await.expect("known").url("/v2/"), "https://123456789012.dkr.ecr.eu-west-1.amazonaws.com/v2/");

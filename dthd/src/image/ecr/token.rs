@@ -25,9 +25,15 @@ const LIFE: Duration = Duration::from_secs(12 * 3600);
 /// After a renewal that failed while the old token is still good.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// See the module.
+/// See the module. Asks in the name of one run, keeps what it gets for all.
 pub(super) struct Token {
     service: Arc<Service>,
+    kept: Arc<Kept>,
+}
+
+/// A token that all runs with the same credential share.
+#[derive(Default)]
+pub(super) struct Kept {
     /// Locked as long as one is fetched: whoever else needs it waits for the same answer.
     held: Mutex<Option<Held>>,
     refused: AtomicBool,
@@ -42,8 +48,8 @@ struct Held {
 }
 
 impl Token {
-    pub(super) fn new(service: Arc<Service>) -> Self {
-        Self { service, held: Mutex::default(), refused: AtomicBool::new(false) }
+    pub(super) fn new(service: Arc<Service>, kept: Arc<Kept>) -> Self {
+        Self { service, kept }
     }
 
     /// The registry of the credential's account, as AWS addresses it.
@@ -52,15 +58,15 @@ impl Token {
     }
 
     async fn current(&self) -> Result<Held, TransferError> {
-        let mut held = self.held.lock().await;
-        let refused = self.refused.load(SeqCst);
+        let mut held = self.kept.held.lock().await;
+        let refused = self.kept.refused.load(SeqCst);
         if !refused && let Some(good) = held.as_ref().filter(|held| Instant::now() < held.renew) {
             return Ok(good.clone());
         }
         match self.fetch().await {
             Ok(fresh) => {
                 // also what was refused meanwhile was the old one
-                self.refused.store(false, SeqCst);
+                self.kept.refused.store(false, SeqCst);
                 Ok(held.insert(fresh).clone())
             }
             Err(error) => match held.as_mut().filter(|held| !refused && Instant::now() < held.end) {
@@ -103,7 +109,7 @@ impl Renew for Token {
     }
 
     fn refused(&self) {
-        self.refused.store(true, SeqCst);
+        self.kept.refused.store(true, SeqCst);
     }
 }
 

@@ -26,7 +26,7 @@ const CLIENT: &str = "dthd";
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':').remove(b'/').remove(b',');
 
 /// How to sign in, and what is known about it by now.
-pub(super) struct SignIn {
+pub struct SignIn {
     login: Login,
     known: RwLock<Known>,
     /// Held by the request that finds out.

@@ -4,13 +4,15 @@ use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
 use bytes::Bytes;
 use dth_proto::failure::FailureClass;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderValue, Method, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::{
     Call, Registry,
     answer::{number, text, unknown},
     page::{encoded, target},
+    redirect,
+    send::Sent,
 };
 use crate::{image::digest::Digest, transfer::TransferError};
 
@@ -55,10 +57,38 @@ impl Registry {
     /// # Errors
     /// [`TransferError`]: `BLOB_UNKNOWN` where there is none; transient `RANGE_INVALID` when another range comes than was asked for.
     pub async fn blob(&self, repository: &str, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobBody, TransferError> {
-        let mut call = request(GET, Method::GET, repository, digest);
+        let call = self.ranged(request(GET, Method::GET, repository, digest), digest, range.as_ref())?;
+        let response = self.call(&call).await.map_err(|error| unknown(error, "BLOB_UNKNOWN"))?;
+        self.body(response, digest, range)
+    }
+
+    /// The same of a blob that is elsewhere: at `url`, which a manifest of this registry names. It is asked without a password, and only
+    /// where a redirect of the registry might lead. Never repeated.
+    ///
+    /// # Errors
+    /// As [`Registry::blob`]; `RedirectRefused` where the address must not be asked.
+    pub async fn linked_blob(&self, url: &str, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobBody, TransferError> {
+        let refused =
+            |why| self.error(FailureClass::Permanent, GET, "RedirectRefused", format!("the address of {digest} in its manifest {why}"));
+        let home = self.home()?;
+        if !url.contains("://") {
+            return Err(refused("is none".to_owned()));
+        }
+        let to = redirect::resolve(&home, url).map_err(|why| refused(why.to_string()))?;
+        let call = Call { operation: GET, target: url.to_owned(), ..Call::default() };
+        let call = self.ranged(call, digest, range.as_ref())?;
+        let Sent { response, by } = self.send(&call, to, None).await?;
+        if !response.status().is_success() {
+            let (_, refusal) = self.refusal(GET, response).await;
+            return Err(unknown(self.refused(GET, &refusal, Some(&by)), "BLOB_UNKNOWN"));
+        }
+        self.body(response, digest, range)
+    }
+
+    fn ranged<'a>(&self, mut call: Call<'a>, digest: &Digest, range: Option<&Range<u64>>) -> Result<Call<'a>, TransferError> {
         // else some stores behind registries compress on the way, and know no ranges of that
         call.headers.push((header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
-        if let Some(range) = &range {
+        if let Some(range) = range {
             if range.is_empty() {
                 let message = format!("no bytes of {digest} were asked for");
                 return Err(self.error(FailureClass::Permanent, GET, "RANGE_INVALID", message));
@@ -66,7 +96,10 @@ impl Registry {
             let bytes = format!("bytes={}-{}", range.start, range.end - 1);
             call.headers.push((header::RANGE, HeaderValue::from_str(&bytes).expect("digits and a dash")));
         }
-        let response = self.call(&call).await.map_err(|error| unknown(error, "BLOB_UNKNOWN"))?;
+        Ok(call)
+    }
+
+    fn body(&self, response: Response<Incoming>, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobBody, TransferError> {
         let (head, body) = response.into_parts();
         let length = number(&head.headers, &header::CONTENT_LENGTH);
         let whole = BlobBody { registry: self.clone(), body, total: length, first: 0, got: 0, length };

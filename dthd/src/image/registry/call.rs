@@ -91,6 +91,7 @@ impl Registry {
         let home = self.home()?;
         let client = self.client_for(operation, &home, &to).await?;
         let header = shown.header().filter(|_| redirect::is_same_place(&home, &to));
+        self.permit(operation).await;
         // its turn is over when it begins: it waits for the other end, which may wait for a turn at this one
         drop(self.turn(operation).await);
         self.count_request();
@@ -115,9 +116,10 @@ impl Registry {
         let mut error = self.refused(operation, &refusal, header.is_none().then_some(&to).filter(|to| !redirect::is_same_place(&home, to)));
         match self.remedy(&shown, &head.headers, &refusal).await {
             Remedy::SignIn | Remedy::Renew { was_old: true } => error.class = FailureClass::Transient,
+            Remedy::Renew { was_old: false } if refusal.is_expired() => self.expired_at_once(&mut error),
             Remedy::Renew { was_old: false } | Remedy::None => self.explain(&mut error, &shown, call, &refusal),
         }
-        self.count(&error);
+        self.note_load(operation, &error);
         Err(error)
     }
 
@@ -131,6 +133,7 @@ impl Registry {
             let first = self.inner.sign_in.first().await;
             let shown = self.authorization(call).await.map_err(passing)?;
             let header = shown.header().filter(|_| redirect::is_same_place(&home, &to));
+            self.permit(call.operation).await;
             let turn = self.turn(call.operation).await;
             let Sent { response, by } = match self.send(call, to.clone(), header).await {
                 Ok(sent) => sent,
@@ -157,8 +160,12 @@ impl Registry {
             match remedy {
                 Remedy::SignIn if !asked => asked = true,
                 Remedy::Renew { .. } if !renewed => renewed = true,
+                Remedy::Renew { .. } if refusal.is_expired() => {
+                    self.expired_at_once(&mut error);
+                    return Err((error, false));
+                }
                 _ => {
-                    self.count(&error);
+                    self.note_load(call.operation, &error);
                     if by_registry {
                         self.explain(&mut error, &shown, call, &refusal);
                     }
@@ -168,10 +175,15 @@ impl Registry {
         }
     }
 
-    fn count(&self, error: &TransferError) {
-        if error.class == FailureClass::Throttled {
-            self.inner.counters.throttled.fetch_add(1, Relaxed);
-        }
+    /// A token that was new is said to have expired: the credential is good, or there would be none. Later there may be one that lives longer.
+    fn expired_at_once(&self, error: &mut TransferError) {
+        error.class = FailureClass::Transient;
+        error.message = format!(
+            "{}; it says so of a token that was fetched for this request: compare the clocks of {} and of its token server, or give its tokens \
+             a longer life",
+            error.message,
+            self.host()
+        );
     }
 
     /// Adds to a refusal about who asks what the way out is.

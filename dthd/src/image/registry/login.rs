@@ -16,6 +16,7 @@ use http::HeaderValue;
 use super::{Site, docker};
 use crate::{
     credential::{BadCredentialFile, CredentialError, Credentials, RegistryCredential, registry_file},
+    image::digest::Digest,
     transfer::TransferError,
 };
 
@@ -45,6 +46,11 @@ pub trait Renew: Send + Sync {
     /// Whether the registry is known to take Basic authentication, so that it need not be asked how to sign in.
     fn is_basic(&self) -> bool {
         true
+    }
+
+    /// By which it is seen that another one gives the same ([`Login::mark`]); `None`: nobody can tell.
+    fn mark(&self) -> Option<Digest> {
+        None
     }
 }
 
@@ -107,6 +113,10 @@ impl Basic {
         &self.password
     }
 
+    fn mark(&self) -> Digest {
+        Digest::sha256(format!("user {}:{}", self.user, self.password.reveal()).as_bytes())
+    }
+
     /// `Authorization: Basic …`.
     pub(super) fn header(&self) -> HeaderValue {
         let text = format!("Basic {}", STANDARD.encode(format!("{}:{}", self.user, self.password.reveal())));
@@ -125,6 +135,16 @@ impl Login {
             Self::Password(basic) => format!("as user {:?}", basic.user),
             Self::IdentityToken(_) => "with an identity token".to_owned(),
             Self::Renewed(_) => "with the credential's name and password".to_owned(),
+        }
+    }
+
+    /// A digest of who asks, by which it is seen that another login is the same one; `None`: that cannot be seen.
+    pub(super) fn mark(&self) -> Option<Digest> {
+        match self {
+            Self::Anonymous => Some(Digest::sha256(b"nobody")),
+            Self::Password(basic) => Some(basic.mark()),
+            Self::IdentityToken(token) => Some(Digest::sha256(format!("token {}", token.reveal()).as_bytes())),
+            Self::Renewed(renew) => renew.mark(),
         }
     }
 
@@ -251,6 +271,10 @@ impl Renew for Kept {
 
     fn is_basic(&self) -> bool {
         false
+    }
+
+    fn mark(&self) -> Option<Digest> {
+        Some(self.current()?.mark())
     }
 }
 

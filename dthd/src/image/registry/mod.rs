@@ -8,6 +8,8 @@
 //! | `send`, `redirect` | one request on the wire, and where it may be sent on to |
 //! | `authorize`, `challenge`, `token` | what the registry wants to see before it answers, found out once |
 //! | `refusal` | what it says instead |
+//! | `quota` | requests per second that a registry allows |
+//! | `sign_ins` | how runs sign in, kept from one to the next |
 //! | `answer` | answers: headers, small bodies, bodies that break off |
 //! | [`manifest`] | manifests by tag and digest, read and written |
 //! | [`tag`], `page` | lists of repositories and tags, page by page |
@@ -26,10 +28,12 @@ pub mod manifest;
 mod page;
 #[cfg(test)]
 mod quirks;
+pub mod quota;
 mod redirect;
 pub mod referrer;
 mod refusal;
 mod send;
+mod sign_ins;
 pub mod site;
 pub mod tag;
 #[cfg(test)]
@@ -45,13 +49,15 @@ use std::{
 use dth_proto::failure::Side;
 use tokio::sync::OnceCell;
 
-use self::authorize::SignIn;
 pub use self::{
+    authorize::SignIn,
     blob::BlobBody,
     call::Call,
     login::{Basic, Login, Renew, Secret, login_for},
     manifest::{Found, Stored},
+    quota::Quotas,
     referrer::{Referrers, ReferrersBy, fallback_tag},
+    sign_ins::SignIns,
     site::Site,
     upload::{Mount, Upload},
 };
@@ -68,6 +74,7 @@ use crate::{
 #[derive(Clone)]
 pub struct Registry {
     inner: Arc<Inner>,
+    quotas: Option<Arc<dyn Quotas>>,
 }
 
 struct Inner {
@@ -76,7 +83,7 @@ struct Inner {
     public: Client,
     site: Site,
     side: Side,
-    sign_in: SignIn,
+    sign_in: Arc<SignIn>,
     /// Whether the registry is at an address that is not public.
     is_private: OnceCell<bool>,
     retry: RetryPolicy,
@@ -92,7 +99,7 @@ impl fmt::Debug for Registry {
 }
 
 impl Registry {
-    /// Prepares requests to a registry; sends none. With `windows`, requests wait until the registry can take them, in queues of this handle's
+    /// Prepares requests to a registry; sends none. `sign_in` is a [`Login`], or one of the [`SignIns`] that several handles share. With `windows`, requests wait until the registry can take them, in queues of this handle's
     /// own.
     ///
     /// # Errors
@@ -100,16 +107,22 @@ impl Registry {
     pub fn open(
         site: Site,
         side: Side,
-        login: Login,
+        sign_in: impl Into<Arc<SignIn>>,
         windows: Option<&Windows>,
         retry: RetryPolicy,
         counters: Arc<RequestCounters>,
     ) -> Result<Self, TlsError> {
         let windows = windows.map(|windows| [Kind::List, Kind::Read, Kind::Write].map(|kind| windows.of(site.host(), kind)));
         let http = Client::new()?;
-        let (public, sign_in, is_private) = (http.public_only(), SignIn::new(login), OnceCell::new());
+        let (public, sign_in, is_private) = (http.public_only(), sign_in.into(), OnceCell::new());
         let inner = Inner { http, public, site, side, sign_in, is_private, retry, counters, windows };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), quotas: None })
+    }
+
+    /// The same registry, with limits on requests per second that are to be kept.
+    #[must_use]
+    pub fn within(self, quotas: Arc<dyn Quotas>) -> Self {
+        Self { quotas: Some(quotas), ..self }
     }
 
     /// `host[:port]`, for messages.

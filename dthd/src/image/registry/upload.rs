@@ -128,13 +128,13 @@ impl Registry {
         }
     }
 
-    /// Sends the bytes of a blob from `offset` on, once; answers from where on the registry wants to go on, which can be less than was sent
+    /// Sends the bytes of a blob from `offset` on, once, as they come; answers from where on the registry wants to go on, which can be less than was sent
     /// (ECR drops all chunks but the first). After a failure, [`Registry::upload_offset`] tells how much arrived.
     ///
     /// # Errors
     /// [`TransferError`]; status 416 when the registry expects another offset.
-    pub async fn patch(&self, upload: &mut Upload, offset: u64, bytes: Bytes) -> Result<u64, TransferError> {
-        let length = bytes.len() as u64;
+    pub async fn patch(&self, upload: &mut Upload, offset: u64, flow: Flow) -> Result<u64, TransferError> {
+        let length = flow.length();
         if length == 0 {
             return Ok(offset);
         }
@@ -143,7 +143,7 @@ impl Registry {
         let headers = vec![(header::CONTENT_TYPE, OCTETS), (header::CONTENT_RANGE, range)];
         let repository = upload.repository.clone();
         let call = Call { headers, ..request(PATCH, Method::PATCH, &repository, upload.location.clone()) };
-        let response = self.call_flow(&call, flow_of(&bytes).await).await?;
+        let response = self.call_flow(&call, flow).await?;
         let headers = self.finish(PATCH, response).await;
         let location = location::given(&self.target(&call)?, &headers);
         upload.location = location.unwrap_or(call.target);

@@ -50,6 +50,7 @@ impl Ends {
             destination: Arc::clone(&destination),
             selection,
             names: NameMap::new(&job.destination),
+            memory: Arc::clone(&memory),
             platforms: job.options.platforms.clone(),
             referrers: job.options.referrers,
             continued: input.record.remaining.is_some(),

@@ -94,15 +94,13 @@ pub(super) async fn consumer(
     queue: mpsc::Sender<Task>,
     checkpoint: &Arc<Checkpoint>,
 ) -> Result<Option<Consumer<Events>>, String> {
-    let Some(Trigger::Events { events }) = input.record.spec.trigger.as_ref().filter(|_| input.record.kind.writes()) else { return Ok(None) };
+    let Some(Trigger::Events { events }) = input.record.spec.trigger.as_ref().filter(|_| input.record.kind.writes()) else {
+        return Ok(None);
+    };
     let source = &job.source.registry;
     let opened = Queue::open(events, source.region.as_deref(), &input.resources.credentials()).await.map_err(|e| e.to_string())?;
-    let owner = Owner {
-        name: input.name.clone(),
-        run: input.record.run,
-        events: input.events.clone(),
-        totals: Arc::clone(&input.progress.totals),
-    };
+    let owner =
+        Owner { name: input.name.clone(), run: input.record.run, events: input.events.clone(), totals: Arc::clone(&input.progress.totals) };
     let apply = Events {
         look: Arc::clone(look),
         account: Arc::clone(account),
@@ -159,7 +157,9 @@ impl Apply for Events {
             Decision::Skipped { rule, record } => self.skipped(&mut block, &key, rule, record),
             Decision::Failed(outcome) => match transfer_error(&outcome) {
                 // it was pushed, and removed since
-                Some(error) if error.code == "MANIFEST_UNKNOWN" && error.side == Side::Source => self.skipped(&mut block, &key, "gone", true),
+                Some(error) if error.code == "MANIFEST_UNKNOWN" && error.side == Side::Source => {
+                    self.skipped(&mut block, &key, "gone", true)
+                }
                 Some(error) if !last && may_pass(&error) => return Applied::Again(error),
                 _ => {
                     self.account.note_failed(&key, 0, 1, outcome);

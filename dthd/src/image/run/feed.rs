@@ -128,6 +128,8 @@ impl Feed {
             RunKind::Retry { of, class } => self.failures(of, class)?,
             // nothing is listed
             RunKind::Events => Vec::new(),
+            // no registry has an archive
+            RunKind::Restore => Vec::new(),
         };
         wanted.sort_by(|a: &Wanted, b| item::order(&a.repository, &b.repository));
         wanted.dedup_by(|a, b| a.repository == b.repository);

@@ -14,8 +14,10 @@ use crate::{
         digest::Digest,
         end::End,
         item::Item,
+        memory::Memory,
         name::NameMap,
         select::{Listed, Picked, Selection},
+        walk::{Sought, Walk},
     },
     store::{
         Store,
@@ -38,6 +40,8 @@ pub(super) struct Look {
     pub(super) destination: Arc<End>,
     pub(super) selection: Selection,
     pub(super) names: NameMap,
+    /// What this run knows.
+    pub(super) memory: Arc<Memory>,
     /// As the task has them.
     pub(super) platforms: Vec<String>,
     pub(super) referrers: bool,
@@ -83,6 +87,13 @@ struct Present {
     missing: bool,
     /// It is not known which tags there are.
     unknown: bool,
+}
+
+impl Present {
+    /// Whether the destination is known not to have a tag.
+    fn lacks(&self, tag: Option<&str>) -> bool {
+        self.missing || tag.is_some_and(|tag| !self.unknown && !self.tags.contains_key(tag))
+    }
 }
 
 /// The key of a repository that cannot be listed: no tag begins with `*`.
@@ -205,6 +216,11 @@ impl Look {
         of_tags: &HashMap<String, Digest>,
         listed: bool,
     ) -> Result<Decision, TransferError> {
+        if listed && item.digest.is_none() && present.lacks(item.tag.as_deref()) {
+            // it is read anyway, and says its digest by itself
+            let image = Image { pair: Arc::clone(pair), tag: item.tag, digest: None, there: None };
+            return Ok(Decision::Copy { image, reason: "missing" });
+        }
         let (digest, there) = tokio::join!(self.here(&item, &pair.from), self.there(&item, pair, present));
         let Some(digest) = digest? else {
             if listed {
@@ -215,7 +231,9 @@ impl Look {
         };
         let there = there?;
         let is_same = there.as_ref().is_some_and(|there| *there == digest || self.is_recorded(&pair.to, &item, &digest, there));
-        if is_same && !self.lacks_attached(&digest, pair, present, of_tags).await? {
+        // what refers to an index does not refer to what platforms were left of it
+        let lacks = there.as_ref() == Some(&digest) && self.lacks_attached(&digest, pair, present, of_tags).await?;
+        if is_same && !lacks {
             return Ok(self.earlier(&item, &digest, there.as_ref()).map_or(Decision::Same, Decision::Copied));
         }
         let reason = match &there {
@@ -223,7 +241,7 @@ impl Look {
             Some(_) => "digest",
             None => "missing",
         };
-        Ok(Decision::Copy { image: Image { pair: Arc::clone(pair), tag: item.tag, digest, there }, reason })
+        Ok(Decision::Copy { image: Image { pair: Arc::clone(pair), tag: item.tag, digest: Some(digest), there }, reason })
     }
 
     /// What the source has under the image's name.
@@ -265,7 +283,7 @@ impl Look {
         recorded.is_some_and(|pair| pair.source_etag.as_str() == source.as_str() && pair.destination_etag.as_str() == there.as_str())
     }
 
-    /// Whether a signature or the like that the source has for an image is missing at the destination.
+    /// Whether something that refers to an image which is the same at both ends, such as a signature, is missing at the destination.
     async fn lacks_attached(
         &self,
         digest: &Digest,
@@ -273,18 +291,19 @@ impl Look {
         present: &Present,
         of_tags: &HashMap<String, Digest>,
     ) -> Result<bool, TransferError> {
-        let tags = pair.attached.as_ref().filter(|_| self.referrers).and_then(|attached| attached.get(digest));
-        for tag in tags.into_iter().flatten() {
-            let source = match of_tags.get(tag) {
-                Some(digest) => Some(digest.clone()),
-                None => self.source.registry.resolve(&pair.from, tag).await?.map(|found| found.digest),
-            };
-            let there = self.there(&Item::tagged(&pair.from, tag, None), pair, present).await?;
-            if source.is_some() && source != there {
-                return Ok(true);
-            }
+        if !self.referrers {
+            return Ok(false);
         }
-        Ok(false)
+        let sought = Asked { look: self, pair, present };
+        let walk = Walk {
+            source: &self.source.registry,
+            repository: &pair.from,
+            sought: &sought,
+            referrers: true,
+            attached: pair.attached.as_ref(),
+            only_tags: &self.memory.only_tags,
+        };
+        walk.lacks(digest, of_tags).await
     }
 
     /// What an earlier start of this run recorded of an image that it has copied.
@@ -296,6 +315,26 @@ impl Look {
         let record = self.store.item(uid, run, &item.key()).ok().flatten()?;
         let ItemOutcome::Copied { source_etag, destination_etag, .. } = &record.outcome else { return None };
         (source_etag == source.as_str() && Some(destination_etag.as_str()) == there.map(Digest::as_str)).then_some(record)
+    }
+}
+
+/// What the destination has, as a listing of it tells, else as it answers.
+struct Asked<'a> {
+    look: &'a Look,
+    pair: &'a Pair,
+    present: &'a Present,
+}
+
+impl Sought for Asked<'_> {
+    async fn manifest(&self, digest: &Digest) -> Result<bool, TransferError> {
+        match &self.present.digests {
+            Some(digests) => Ok(digests.contains(digest)),
+            None => Ok(self.look.digest_there(&self.pair.to, digest.as_str()).await?.is_some()),
+        }
+    }
+
+    async fn tag(&self, tag: &str) -> Result<Option<Digest>, TransferError> {
+        self.look.there(&Item::tagged(&self.pair.from, tag, None), self.pair, self.present).await
     }
 }
 

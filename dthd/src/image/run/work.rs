@@ -32,8 +32,8 @@ use crate::{
 
 /// How often an image is begun again when its requests failed in a way that may pass.
 const TRIES: u32 = 3;
-/// How often all is asked for again because the destination lacks what it was thought to have: what another image learned before may come
-/// back into the memory that it shares with this one.
+/// How often all is asked for again, and sent again, because the destination lacks what it was thought to have: once for each of the few
+/// times that it may lose something under an image.
 const DOUBTS: u32 = 4;
 /// How long a pass that is stopped waits for what is in flight.
 const GRACE: Duration = Duration::from_secs(3);
@@ -68,7 +68,13 @@ struct Done {
 }
 
 impl Work {
-    pub(super) fn new(input: &RunInput, copier: Arc<Copier>, account: &Arc<Account>, stop: CancellationToken, newest: Option<Arc<Newest>>) -> Self {
+    pub(super) fn new(
+        input: &RunInput,
+        copier: Arc<Copier>,
+        account: &Arc<Account>,
+        stop: CancellationToken,
+        newest: Option<Arc<Newest>>,
+    ) -> Self {
         let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
         let writes = input.record.kind.writes();
         Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, writes, newest }))

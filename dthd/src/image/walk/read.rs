@@ -1,7 +1,7 @@
 //! Reads all manifests that belong to an image, side by side.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque},
     future::Future,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
@@ -132,6 +132,61 @@ impl<S: Sought> Walk<'_, S> {
         }
     }
 
+    /// Whether the destination lacks something that refers to a manifest which it has, or that refers to such. `known`: digests of the
+    /// source's tags, as far as they were listed.
+    ///
+    /// # Errors
+    /// When either end does not answer.
+    pub(in crate::image) async fn lacks(&self, of: &Digest, known: &HashMap<String, Digest>) -> Result<bool, TransferError> {
+        let mut steps = VecDeque::new();
+        let mut asked = HashSet::from([of.clone()]);
+        self.relations(of, &mut steps);
+        while let Some(step) = steps.pop_front() {
+            match step {
+                Step::Referrers(of) => {
+                    let (digests, _) = self.referrers_of(&of).await?;
+                    for digest in digests {
+                        if asked.insert(digest.clone()) {
+                            if !self.sought.manifest(&digest).await? {
+                                return Ok(true);
+                            }
+                            self.relations(&digest, &mut steps);
+                        }
+                    }
+                }
+                Step::Attached { tag, .. } => {
+                    let here = async {
+                        match known.get(&tag) {
+                            Some(digest) => Ok(Some(digest.clone())),
+                            None => Ok(self.source.resolve(self.repository, &tag).await?.map(|found| found.digest)),
+                        }
+                    };
+                    let (here, there): (Result<_, TransferError>, _) = tokio::join!(here, self.sought.tag(&tag));
+                    let here = here?;
+                    if here.is_some() && here != there? {
+                        return Ok(true);
+                    }
+                }
+                // what a manifest consists of came with it
+                Step::Child(_) | Step::Referrer { .. } => {}
+            }
+        }
+        Ok(false)
+    }
+
+    /// What refers to a manifest, and the index that says so, where the registry does not.
+    async fn referrers_of(&self, of: &Digest) -> Result<(Vec<Digest>, Option<Manifest>), TransferError> {
+        let found = self.source.referrers(self.repository, of).await?;
+        let digests = found.descriptors.into_iter().map(|descriptor| descriptor.digest).collect();
+        let index = match found.by {
+            ReferrersBy::Api => return Ok((digests, None)),
+            ReferrersBy::Tag(index) => Some(index),
+            ReferrersBy::None => None,
+        };
+        self.only_tags.store(true, Relaxed);
+        Ok((digests, index))
+    }
+
     /// What to ask for to know what refers to a manifest.
     fn relations(&self, of: &Digest, steps: &mut VecDeque<Step>) {
         let fallback = fallback_tag(of);
@@ -156,19 +211,7 @@ impl<S: Sought> Walk<'_, S> {
                 Ok(Found::Manifest { node: self.with_content(manifest)?, tag: None, of: None })
             }
             Step::Referrers(of) => {
-                let found = self.source.referrers(self.repository, &of).await?;
-                let digests = found.descriptors.into_iter().map(|descriptor| descriptor.digest).collect();
-                let index = match found.by {
-                    ReferrersBy::Api => None,
-                    ReferrersBy::Tag(index) => {
-                        self.only_tags.store(true, Relaxed);
-                        Some(index)
-                    }
-                    ReferrersBy::None => {
-                        self.only_tags.store(true, Relaxed);
-                        None
-                    }
-                };
+                let (digests, index) = self.referrers_of(&of).await?;
                 Ok(Found::Referrers { of, digests, index })
             }
             Step::Referrer { digest, of } => {

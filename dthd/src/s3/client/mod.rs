@@ -2,6 +2,8 @@
 //!
 //! Nothing outside this module knows the SDK's types.
 
+mod archive;
+mod copy;
 mod failure;
 mod list;
 mod load;
@@ -10,6 +12,8 @@ mod notification;
 #[cfg(test)]
 mod odd_stores;
 mod read;
+mod seal;
+mod versions;
 mod write;
 
 use std::{
@@ -34,6 +38,7 @@ use percent_encoding::percent_decode;
 
 use self::load::{Load, Turn};
 pub use self::{
+    copy::{CopyAsked, CopyFrom},
     multipart::{ListedUpload, UploadedPart},
     notification::{Notifications, Rule, Target},
     read::Got,
@@ -41,7 +46,7 @@ pub use self::{
 };
 use crate::{
     aws::{is_endpoint, shared},
-    credential::Credential,
+    credential::{Credential, CustomerKey},
     http::{self, TlsError},
     s3::{
         provider::{self, Profile, UnknownProvider, UnsignedPayload},
@@ -72,6 +77,9 @@ pub enum OpenError {
     /// `AWS_CA_BUNDLE` cannot be used.
     #[error(transparent)]
     CaBundle(#[from] TlsError),
+    /// A key of ours would go over a connection that anyone can read.
+    #[error("a key of type sse-c cannot be sent to {0}: it goes over TLS or to an address of this machine only, use https://")]
+    Readable(String),
     /// There is no such bucket anywhere: its name, region and endpoint do not go together.
     #[error("the bucket {bucket:?} has no address: {why}; correct its name, region or endpoint")]
     Address {
@@ -86,6 +94,8 @@ pub enum OpenError {
 #[derive(Clone)]
 pub struct Bucket {
     inner: Arc<Inner>,
+    /// The key of ours that its objects are encrypted with.
+    customer: Option<CustomerKey>,
 }
 
 struct Inner {
@@ -170,7 +180,18 @@ impl Bucket {
             counters,
             load,
         };
-        Ok(Self { inner: Arc::new(inner) })
+        Ok(Self { inner: Arc::new(inner), customer: None })
+    }
+
+    /// The same, with objects that are encrypted with a key of ours (SSE-C).
+    ///
+    /// # Errors
+    /// [`OpenError::Readable`] where the key could be read on its way (AWS refuses such requests as well).
+    pub fn sealed(self, key: Option<CustomerKey>) -> Result<Self, OpenError> {
+        if key.is_some() && !self.inner.wire.is_private() {
+            return Err(OpenError::Readable(self.inner.place.clone()));
+        }
+        Ok(Self { customer: key, ..self })
     }
 
     /// The bucket's name.
@@ -337,8 +358,8 @@ fn is_expired(error: &TransferError) -> bool {
 fn patience(operation: &str, sent: u64) -> Option<Duration> {
     match operation {
         "GetObject" => None,
-        // S3 may assemble for minutes before it answers (AWS: CompleteMultipartUpload).
-        "CompleteMultipartUpload" => Some(Duration::from_secs(600)),
+        // S3 may assemble, or copy, for minutes before it answers (AWS: CompleteMultipartUpload, CopyObject).
+        "CompleteMultipartUpload" | "CopyObject" | "UploadPartCopy" => Some(Duration::from_secs(600)),
         _ => Some(QUIET + Duration::from_secs(sent / SLOWEST)),
     }
 }

@@ -1,18 +1,21 @@
 //! Multipart uploads: create, complete, abort, and find those that were left behind. Parts are sent by [`super::write`].
 
-use aws_sdk_s3::types::{
-    ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType, ObjectCannedAcl, ServerSideEncryption,
-    StorageClass,
+use aws_sdk_s3::{
+    primitives::{DateTime, DateTimeFormat},
+    types::{
+        ChecksumAlgorithm, ChecksumType, CompletedMultipartUpload, CompletedPart, EncodingType, ObjectCannedAcl, ObjectLockLegalHoldStatus,
+        ObjectLockMode, ServerSideEncryption, StorageClass,
+    },
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
-use super::{Bucket, Put, decode, timestamp};
+use super::{Bucket, Put, decode, seal::with_key, timestamp};
 use crate::{
     s3::{
         metadata::Creation,
         object::ETag,
-        verify::{Crc, StoredChecksum},
+        verify::{Algorithm, Checksum, Crc, StoredChecksum},
     },
     transfer::TransferError,
 };
@@ -22,6 +25,19 @@ const COMPLETE: &str = "CompleteMultipartUpload";
 const ABORT: &str = "AbortMultipartUpload";
 const PARTS: &str = "ListParts";
 const UPLOADS: &str = "ListMultipartUploads";
+
+/// The value that an answer of the SDK has, over one thing and not over parts of it.
+macro_rules! checksum {
+    ($answer:expr) => {
+        Checksum::first(|algorithm| match algorithm {
+            Algorithm::Crc(Crc::Crc64Nvme) => $answer.checksum_crc64_nvme(),
+            Algorithm::Crc(Crc::Crc32c) => $answer.checksum_crc32_c(),
+            Algorithm::Crc(Crc::Crc32) => $answer.checksum_crc32(),
+            Algorithm::Sha1 => $answer.checksum_sha1(),
+            Algorithm::Sha256 => $answer.checksum_sha256(),
+        })
+    };
+}
 
 /// A part the store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,7 +49,7 @@ pub struct UploadedPart {
     /// Its ETag.
     pub etag: ETag,
     /// The checksum the store has of it.
-    pub checksum: Option<StoredChecksum>,
+    pub checksum: Option<Checksum>,
 }
 
 /// An upload that is under way, as the store lists it.
@@ -48,14 +64,16 @@ pub struct ListedUpload {
 }
 
 impl Bucket {
-    /// Asks once for an upload to begin; returns the store's name for it. With `crc`, the object will have this checksum over all of its
-    /// bytes. Not repeated here: an answer that is lost leaves an upload behind, which the caller must find
+    /// Asks once for an upload to begin; returns the store's name for it. With `checksum`, the object will have this one: a CRC over all
+    /// of its bytes, a SHA over those of its parts. Not repeated here: an answer that is lost leaves an upload behind, which the caller must find
     /// ([`Bucket::list_uploads`]) before it begins another.
     ///
     /// # Errors
     /// As classified.
-    pub async fn create_upload(&self, key: &str, creation: &Creation, crc: Option<Crc>) -> Result<String, TransferError> {
+    pub async fn create_upload(&self, key: &str, creation: &Creation, checksum: Option<Algorithm>) -> Result<String, TransferError> {
         let (c, m) = (creation, &creation.metadata);
+        let retention = c.lock.as_ref().and_then(|lock| lock.retention.as_ref());
+        let hold = c.lock.as_ref().is_some_and(|lock| lock.legal_hold);
         self.once(CREATE, 0, &mut || async {
             let output = self
                 .sdk()
@@ -74,10 +92,15 @@ impl Bucket {
                 .set_acl(c.acl.as_deref().map(ObjectCannedAcl::from))
                 .set_server_side_encryption(c.encryption.as_ref().map(|e| ServerSideEncryption::from(e.kind.as_str())))
                 .set_ssekms_key_id(c.encryption.as_ref().and_then(|e| e.key.clone()))
-                .set_checksum_algorithm(crc.map(algorithm))
-                .set_checksum_type(crc.map(|_| ChecksumType::FullObject))
+                .set_bucket_key_enabled(c.encryption.as_ref().and_then(|e| e.bucket_key))
+                .set_object_lock_mode(retention.map(|(mode, _)| ObjectLockMode::from(mode.as_str())))
+                .set_object_lock_retain_until_date(retention.and_then(|(_, until)| date(until)))
+                .set_object_lock_legal_hold_status(hold.then_some(ObjectLockLegalHoldStatus::On))
+                .set_checksum_algorithm(checksum.map(|a| ChecksumAlgorithm::from(a.name())))
+                .set_checksum_type(checksum.filter(|a| matches!(a, Algorithm::Crc(_))).map(|_| ChecksumType::FullObject))
                 .customize()
                 .mutate_request(expires(creation))
+                .mutate_request(with_key(self.customer.as_ref()))
                 .send()
                 .await
                 .map_err(|e| self.failed(CREATE, &e))?;
@@ -117,6 +140,8 @@ impl Bucket {
                     .set_checksum_crc32(sum(Crc::Crc32))
                     .set_checksum_type(whole.map(|_| ChecksumType::FullObject))
                     .set_mpu_object_size(whole.and_then(|(_, bytes)| i64::try_from(bytes).ok()))
+                    .customize()
+                    .mutate_request(with_key(self.customer.as_ref()))
                     .send()
                     .await
                     .map_err(|e| self.failed(COMPLETE, &e))
@@ -126,12 +151,9 @@ impl Bucket {
         if etag.as_str().is_empty() {
             return Err(self.error(FailureClass::Transient, COMPLETE, "IncompleteAnswer", "the answer names no ETag"));
         }
-        let opaque_etag = output.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms"));
-        let checksum = first([
-            (Crc::Crc64Nvme, output.checksum_crc64_nvme()),
-            (Crc::Crc32c, output.checksum_crc32_c()),
-            (Crc::Crc32, output.checksum_crc32()),
-        ]);
+        let kms = output.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms"));
+        let opaque_etag = kms || self.customer.is_some();
+        let checksum = checksum!(output);
         Ok(Put { etag, opaque_etag, checksum, version: output.version_id().map(str::to_owned) })
     }
 
@@ -175,6 +197,8 @@ impl Bucket {
                         .key(key)
                         .upload_id(id)
                         .set_part_number_marker(marker.clone())
+                        .customize()
+                        .mutate_request(with_key(self.customer.as_ref()))
                         .send()
                         .await
                         .map_err(|e| self.failed(PARTS, &e))
@@ -185,11 +209,7 @@ impl Bucket {
                     number: u32::try_from(p.part_number()?).ok()?,
                     size: u64::try_from(p.size()?).ok()?,
                     etag: ETag::new(p.e_tag()?),
-                    checksum: first([
-                        (Crc::Crc64Nvme, p.checksum_crc64_nvme()),
-                        (Crc::Crc32c, p.checksum_crc32_c()),
-                        (Crc::Crc32, p.checksum_crc32()),
-                    ]),
+                    checksum: checksum!(p),
                 })
             }));
             let next = output.next_part_number_marker().map(str::to_owned);
@@ -241,27 +261,21 @@ impl Bucket {
     }
 }
 
-/// The first value that is one.
-fn first(values: [(Crc, Option<&str>); 3]) -> Option<StoredChecksum> {
-    values.into_iter().find_map(|(crc, value)| StoredChecksum::parse(crc, value?))
-}
-
-fn algorithm(crc: Crc) -> ChecksumAlgorithm {
-    match crc {
-        Crc::Crc64Nvme => ChecksumAlgorithm::Crc64Nvme,
-        Crc::Crc32c => ChecksumAlgorithm::Crc32C,
-        Crc::Crc32 => ChecksumAlgorithm::Crc32,
-    }
+/// A time of RFC 3339.
+fn date(text: &str) -> Option<DateTime> {
+    DateTime::from_str(text, DateTimeFormat::DateTimeWithOffset).ok()
 }
 
 fn completed(part: &UploadedPart) -> CompletedPart {
-    let sum = |crc: Crc| part.checksum.filter(|stored| stored.crc == crc).map(|stored| stored.base64());
+    let sum = |algorithm: Algorithm| part.checksum.filter(|stored| stored.algorithm == algorithm).map(|stored| stored.base64());
     CompletedPart::builder()
         .part_number(i32::try_from(part.number).unwrap_or(i32::MAX))
         .e_tag(part.etag.quoted())
-        .set_checksum_crc64_nvme(sum(Crc::Crc64Nvme))
-        .set_checksum_crc32_c(sum(Crc::Crc32c))
-        .set_checksum_crc32(sum(Crc::Crc32))
+        .set_checksum_crc64_nvme(sum(Algorithm::Crc(Crc::Crc64Nvme)))
+        .set_checksum_crc32_c(sum(Algorithm::Crc(Crc::Crc32c)))
+        .set_checksum_crc32(sum(Algorithm::Crc(Crc::Crc32)))
+        .set_checksum_sha1(sum(Algorithm::Sha1))
+        .set_checksum_sha256(sum(Algorithm::Sha256))
         .build()
 }
 

@@ -2,19 +2,24 @@
 
 use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
-use aws_sdk_s3::{operation::head_object::HeadObjectOutput, types::ChecksumType};
+use aws_sdk_s3::{
+    operation::head_object::HeadObjectOutput,
+    primitives::DateTimeFormat,
+    types::{ChecksumType, ObjectLockLegalHoldStatus, ObjectLockMode},
+};
 use dth_proto::failure::FailureClass;
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 
-use super::{Bucket, QUIET, Turn, timestamp};
+use super::{Bucket, QUIET, Turn, seal::with_key, timestamp};
 use crate::{
+    credential::CustomerKey,
     http::client::in_words,
     s3::{
-        metadata::{Metadata, ObjectInfo},
+        metadata::{Metadata, ObjectInfo, ObjectLock},
         object::{ETag, Pin},
         payload::Payload,
-        verify::{Crc, StoredChecksum},
+        verify::{Algorithm, Crc, StoredChecksum},
         wire::{Found, Pinned},
     },
     transfer::TransferError,
@@ -22,6 +27,7 @@ use crate::{
 
 const GET: &str = "GetObject";
 const HEAD: &str = "HeadObject";
+const RETENTION: &str = "GetObjectRetention";
 const TAGS: &str = "GetObjectTagging";
 
 /// What a GET brought.
@@ -33,7 +39,20 @@ pub struct Got {
     pub body: Payload,
 }
 
-fn info(o: &HeadObjectOutput) -> ObjectInfo {
+pub(super) fn info(o: &HeadObjectOutput) -> ObjectInfo {
+    let checksums = [
+        (Algorithm::Crc(Crc::Crc64Nvme), o.checksum_crc64_nvme()),
+        (Algorithm::Crc(Crc::Crc32c), o.checksum_crc32_c()),
+        (Algorithm::Crc(Crc::Crc32), o.checksum_crc32()),
+        (Algorithm::Sha1, o.checksum_sha1()),
+        (Algorithm::Sha256, o.checksum_sha256()),
+    ];
+    let until = o.object_lock_retain_until_date().and_then(|date| date.fmt(DateTimeFormat::DateTime).ok());
+    let lock = ObjectLock::of(
+        o.object_lock_mode().map(ObjectLockMode::as_str),
+        until.as_deref(),
+        o.object_lock_legal_hold_status().map(ObjectLockLegalHoldStatus::as_str),
+    );
     ObjectInfo {
         size: o.content_length().and_then(|n| u64::try_from(n).ok()).unwrap_or(0),
         etag: ETag::new(o.e_tag().unwrap_or_default()),
@@ -57,6 +76,8 @@ fn info(o: &HeadObjectOutput) -> ObjectInfo {
         opaque_etag: o.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms")) || o.sse_customer_algorithm().is_some(),
         parts: o.parts_count().and_then(|n| u32::try_from(n).ok()),
         version: o.version_id().map(str::to_owned),
+        lock: lock.map(Box::new),
+        checksums: checksums.into_iter().filter_map(|(algorithm, value)| Some((algorithm, value?.to_owned()))).collect(),
     }
 }
 
@@ -78,7 +99,21 @@ impl Bucket {
         self.head_output(key, Pin { etag: None, version }, i32::try_from(number).ok()).await.map(|output| info(&output))
     }
 
-    async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
+    pub(super) async fn head_output(&self, key: &str, pin: Pin<'_>, part: Option<i32>) -> Result<HeadObjectOutput, TransferError> {
+        let found = self.head_with(key, pin, part, self.customer.as_ref()).await;
+        match found {
+            Err(error) if self.is_not_sealed(&error) => self.head_with(key, pin, part, None).await.map_err(|_| error),
+            found => found,
+        }
+    }
+
+    async fn head_with(
+        &self,
+        key: &str,
+        pin: Pin<'_>,
+        part: Option<i32>,
+        customer: Option<&CustomerKey>,
+    ) -> Result<HeadObjectOutput, TransferError> {
         self.call(HEAD, 0, || async {
             self.sdk()
                 .head_object()
@@ -92,6 +127,7 @@ impl Bucket {
                 .mutate_request(|request| {
                     request.headers_mut().insert("x-amz-checksum-mode", "ENABLED");
                 })
+                .mutate_request(with_key(customer))
                 .send()
                 .await
                 .map_err(|e| self.failed(HEAD, &e))
@@ -117,7 +153,14 @@ impl Bucket {
     }
 
     async fn get_bytes(&self, key: &str, pin: Pin<'_>, range: Option<Range<u64>>, size: u64) -> Result<Got, TransferError> {
-        let what = Pinned { key, pin, range: range.as_ref() };
+        let what = Pinned { key, pin, range: range.as_ref(), customer: self.customer.as_ref() };
+        match self.get_pinned(what, size).await {
+            Err(error) if self.is_not_sealed(&error) => self.get_pinned(Pinned { customer: None, ..what }, size).await.map_err(|_| error),
+            got => got,
+        }
+    }
+
+    async fn get_pinned(&self, what: Pinned<'_>, size: u64) -> Result<Got, TransferError> {
         self.call(GET, 0, || async {
             let mut turn = self.turn(GET).await;
             let result = self.receive(what, size, turn.as_mut()).await;
@@ -213,6 +256,31 @@ impl Bucket {
             Ok(output.tag_set.into_iter().map(|t| (t.key, t.value)).collect())
         })
         .await
+    }
+}
+
+impl Bucket {
+    /// Whether the Object Lock of an object may be read, which HEAD and GET are silent about where it may not.
+    ///
+    /// # Errors
+    /// When it may not, or the store does not know the request.
+    pub async fn retention(&self, key: &str) -> Result<(), TransferError> {
+        let asked = self.call(RETENTION, 0, || async {
+            let request = self.sdk().get_object_retention().bucket(&self.inner.name).key(key).set_request_payer(self.payer());
+            request.send().await.map(drop).map_err(|e| self.failed(RETENTION, &e))
+        });
+        match asked.await {
+            // a bucket, or an object, without any
+            Err(error)
+                if matches!(
+                    error.code.as_str(),
+                    "NoSuchObjectLockConfiguration" | "InvalidRequest" | "ObjectLockConfigurationNotFoundError"
+                ) =>
+            {
+                Ok(())
+            }
+            asked => asked,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::{
         metadata::Creation,
         object::ETag,
         payload::Payload,
-        verify::{Md5Sum, StoredChecksum},
+        verify::{Checksum, Md5Sum},
         wire::{Digests, Part},
     },
     transfer::TransferError,
@@ -25,10 +25,10 @@ const DELETE: &str = "DeleteObject";
 pub struct Put {
     /// Its ETag.
     pub etag: ETag,
-    /// The ETag is not an MD5 because of encryption (SSE-KMS, DSSE).
+    /// The ETag is not an MD5 because of encryption (SSE-KMS, DSSE, SSE-C).
     pub opaque_etag: bool,
     /// The checksum it has stored with them.
-    pub checksum: Option<StoredChecksum>,
+    pub checksum: Option<Checksum>,
     /// The version that was made; only in versioned buckets.
     pub version: Option<String>,
 }
@@ -44,7 +44,7 @@ impl Bucket {
         body: &Payload,
         creation: &Creation,
         md5: Option<&Md5Sum>,
-        checksum: Option<&StoredChecksum>,
+        checksum: Option<&Checksum>,
     ) -> Result<Put, TransferError> {
         self.send(PUT, key, Part::Whole(creation), body, Digests { md5, checksum }).await
     }
@@ -60,7 +60,7 @@ impl Bucket {
         number: u32,
         body: &Payload,
         md5: Option<&Md5Sum>,
-        checksum: Option<&StoredChecksum>,
+        checksum: Option<&Checksum>,
     ) -> Result<Put, TransferError> {
         self.send(PART, key, Part::Of { id, number }, body, Digests { md5, checksum }).await
     }
@@ -76,7 +76,8 @@ impl Bucket {
         let unsigned = self.unsigned();
         let written = self
             .call(operation, body.len(), || async {
-                self.inner.wire.put(key, part, body, digests, unsigned).await.map_err(|failure| self.unsent(operation, failure))
+                let answer = self.inner.wire.put(key, part, body, digests, self.customer.as_ref(), unsigned).await;
+                answer.map_err(|failure| self.unsent(operation, failure))
             })
             .await?;
         self.inner.counters.sent.fetch_add(body.len(), Relaxed);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dth_proto::failure::{FailureClass, Side};
 
 use super::{
-    Answer, ListError, ListPages, OPERATION,
+    Answer, ListError, ListPages, OPERATION, Pages,
     bound::{Bound, Range},
 };
 use crate::{
@@ -59,9 +59,10 @@ impl<S: ListPages> PageCursor<S> {
         let Range { prefix, after, until } = range;
         Self { source, side, prefix, order, last: after.clone(), floor: after, until, place, progress: Progress::default() }
     }
+}
 
-    /// The next page; may be empty. `None` at the end.
-    pub(in crate::s3) async fn next(&mut self) -> Result<Option<Page>, ListError> {
+impl<S: ListPages> Pages for PageCursor<S> {
+    async fn next(&mut self) -> Result<Option<Page>, ListError> {
         // asked again for every page, for the end of the range can move
         if self.order.is_some() && self.last.as_ref().is_some_and(|last| self.until.is_reached_by(last)) {
             self.place = Place::End;
@@ -103,7 +104,9 @@ impl<S: ListPages> PageCursor<S> {
         }
         Ok(Some(page))
     }
+}
 
+impl<S: ListPages> PageCursor<S> {
     fn check_prefix<'k>(&self, mut keys: impl Iterator<Item = &'k str>) -> Result<(), TransferError> {
         let Some(stray) = keys.find(|key| !key.starts_with(&self.prefix)) else {
             return Ok(());

@@ -6,7 +6,7 @@ use dth_proto::failure::Side;
 use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ListError, ListPages, PageCursor};
+use super::{ListError, Pages};
 use crate::s3::page::Page;
 
 /// What the producer says.
@@ -41,11 +41,11 @@ impl Feed {
     }
 
     /// The pages of a cursor. A page is asked for only when there is room for it.
-    pub(in crate::s3) fn prefetch<S: ListPages>(mut cursor: PageCursor<S>, side: Side) -> Self {
+    pub(in crate::s3) fn prefetch(mut pages: impl Pages, side: Side) -> Self {
         Self::spawn(side, |sink| async move {
             // no room ever again: nobody listens
             while let Ok(room) = sink.reserve().await {
-                match cursor.next().await {
+                match pages.next().await {
                     Ok(Some(page)) => room.send(Ok(Batch::Page { page, memory: None })),
                     Ok(None) => return room.send(Ok(Batch::End)),
                     Err(error) => return room.send(Err(error)),

@@ -4,10 +4,12 @@ mod reader;
 #[cfg(test)]
 mod tests;
 mod text;
+mod versions;
 
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
 use self::reader::{Element, Reader, Text};
+pub use self::versions::scan_versions;
 use super::Answer;
 use crate::s3::{
     object::bare,

@@ -12,14 +12,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     s3::{
-        client::UploadedPart,
+        client::{CopyFrom, UploadedPart},
         copy::{Copier, CopyError, SENDS, is_digest, mismatch},
         journal::Journal,
         layout::{Part, parts},
         object::{ETag, Entry},
         payload::Payload,
         verify::{
-            self, Md5Sum, StoredChecksum, multipart_etag,
+            self, Algorithm, Checksum, Md5Sum, StoredChecksum, multipart_etag,
             plan::{Guard, MultipartPlan},
         },
         whole::{Received, WholeMd5},
@@ -36,7 +36,12 @@ pub(super) struct Sent {
     pub(super) md5: Option<Md5Sum>,
     /// Likewise.
     pub(super) checksum: Option<StoredChecksum>,
+    /// The one that the upload was created for.
+    pub(super) kept: Option<Checksum>,
 }
+
+/// A part that is done: its number, what is known of it, and its bytes where they passed here.
+type Done = (u32, Sent, Option<Received>);
 
 /// What all parts of a copy share.
 pub(super) struct Job<'a> {
@@ -44,6 +49,8 @@ pub(super) struct Job<'a> {
     pub(super) key: &'a str,
     pub(super) id: &'a str,
     pub(super) plan: MultipartPlan,
+    /// The store copies the parts by itself.
+    pub(super) by_store: bool,
     pub(super) progress: &'a ItemProgress,
     /// Parts that the destination does not have.
     pub(super) left: AtomicUsize,
@@ -63,7 +70,8 @@ pub(super) fn usable(listed: Vec<UploadedPart>, size: u64, part_size: u64, etags
         })
         .map(|p| {
             let md5 = Md5Sum::from_etag(&p.etag).filter(|_| etags_are_md5);
-            (p.number, Sent { size: p.size, md5, etag: p.etag, checksum: p.checksum })
+            let checksum = p.checksum.and_then(|kept| kept.crc());
+            (p.number, Sent { size: p.size, md5, etag: p.etag, checksum, kept: p.checksum })
         })
         .collect()
 }
@@ -73,6 +81,14 @@ pub(super) fn combined(plan: &MultipartPlan, sent: &BTreeMap<u32, Sent>) -> Opti
     let crc = plan.computed().1?;
     let parts: Option<Vec<(u64, u64)>> =
         sent.values().map(|p| p.checksum.filter(|stored| stored.crc == crc).map(|stored| (stored.value, p.size))).collect();
+    Some(StoredChecksum { crc, value: crc.combine(parts?) })
+}
+
+/// The checksum of all parts together that the upload was created for, when it is a CRC and each part has one.
+pub(super) fn combined_kept(plan: &MultipartPlan, sent: &BTreeMap<u32, Sent>) -> Option<StoredChecksum> {
+    let Algorithm::Crc(crc) = plan.algorithm()? else { return None };
+    let part = |p: &Sent| p.kept.and_then(|kept| kept.crc()).filter(|kept| kept.crc == crc).map(|kept| (kept.value, p.size));
+    let parts: Option<Vec<(u64, u64)>> = sent.values().map(part).collect();
     Some(StoredChecksum { crc, value: crc.combine(parts?) })
 }
 
@@ -93,14 +109,16 @@ impl<J: Journal> Copier<J> {
         sent: &mut BTreeMap<u32, Sent>,
     ) -> Result<(), TransferError> {
         let parallel = self.parts.max(1);
-        let sending = stream::iter(missing).take_until(stop.cancelled()).map(|part| self.part(job, part));
+        let sending = stream::iter(missing).take_until(stop.cancelled()).map(|part| async move {
+            if job.by_store { Box::pin(self.part_by_store(job, part)).await } else { self.part(job, part).await }
+        });
         let mut sending = pin!(match whole {
             Some(_) => sending.buffered(parallel).left_stream(),
             None => sending.buffer_unordered(parallel).right_stream(),
         });
         while let Some((number, part, received)) = sending.try_next().await? {
             sent.insert(number, part);
-            if let Some(whole) = whole {
+            if let Some((whole, received)) = whole.zip(received) {
                 whole.add(received);
             }
         }
@@ -108,12 +126,23 @@ impl<J: Journal> Copier<J> {
     }
 
     /// Reads and sends one part. Its bytes are held from the budget from before the first is read until the last is accepted.
-    async fn part(&self, job: &Job<'_>, part: Part) -> Result<(u32, Sent, Received), TransferError> {
+    async fn part(&self, job: &Job<'_>, part: Part) -> Result<Done, TransferError> {
         let (bytes, held) = self.read(job, part).await?;
         let sent = self.upload(job, part, &bytes).await?;
         job.left.fetch_sub(1, Relaxed);
         job.progress.add(part.len);
-        Ok((part.number, sent, Received { bytes, held }))
+        Ok((part.number, sent, Some(Received { bytes, held })))
+    }
+
+    /// Lets the store copy one part.
+    async fn part_by_store(&self, job: &Job<'_>, part: Part) -> Result<Done, TransferError> {
+        let from = CopyFrom { bucket: &self.source, key: &job.entry.key, pin: job.entry.pin() };
+        let put = self.destination.copy_part(job.key, job.id, part.number, from, &part.range()).await?;
+        job.left.fetch_sub(1, Relaxed);
+        job.progress.add(part.len);
+        let md5 = Md5Sum::from_etag(&put.etag).filter(|_| !put.opaque_etag && self.destination.profile().multipart_etag_is_md5);
+        let sent = Sent { size: part.len, md5, etag: put.etag, checksum: put.checksum.and_then(|sum| sum.crc()), kept: put.checksum };
+        Ok((part.number, sent, None))
     }
 
     /// Reads one part; a read that is slow at the end of the object is raced by another one, with memory and bandwidth of its own.
@@ -142,7 +171,11 @@ impl<J: Journal> Copier<J> {
         let (md5, crc) = job.plan.computed();
         let mut sums = verify::sums(bytes, md5 || job.hash.load(Relaxed), crc).await;
         let checksum = crc.zip(sums.crc).map(|(crc, value)| StoredChecksum { crc, value });
-        let guard = checksum.filter(|_| job.plan.crc().is_some());
+        let guard = checksum.filter(|_| job.plan.crc().is_some()).map(Checksum::from);
+        let guard = match job.plan.extra {
+            Some(extra) => Some(extra.of(bytes).await),
+            None => guard,
+        };
         let mut sends = 0;
         loop {
             sends += 1;
@@ -156,7 +189,7 @@ impl<J: Journal> Copier<J> {
                             sums = verify::sums(bytes, true, crc).await;
                             continue;
                         }
-                        Ok(()) => return Ok(Sent { size: part.len, md5: sums.md5.or(told), etag: put.etag, checksum }),
+                        Ok(()) => return Ok(Sent { size: part.len, md5: sums.md5.or(told), etag: put.etag, checksum, kept: guard }),
                         Err(message) => mismatch(Side::Destination, "UploadPart", message),
                     }
                 }

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     clock,
-    s3::{compare::CompareRules, list::ListPages, provider, sorted::SortSettings},
+    s3::{compare::CompareRules, list::ListPages, prefix::Selection, provider, sorted::SortSettings},
     store::{Store, record::Tally},
     transfer::{account::Account, progress::Progress},
 };
@@ -42,12 +42,13 @@ pub async fn compare<S: ListPages, D: ListPages>(
     let store = Store::open(state).map_err(|e| e.to_string())?;
     let progress = Progress::new(Tally::default(), false, Arc::default());
     let account = Account::resume(&store, RUN, None, Tally::default(), &progress);
-    let comparable = CompareRules::between(from, to, job.destination.encryption.as_ref());
-    let rules = Rules::new(RUN.0, &store, &account, job, comparable, clock::now())?;
+    let comparable = CompareRules::between(from, to, job);
+    let sort = SortSettings::new(state.join("sort"));
+    let selection = Selection::open(job, &sort, None).await?;
+    let rules = Rules::new(RUN.0, &store, &account, job, &selection, comparable, clock::now())?;
     let ends = (End { bucket: source, order: from.lists_in_byte_order }, End { bucket: destination, order: to.lists_in_byte_order });
     let (queue, mut missing) = mpsc::channel(QUEUE);
-    let sort = SortSettings::new(state.join("sort"));
-    let feed = Feed::new(RUN, &store, ends, (&job.source.prefix, rules), sort, queue, Box::new(slots));
+    let feed = Feed::new(RUN, &store, ends, (&selection, rules), sort, queue, Box::new(slots));
     let drain = async { while missing.recv().await.is_some() {} };
     let (end, ()) = tokio::join!(feed.run(CancellationToken::new()), drain);
     match end {

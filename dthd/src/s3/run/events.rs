@@ -34,6 +34,7 @@ use crate::{
         metadata::ObjectInfo,
         object::{Entry, Pin},
         page::EntryRef,
+        prefix::Selection,
     },
     store::{Store, StoreError},
     transfer::{
@@ -82,6 +83,7 @@ pub(super) struct Events {
     destination: Bucket,
     rules: Rules,
     job: S3Job,
+    selection: Selection,
     progress: Arc<Progress>,
     queue: mpsc::Sender<Task>,
     turns: Arc<Turns>,
@@ -106,7 +108,7 @@ enum Looked {
 /// When the queue cannot be asked at all, in words.
 pub(super) async fn consumer(
     input: &RunInput,
-    job: &S3Job,
+    (job, selection): (&S3Job, &Selection),
     ends: &Ends,
     rules: Rules,
     (queue, turns): (mpsc::Sender<Task>, &Arc<Turns>),
@@ -129,6 +131,7 @@ pub(super) async fn consumer(
         destination: ends.destination.clone(),
         rules,
         job: job.clone(),
+        selection: selection.clone(),
         progress: Arc::clone(&input.progress),
         queue,
         turns: Arc::clone(turns),
@@ -193,10 +196,9 @@ impl Apply for Events {
 }
 
 impl Events {
-    /// Whether a key is one that a full run would list.
+    /// Whether a key is one that a full run would list. What cannot be told is looked at: too much is compared, nothing is lost.
     fn selects(&self, key: &str) -> bool {
-        let source = &self.job.source;
-        if source.prefixes.is_empty() { key.starts_with(&source.prefix) } else { source.prefixes.iter().any(|p| key.starts_with(p)) }
+        self.selection.selects(key).unwrap_or(true)
     }
 
     /// Whether all that is said happened before, or is, what was acted upon last: the source was asked after that.
@@ -216,7 +218,8 @@ impl Events {
                 return Looked::Done;
             }
         };
-        let (source, destination) = tokio::join!(self.source.head(key, Pin::default()), self.destination.head(&destination_key, Pin::default()));
+        let (source, destination) =
+            tokio::join!(self.source.head(key, Pin::default()), self.destination.head(&destination_key, Pin::default()));
         match source {
             Ok(info) => self.copy(info.entry(key.to_owned()), destination_key, destination.ok(), last).await,
             Err(error) if is_gone(&error) => self.gone(key, &destination_key, destination, said, last).await,
@@ -282,7 +285,9 @@ impl Events {
         let most = self.job.options.max_deletes.unwrap_or(MAX_DELETES);
         if self.progress.counters().deleted >= most {
             if !self.guarded.swap(true, Relaxed) {
-                let message = format!("{most} objects were deleted by events of this run: further ones stay until the next full compare (options.max_deletes)");
+                let message = format!(
+                    "{most} objects were deleted by events of this run: further ones stay until the next full compare (options.max_deletes)"
+                );
                 self.owner.events.push(Level::Warn, Some((&self.owner.name, Some(self.owner.run))), message);
             }
             return self.skip(key, "delete-guard");

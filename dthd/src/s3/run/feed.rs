@@ -21,6 +21,7 @@ use crate::{
         compare::CopyReason,
         list::{ListError, ListPages},
         object::Entry,
+        prefix::{Place, Selection},
         provider::ByteOrder,
         range::{sample::Sample, schedule::Scheduler, split::Trust},
         sorted::SortSettings,
@@ -28,6 +29,9 @@ use crate::{
     store::Store,
     transfer::{account::Open, ticket::Ticket, watermark::Span},
 };
+
+/// Cuts of a listing of many prefixes that was never read before.
+const FIRST_CUTS: usize = 32;
 
 /// An object that must be copied.
 #[derive(Debug)]
@@ -70,12 +74,12 @@ pub(super) struct Feed<S, D> {
 }
 
 impl<S: ListPages, D: ListPages> Feed<S, D> {
-    /// What remains of the run with this uid and number, under a prefix of the source.
+    /// What remains of the run with this uid and number, of what is selected.
     pub(super) fn new(
         (uid, run): (u64, u32),
         store: &Store,
         (source, destination): (End<S>, End<D>),
-        (prefix, rules): (&str, Rules),
+        (selection, rules): (&Selection, Rules),
         sort: SortSettings,
         queue: mpsc::Sender<Task>,
         slots: Slots,
@@ -94,7 +98,8 @@ impl<S: ListPages, D: ListPages> Feed<S, D> {
             source_order: source.order,
             destination_order: destination.order,
             sort,
-            prefix: prefix.to_owned(),
+            prefix: selection.prefix().to_owned(),
+            places: selection.many().map(|many| [Place::source(many), Place::destination(many, selection.map())]),
             rules,
             store: store.clone(),
             continued: continued.then_some((uid, run)),
@@ -111,7 +116,10 @@ impl<S: ListPages, D: ListPages> Feed<S, D> {
             // wrong or stale ones cost a request each
             let trust = if source.order == ByteOrder::Yes { Trust::Bytes } else { Trust::Unknown };
             let mut cuts = store.cuts(uid).unwrap_or_default();
-            cuts.retain(|cut| trust.allows(prefix, cut));
+            if let Some(many) = selection.many().filter(|_| cuts.is_empty()) {
+                cuts = many.sample(FIRST_CUTS);
+            }
+            cuts.retain(|cut| trust.allows(selection.prefix(), cut));
             pieces.extend(account.split(pieces[0].span, &cuts));
             if let Some(first) = cuts.into_iter().next() {
                 pieces[0].part.until = Some(first);

@@ -18,6 +18,7 @@ use crate::{
         compare::CopyReason,
         join::{Join, Pair},
         list::{ListError, ListPages},
+        prefix::Place,
         provider::ByteOrder,
         range::{
             alphabet::Alphabet,
@@ -46,6 +47,8 @@ pub(super) struct Shared<S, D> {
     pub(super) destination_order: ByteOrder,
     pub(super) sort: SortSettings,
     pub(super) prefix: String,
+    /// Of many prefixes: those of the source, and where their keys go.
+    pub(super) places: Option<[Place; 2]>,
     pub(super) rules: Rules,
     pub(super) store: Store,
     /// Uid and number of the run, where earlier passes may have left records.
@@ -152,7 +155,7 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
     pub(super) async fn run(mut self) -> Result<RangeEnd, RangeError> {
         let shared = Arc::clone(&self.shared);
         let is_whole = self.after.is_none() && self.until.is_none();
-        let mut join = self.join();
+        let mut join = self.join()?;
         let mut tasks = Vec::new();
         loop {
             // records are written behind, but memory stays bounded
@@ -187,17 +190,26 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
         Ok(RangeEnd::Listed { span, keys: self.keys })
     }
 
-    fn join(&self) -> Join {
-        let Shared { source, destination, source_order, destination_order, sort, prefix, rules, .. } = &*self.shared;
+    fn join(&self) -> Result<Join, ListError> {
+        let Shared { source, destination, source_order, destination_order, sort, prefix, places, rules, .. } = &*self.shared;
         let keys = Keys { prefix: prefix.clone(), after: self.after.clone(), until: self.bounds[0].clone() };
         let there = Keys {
             prefix: rules.map.destination_prefix(prefix),
             after: self.after.as_deref().map(|key| rules.map.start_after(key)),
             until: self.bounds[1].clone(),
         };
-        let source = EntryStream::open(Arc::clone(source), Side::Source, keys, *source_order, sort.clone());
-        let destination = EntryStream::open(Arc::clone(destination), Side::Destination, there, *destination_order, sort.clone());
-        Join::new(source, destination, &rules.map, prefix)
+        let (source, destination) = (Arc::clone(source), Arc::clone(destination));
+        let (source, destination) = match places {
+            None => (
+                EntryStream::open(source, Side::Source, keys, *source_order, sort.clone()),
+                EntryStream::open(destination, Side::Destination, there, *destination_order, sort.clone()),
+            ),
+            Some([from, to]) => (
+                EntryStream::within(from, source, Side::Source, keys, *source_order, sort.clone())?,
+                EntryStream::within(to, destination, Side::Destination, there, *destination_order, sort.clone())?,
+            ),
+        };
+        Ok(Join::new(source, destination, &rules.map, prefix))
     }
 
     /// Waits for more of both listings; `false` at the end of the source's. Meanwhile the range can be split.

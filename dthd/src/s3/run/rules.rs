@@ -15,6 +15,7 @@ use crate::{
         filter::Filter,
         key::{KeyMap, KeyTooLong, LONGEST_KEY},
         page::EntryRef,
+        prefix::Selection,
     },
     store::{
         Store,
@@ -34,7 +35,7 @@ pub(super) struct Rules {
     store: Store,
     pub(super) account: Arc<Account>,
     pub(super) map: KeyMap,
-    filter: Filter,
+    pub(super) filter: Filter,
     compare: Compare,
     comparable: CompareRules,
     /// Lengths of what all keys begin with, at the source and at the destination.
@@ -48,12 +49,13 @@ impl Rules {
         store: &Store,
         account: &Arc<Account>,
         job: &S3Job,
+        selection: &Selection,
         comparable: CompareRules,
         since: Timestamp,
     ) -> Result<Self, String> {
-        let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;
+        let map = selection.map().clone();
         let filter = Filter::new(&job.options, since).map_err(|problems| problems.join("; "))?;
-        let prefixes = (job.source.prefix.len(), map.destination_prefix(&job.source.prefix).len());
+        let prefixes = (selection.prefix().len(), map.destination_prefix(selection.prefix()).len());
         Ok(Self {
             uid,
             store: store.clone(),
@@ -78,7 +80,7 @@ impl Rules {
         let EntryRef { key, size, .. } = source;
         let record = records.and_then(|records| records.of(key));
         if let Some(rule) = self.filter.skip(&source) {
-            self.skipped(block, key, size, rule.word(), rule.is_about_the_object());
+            self.skipped(block, key, size, rule.word(), false);
             return None;
         }
         let bytes = (key.len() + self.prefixes.1).saturating_sub(self.prefixes.0);

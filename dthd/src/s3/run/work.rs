@@ -1,8 +1,11 @@
 //! Copies side by side, as many as the limits allow; each object by itself, so that one failure never ends the run.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use dth_proto::failure::{FailureClass, Side};
+use dth_proto::{
+    failure::{FailureClass, Side},
+    spec::Compare,
+};
 use tokio::{
     sync::mpsc,
     task::JoinSet,
@@ -10,14 +13,18 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ends::Ends, feed::Task};
+use super::{
+    archives::{Archives, Away, RESTORE},
+    ends::Ends,
+    feed::Task,
+};
 use crate::{
     s3::{
         client::Bucket,
-        compare::Recorded,
+        compare::{CompareRules, CopyReason, Recorded, by_checksum},
         copy::{Copied, Copier, CopyError, CopyRequest, was_read_again},
         journal::JournalError,
-        object::Pin,
+        object::{Entry, Pin},
     },
     store::{Store, item::ItemOutcome, upload::Uploads},
     transfer::{
@@ -26,7 +33,7 @@ use crate::{
         progress::Progress,
         retry::RetryPolicy,
         run::RunInput,
-        ticket::Told,
+        ticket::{Ticket, Told},
         turns::Turns,
         window::Kind,
     },
@@ -41,19 +48,21 @@ const GRACE: Duration = Duration::from_secs(3);
 #[derive(Clone)]
 pub(super) struct Work(Arc<Inner>);
 
-struct Inner {
-    uid: u64,
-    store: Store,
-    account: Arc<Account>,
+pub(super) struct Inner {
+    pub(super) uid: u64,
+    pub(super) store: Store,
+    pub(super) account: Arc<Account>,
     progress: Arc<Progress>,
     copier: Arc<Copier<Uploads>>,
-    destination: Bucket,
+    pub(super) archives: Arc<Archives>,
+    pub(super) destination: Bucket,
+    comparable: CompareRules,
     unordered: mpsc::Sender<Side>,
-    stop: CancellationToken,
+    pub(super) stop: CancellationToken,
     /// Events may tell of an object that is being copied: then its copies take turns, so that the older one is not the last.
     turns: Option<Arc<Turns>>,
     /// What is to be copied is copied; else it is only told.
-    writes: bool,
+    pub(super) writes: bool,
 }
 
 impl Work {
@@ -71,7 +80,9 @@ impl Work {
             account: Arc::clone(account),
             progress: Arc::clone(&input.progress),
             copier: Arc::clone(&ends.copier),
+            archives: Arc::clone(&ends.archives),
             destination: ends.destination.clone(),
+            comparable: ends.rules,
             unordered,
             stop,
             turns,
@@ -82,7 +93,20 @@ impl Work {
     /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
     /// stop: then no request is begun that need not be, what is in flight has a moment to finish, and the rest is left. When this
     /// returns, nothing is in flight.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, mut urgent: mpsc::Receiver<Task>, most: usize) {
+    pub(super) async fn run(self, queue: mpsc::Receiver<Task>, urgent: mpsc::Receiver<Task>, most: usize) {
+        self.each(queue, urgent, most, |work, task| async move { work.object(task).await }).await;
+    }
+
+    /// As [`Self::run`], with whatever is to be done for each.
+    pub(super) async fn each<T, F>(
+        self,
+        mut queue: mpsc::Receiver<T>,
+        mut urgent: mpsc::Receiver<T>,
+        most: usize,
+        act: impl Fn(Arc<Inner>, T) -> F,
+    ) where
+        F: Future<Output = ()> + Send + 'static,
+    {
         let mut flying = JoinSet::new();
         let (mut open, mut open_urgent) = (true, true);
         while open || open_urgent || !flying.is_empty() {
@@ -91,17 +115,11 @@ impl Work {
                 () = self.0.stop.cancelled() => break,
                 Some(_) = flying.join_next() => {}
                 task = urgent.recv(), if open_urgent && flying.len() < most.min(self.0.wanted()) => match task {
-                    Some(task) => {
-                        let work = Arc::clone(&self.0);
-                        flying.spawn(async move { work.object(task).await });
-                    }
+                    Some(task) => drop(flying.spawn(act(Arc::clone(&self.0), task))),
                     None => open_urgent = false,
                 },
                 task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
-                    Some(task) => {
-                        let work = Arc::clone(&self.0);
-                        flying.spawn(async move { work.object(task).await });
-                    }
+                    Some(task) => drop(flying.spawn(act(Arc::clone(&self.0), task))),
                     None => open = false,
                 },
             }
@@ -113,8 +131,13 @@ impl Work {
     }
 }
 
+/// The source must restore the object first.
+pub(super) fn is_in_archive(error: &TransferError) -> bool {
+    error.side == Side::Source && error.code == "InvalidObjectState"
+}
+
 /// Without the journal nothing is uploaded in parts; the run itself ends when it sees that the state cannot be written.
-fn unjournaled(error: &JournalError) -> ItemOutcome {
+pub(super) fn unjournaled(error: &JournalError) -> ItemOutcome {
     let (class, code) = (FailureClass::Transient, "StateNotWritable");
     failed(&TransferError::new(class, Side::Destination, "CreateMultipartUpload", code, error.to_string()))
 }
@@ -127,26 +150,99 @@ impl Inner {
     }
 
     async fn object(&self, mut task: Task) {
-        if task.ask_first && Box::pin(self.is_there(&task)).await {
+        let ticket = task.ticket.take();
+        let told = self.outcome(&mut task, ticket.as_ref()).await;
+        if let (Some(ticket), Some(told)) = (ticket, told) {
+            ticket.tell(told);
+        }
+    }
+
+    /// What became of it; `None`: it is not finished.
+    async fn outcome(&self, task: &mut Task, ticket: Option<&Ticket>) -> Option<Told> {
+        if task.ask_first && Box::pin(self.is_there(task)).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
             let _ = self.unordered.try_send(Side::Destination);
-            return;
+            return None;
+        }
+        if self.archives.suspects(&task.entry) && Box::pin(self.is_away(task, false)).await {
+            return Some(Told::Done);
+        }
+        if task.reason == CopyReason::Checksum {
+            match Box::pin(self.by_checksum(task)).await {
+                Ok(Some(reason)) => task.reason = reason,
+                Ok(None) => {
+                    self.account.same(&task.open);
+                    return Some(Told::Done);
+                }
+                // what cannot be asked cannot be known to be there: the copy itself will say what is wrong
+                Err(error) => tracing::debug!(key = ?task.entry.key, code = %error.code, "stored checksums cannot be compared"),
+            }
         }
         if !self.writes {
             self.account.planned(&task.open, task.open.size, task.reason.word());
-            return;
+            return Some(Told::Done);
         }
         let _turn = match &self.turns {
             Some(turns) => Some(turns.take(&task.destination_key).await),
             None => None,
         };
+        let (tries, result) = self.copy(&task.entry, &task.destination_key).await;
+        Some(match result {
+            Ok(copied) => {
+                self.copied(task, tries, &copied);
+                Told::Done
+            }
+            // not finished: it stays pending, and the next pass lists it again
+            Err(CopyError::Stopped) => return None,
+            Err(CopyError::Vanished) => {
+                self.archives.forget(&task.entry.key);
+                if ticket.is_some() {
+                    self.account.withdraw(&task.open);
+                } else {
+                    self.account.skipped(&task.open, "vanished", true);
+                }
+                Told::Vanished
+            }
+            // of some classes only the attempt shows it
+            Err(CopyError::Failed(error)) if is_in_archive(&error) && Box::pin(self.is_away(task, true)).await => Told::Done,
+            Err(CopyError::Failed(error)) if ticket.is_some_and(|ticket| ticket.takes_back(&error)) => {
+                self.account.withdraw(&task.open);
+                Told::Failed(error)
+            }
+            Err(CopyError::Failed(error)) => {
+                self.account.failed(&task.open, tries, failed(&error));
+                Told::GivenUp
+            }
+            Err(CopyError::Journal(error)) => {
+                self.account.failed(&task.open, tries, unjournaled(&error));
+                Told::GivenUp
+            }
+        })
+    }
+
+    /// Whether the object is in an archive and cannot be copied now; it is finished then.
+    async fn is_away(&self, task: &Task, refused: bool) -> bool {
+        match self.archives.look(&task.entry, refused).await {
+            Ok(None) => return false,
+            Ok(Some(Away::Skipped(why))) => self.account.skipped(&task.open, why, true),
+            Ok(Some(Away::Planned)) => self.account.planned(&task.open, task.open.size, RESTORE),
+            Err(error) if error.class == FailureClass::Changed => {
+                self.archives.forget(&task.entry.key);
+                self.account.skipped(&task.open, "vanished", true);
+            }
+            Err(error) => self.account.failed(&task.open, 1, failed(&error)),
+        }
+        true
+    }
+
+    /// Copies one object, beginning again as often as makes sense; with the number of tries.
+    pub(super) async fn copy(&self, entry: &Entry, destination_key: &str) -> (u32, Result<Copied, CopyError>) {
         let retry = RetryPolicy::default();
         let mut tries = 1;
         let result = loop {
-            let flight = self.progress.fly(&task.entry.key, task.entry.size);
-            let (entry, progress) = (&task.entry, &*flight.item);
-            let request = CopyRequest { entry, destination_key: &task.destination_key, progress, stop: &self.stop };
+            let flight = self.progress.fly(&entry.key, entry.size);
+            let request = CopyRequest { entry, destination_key, progress: &flight.item, stop: &self.stop };
             match self.copier.copy(request).await {
                 Err(CopyError::Failed(error)) if tries < TRIES && error.is_retryable() && !was_read_again(&error) => {
                     drop(flight);
@@ -159,46 +255,16 @@ impl Inner {
                 result => break result,
             }
         };
-        let ticket = task.ticket.take();
-        let told = match result {
-            Ok(copied) => {
-                self.copied(&task, tries, &copied);
-                Told::Done
-            }
-            // not finished: it stays pending, and the next pass lists it again
-            Err(CopyError::Stopped) => return,
-            Err(CopyError::Vanished) if ticket.is_some() => {
-                self.account.withdraw(&task.open);
-                Told::Vanished
-            }
-            Err(CopyError::Vanished) => {
-                self.account.skipped(&task.open, "vanished", true);
-                Told::Done
-            }
-            Err(CopyError::Failed(error)) if ticket.as_ref().is_some_and(|ticket| ticket.takes_back(&error)) => {
-                self.account.withdraw(&task.open);
-                Told::Failed(error)
-            }
-            Err(CopyError::Failed(error)) => {
-                self.account.failed(&task.open, tries, failed(&error));
-                Told::GivenUp
-            }
-            Err(CopyError::Journal(error)) => {
-                self.account.failed(&task.open, tries, unjournaled(&error));
-                Told::GivenUp
-            }
-        };
-        if let Some(ticket) = ticket {
-            ticket.tell(told);
-        }
+        (tries, result)
     }
 
     fn copied(&self, task: &Task, tries: u32, copied: &Copied) {
-        // ETags that agree need no memory: the next listing shows it
-        if copied.source_etag != copied.destination_etag {
+        // ETags that agree need no memory: the next listing shows it, unless the task wants more than that
+        if copied.source_etag != copied.destination_etag || self.copier.options.compare == Compare::Checksum {
             let pair = Recorded { source_etag: copied.source_etag.clone(), destination_etag: copied.destination_etag.clone() };
             self.store.put_pair(self.uid, &task.destination_key, &pair);
         }
+        self.archives.forget(&task.entry.key);
         let outcome = ItemOutcome::Copied {
             reason: task.reason.word().to_owned(),
             verified: copied.verified.to_string(),
@@ -206,6 +272,17 @@ impl Inner {
             destination_etag: copied.destination_etag.as_str().to_owned(),
         };
         self.account.copied(&task.open, copied.size, tries, outcome);
+    }
+
+    /// Why the object must be copied, by what both ends have stored about it; `None`: it is there.
+    async fn by_checksum(&self, task: &Task) -> Result<Option<CopyReason>, TransferError> {
+        let (source, destination) = (&self.copier.source, &self.destination);
+        let pin = if task.entry.etag.as_str().is_empty() { task.entry.version_pin() } else { task.entry.pin() };
+        let source = source.head(&task.entry.key, pin);
+        let (source, destination) = tokio::try_join!(source, destination.head(&task.destination_key, Pin::default()))?;
+        // a record that cannot be read is as good as none
+        let recorded = || self.store.pair(self.uid, &task.destination_key).ok().flatten();
+        Ok(by_checksum(&source, &destination, recorded, &self.comparable))
     }
 
     async fn is_there(&self, task: &Task) -> bool {

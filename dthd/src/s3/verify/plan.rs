@@ -13,10 +13,10 @@
 //! | `whole-md5` | the parts together have the MD5 that is the source's ETag; an MD5 |
 //! | `part-md5` | the source says nothing that could be checked; the destination checked the MD5 of each part as received; an MD5 |
 
-use dth_proto::spec::Encryption;
+use dth_proto::spec::S3Destination;
 use serde::{Deserialize, Serialize};
 
-use super::{Crc, Md5Sum, StoredChecksum, Sums};
+use super::{Algorithm, Crc, Md5Sum, StoredChecksum, Sums};
 use crate::s3::{metadata::ObjectInfo, object::ETag, provider::Profile};
 
 /// What a plan depends on.
@@ -34,15 +34,17 @@ pub struct Facts {
     pub takes_checksums: bool,
     /// The ETags of the destination's parts are their MD5s.
     pub part_etags_are_md5: bool,
+    /// The checksum that the task wants to be stored with each object.
+    pub asked: Option<Algorithm>,
 }
 
 impl Facts {
-    /// What is known of a source object and of both stores; `encryption` is what is asked for at the destination.
+    /// What is known of a source object and of both stores; `target` is what is asked for at the destination.
     #[must_use]
-    pub fn of(etag: &ETag, info: &ObjectInfo, source: &Profile, destination: &Profile, encryption: Option<&Encryption>) -> Self {
+    pub fn of(etag: &ETag, info: &ObjectInfo, source: &Profile, destination: &Profile, target: &S3Destination) -> Self {
         let clear = !info.opaque_etag;
-        // with KMS the destination's ETags are no MD5s (AWS: Object in the S3 API reference)
-        let plain = encryption.is_none_or(|e| e.kind == "AES256");
+        // with KMS and SSE-C the destination's ETags are no MD5s (AWS: Object in the S3 API reference)
+        let plain = target.encryption.as_ref().is_none_or(|e| e.kind == "AES256");
         Self {
             md5: Md5Sum::from_etag(etag).filter(|_| clear),
             md5_is_certain: source.etag_is_md5,
@@ -50,12 +52,27 @@ impl Facts {
             checksum: info.checksum,
             takes_checksums: destination.checksums,
             part_etags_are_md5: destination.multipart_etag_is_md5 && plain,
+            asked: target.checksum.as_deref().and_then(Algorithm::named),
         }
     }
 
     /// What is computed where nothing can be passed on: a CRC is some fifty times cheaper than an MD5.
     fn computed(&self) -> Guard {
-        if self.takes_checksums { Guard::Crc(Crc::Crc64Nvme) } else { Guard::Md5 }
+        match self.asked {
+            Some(Algorithm::Crc(crc)) => Guard::Crc(crc),
+            None if self.takes_checksums => Guard::Crc(Crc::Crc64Nvme),
+            _ => Guard::Md5,
+        }
+    }
+
+    /// Whether a checksum of the source can be passed on. A request can have one checksum only (AWS: InvalidRequest).
+    fn passes(&self, crc: Crc) -> bool {
+        self.asked.map_or(self.takes_checksums, |asked| asked == Algorithm::Crc(crc))
+    }
+
+    /// What is asked for and does not go along as a guard already.
+    fn extra(&self, sent: Option<Crc>) -> Option<Algorithm> {
+        self.asked.filter(|asked| sent.map(Algorithm::Crc) != Some(*asked))
     }
 }
 
@@ -102,10 +119,20 @@ impl SinglePlan {
     pub fn of(facts: &Facts) -> Self {
         match (facts.md5, facts.checksum) {
             (Some(md5), _) => Self::PassMd5(md5),
-            (None, Some(stored)) if facts.takes_checksums => Self::PassChecksum(stored),
+            (None, Some(stored)) if facts.passes(stored.crc) => Self::PassChecksum(stored),
             (None, Some(stored)) => Self::Compare(stored),
             (None, None) => Self::Compute(facts.computed()),
         }
+    }
+
+    /// The checksum that is asked for and goes along besides what the plan sends.
+    #[must_use]
+    pub fn extra(&self, facts: &Facts) -> Option<Algorithm> {
+        facts.extra(match self {
+            Self::PassChecksum(stored) => Some(stored.crc),
+            Self::Compute(Guard::Crc(crc)) => Some(*crc),
+            _ => None,
+        })
     }
 
     /// What of the received bytes tells whether they are the source's.
@@ -171,6 +198,8 @@ pub struct MultipartPlan {
     pub guard: Guard,
     /// What is compared before the parts become an object.
     pub witness: Witness,
+    /// The checksum that is asked for and goes along with each part besides the guard.
+    pub extra: Option<Algorithm>,
 }
 
 impl MultipartPlan {
@@ -179,7 +208,7 @@ impl MultipartPlan {
     #[must_use]
     pub fn of(facts: &Facts, replicated: bool, whole: bool, doubtful: bool) -> Self {
         let (guard, witness) = match (facts.checksum, facts.md5) {
-            (Some(stored), _) if facts.takes_checksums => (Guard::Crc(stored.crc), Witness::Checksum(stored)),
+            (Some(stored), _) if facts.passes(stored.crc) => (Guard::Crc(stored.crc), Witness::Checksum(stored)),
             _ if facts.parts.is_some() && replicated && facts.part_etags_are_md5 && !doubtful => (Guard::Etag, Witness::PartEtags),
             _ if facts.parts.is_some() && replicated => (Guard::Md5, Witness::PartEtags),
             (Some(stored), _) if whole => (Guard::Md5, Witness::Checksum(stored)),
@@ -187,10 +216,33 @@ impl MultipartPlan {
             (Some(_), _) => (Guard::Md5, Witness::None),
             (None, _) => (facts.computed(), Witness::None),
         };
-        Self { guard, witness }
+        Self::with(guard, witness, facts)
+    }
+
+    /// The best there is where the store copies the parts by itself: nothing passes here, its answers are what there is to look at.
+    #[must_use]
+    pub fn by_store(facts: &Facts, replicated: bool) -> Self {
+        let (guard, witness) = match (facts.checksum, facts.asked) {
+            (Some(stored), _) if facts.passes(stored.crc) => (Guard::Crc(stored.crc), Witness::Checksum(stored)),
+            _ if facts.parts.is_some() && replicated && facts.part_etags_are_md5 => (Guard::Etag, Witness::PartEtags),
+            (_, Some(Algorithm::Crc(crc))) => (Guard::Crc(crc), Witness::None),
+            _ => (Guard::Etag, Witness::None),
+        };
+        Self::with(guard, witness, facts)
+    }
+
+    fn with(guard: Guard, witness: Witness, facts: &Facts) -> Self {
+        let plan = Self { guard, witness, extra: None };
+        Self { extra: facts.extra(plan.crc()), ..plan }
     }
 
     /// The checksum that the upload is created for.
+    #[must_use]
+    pub fn algorithm(&self) -> Option<Algorithm> {
+        self.crc().map(Algorithm::Crc).or(self.extra)
+    }
+
+    /// The checksum that guards each part.
     #[must_use]
     pub fn crc(&self) -> Option<Crc> {
         match self.guard {
@@ -243,6 +295,7 @@ mod tests {
             checksum: bits(n, 3).then_some(STORED),
             takes_checksums: bits(n, 4),
             part_etags_are_md5: bits(n, 5),
+            asked: None,
         })
     }
 
@@ -295,13 +348,57 @@ mod tests {
 
     #[test]
     fn nothing_is_computed_where_something_can_be_passed_on() {
-        let facts =
-            Facts { md5: None, md5_is_certain: true, parts: Some(3), checksum: None, takes_checksums: true, part_etags_are_md5: true };
+        let facts = Facts {
+            md5: None,
+            md5_is_certain: true,
+            parts: Some(3),
+            checksum: None,
+            takes_checksums: true,
+            part_etags_are_md5: true,
+            asked: None,
+        };
         assert_eq!(MultipartPlan::of(&facts, true, true, false).computed(), (false, None));
         let stored = Facts { checksum: Some(STORED), ..facts };
         assert_eq!(MultipartPlan::of(&stored, true, true, false).computed(), (false, Some(Crc::Crc32c)), "no MD5 at all");
         let elsewhere = Facts { takes_checksums: false, parts: None, ..stored };
         assert_eq!(MultipartPlan::of(&elsewhere, true, true, false).computed(), (true, Some(Crc::Crc32c)));
+    }
+
+    #[test]
+    fn what_is_asked_for_goes_along_once() {
+        for facts in all() {
+            for asked in Algorithm::ALL {
+                let facts = Facts { asked: Some(asked), ..facts };
+                let single = SinglePlan::of(&facts);
+                let sent = match single {
+                    SinglePlan::PassChecksum(stored) => Some(Algorithm::Crc(stored.crc)),
+                    SinglePlan::Compute(Guard::Crc(crc)) => Some(Algorithm::Crc(crc)),
+                    _ => None,
+                };
+                assert_eq!(sent.or(single.extra(&facts)), Some(asked), "{facts:?}");
+                assert!(sent.is_none() || single.extra(&facts).is_none(), "stores take one checksum: {facts:?}");
+                for replicated in [false, true] {
+                    for plan in [MultipartPlan::of(&facts, replicated, true, false), MultipartPlan::by_store(&facts, replicated)] {
+                        assert_eq!(plan.algorithm(), Some(asked), "{facts:?} {plan:?}");
+                        assert!(plan.crc().is_none() || plan.extra.is_none(), "{facts:?} {plan:?}");
+                        // what the source has stored is compared all the same
+                        let heard = matches!(plan.witness, Witness::Checksum(_) | Witness::PartEtags);
+                        assert!(facts.checksum.is_none() || heard || plan.witness == Witness::None, "{facts:?} {plan:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_passes_here_where_the_store_copies() {
+        for facts in all() {
+            for replicated in [false, true] {
+                let plan = MultipartPlan::by_store(&facts, replicated);
+                assert_ne!(plan.guard, Guard::Md5, "{facts:?}");
+                assert!(!matches!(plan.witness, Witness::Bytes(_)), "{facts:?}");
+            }
+        }
     }
 
     #[test]
@@ -315,6 +412,7 @@ mod tests {
             checksum: Some(STORED),
             takes_checksums: true,
             part_etags_are_md5: true,
+            asked: None,
         };
         let otherwise = Judgement::Otherwise(SinglePlan::PassChecksum(STORED));
         for (facts, received, before, expected) in [
@@ -336,7 +434,7 @@ mod tests {
 
     #[test]
     fn words() {
-        let plan = |guard, witness| MultipartPlan { guard, witness };
+        let plan = |guard, witness| MultipartPlan { guard, witness, extra: None };
         for (plan, spoken, agreed, word) in [
             (plan(Guard::Crc(Crc::Crc32c), Witness::Checksum(STORED)), true, true, "crc32c-combined"),
             (plan(Guard::Etag, Witness::PartEtags), true, true, "multipart-etag"),

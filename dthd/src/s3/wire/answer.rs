@@ -4,7 +4,7 @@ use dth_proto::time::Timestamp;
 use http::HeaderMap;
 
 use crate::s3::{
-    metadata::{Metadata, ObjectInfo},
+    metadata::{ObjectInfo, ObjectLock},
     object::ETag,
     verify::{Crc, StoredChecksum},
 };
@@ -24,18 +24,7 @@ pub(super) struct NotText(String);
 /// # Errors
 /// [`NotText`] for metadata that is not UTF-8.
 pub(super) fn info(headers: &HeaderMap) -> Result<ObjectInfo, NotText> {
-    let mut info = ObjectInfo {
-        size: 0,
-        etag: ETag::default(),
-        modified: Timestamp(0),
-        metadata: Metadata::default(),
-        class: None,
-        tags: 0,
-        checksum: None,
-        opaque_etag: false,
-        parts: None,
-        version: None,
-    };
+    let mut info = ObjectInfo::default();
     let mut composite = false;
     let mut checksums: [Option<StoredChecksum>; 3] = [None; 3];
     for (name, value) in headers {
@@ -77,14 +66,24 @@ pub(super) fn info(headers: &HeaderMap) -> Result<ObjectInfo, NotText> {
             }
         }
     }
+    let lock = |name: &str| text(headers, name);
+    info.lock =
+        ObjectLock::of(lock("x-amz-object-lock-mode"), lock("x-amz-object-lock-retain-until-date"), lock("x-amz-object-lock-legal-hold"))
+            .map(Box::new);
     // Without a type, a value that is one checksum is over the whole object.
     info.checksum = checksums.into_iter().flatten().next().filter(|_| !composite);
     Ok(info)
 }
 
 /// The ETag of an object encrypted so is no MD5 (SSE-KMS, DSSE-KMS).
-pub(super) fn is_kms(encryption: &str) -> bool {
+fn is_kms(encryption: &str) -> bool {
     encryption.starts_with("aws:kms")
+}
+
+/// Whether an object is encrypted so that its ETag is no MD5 (AWS: `Object` in the S3 API reference).
+pub(super) fn is_opaque(headers: &HeaderMap) -> bool {
+    text(headers, "x-amz-server-side-encryption").is_some_and(is_kms)
+        || headers.contains_key("x-amz-server-side-encryption-customer-algorithm")
 }
 
 /// A header that comes several times is one list (RFC 9110, section 5.3).

@@ -9,12 +9,16 @@ use super::{
     answer::{self, text},
     encode,
     request::{Call, Hash, value},
+    seal::{self, Whose},
     send::{Failure, Wire},
 };
-use crate::s3::{metadata::ObjectInfo, object::Pin};
+use crate::{
+    credential::CustomerKey,
+    s3::{metadata::ObjectInfo, object::Pin},
+};
 
 const CHECKSUM: HeaderName = HeaderName::from_static("x-amz-checksum-mode");
-const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
+pub(super) const PAYER: HeaderName = HeaderName::from_static("x-amz-request-payer");
 
 /// What to get: these bytes of this generation.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,8 @@ pub(in crate::s3) struct Pinned<'a> {
     pub(in crate::s3) pin: Pin<'a>,
     /// `None`: all.
     pub(in crate::s3) range: Option<&'a Range<u64>>,
+    /// The key it is encrypted with, if that is one of ours.
+    pub(in crate::s3) customer: Option<&'a CustomerKey>,
 }
 
 /// The head of an answer, with its body still to be read.
@@ -49,6 +55,7 @@ impl Wire {
             let text = format!("bytes={}-{}", range.start, range.end - 1);
             headers.push((header::RANGE, value(&header::RANGE, &text).map_err(Failure::Request)?));
         }
+        headers.extend(what.customer.into_iter().flat_map(|key| seal::headers(Whose::Object, key)));
         if self.requester_pays {
             headers.push((PAYER, HeaderValue::from_static("requester")));
         }

@@ -13,6 +13,31 @@ use super::{
 /// A page of a thousand keys of 1024 bytes, each percent-encoded, is 4 MB.
 const PAGE: usize = 64 * 1024 * 1024;
 
+/// What to list of the versions of objects.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::s3) struct Versions<'a> {
+    /// Keys begin with this.
+    pub(in crate::s3) prefix: &'a str,
+    /// And come behind this place: a key, and one of its versions.
+    pub(in crate::s3) place: Option<(&'a str, Option<&'a str>)>,
+    /// See [`Listing::url_encoding`].
+    pub(in crate::s3) url_encoding: bool,
+}
+
+impl Versions<'_> {
+    fn query(&self) -> String {
+        let parameters = [
+            ("encoding-type", self.url_encoding.then_some("url")),
+            ("key-marker", self.place.map(|(key, _)| key)),
+            ("prefix", Some(self.prefix).filter(|prefix| !prefix.is_empty())),
+            ("version-id-marker", self.place.and_then(|(_, version)| version)),
+            ("versions", Some("")),
+        ];
+        let given: Vec<(&str, &str)> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        encode::query(&given)
+    }
+}
+
 /// What to list.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::s3) struct Listing<'a> {
@@ -58,9 +83,19 @@ impl Wire {
     /// # Errors
     /// [`Failure`]; a store that answers 200 and then an error has refused.
     pub(in crate::s3) async fn list(&self, what: Listing<'_>) -> Result<Bytes, Failure> {
+        self.page(what.query()).await
+    }
+
+    /// # Errors
+    /// As [`Self::list`].
+    pub(in crate::s3) async fn list_versions(&self, what: Versions<'_>) -> Result<Bytes, Failure> {
+        self.page(what.query()).await
+    }
+
+    async fn page(&self, query: String) -> Result<Bytes, Failure> {
         let payer = (HeaderName::from_static("x-amz-request-payer"), HeaderValue::from_static("requester"));
         let headers = if self.requester_pays { vec![payer] } else { Vec::new() };
-        let call = Call { method: Method::GET, key: None, query: what.query(), headers, plain: Vec::new(), body: None, hash: Hash::Empty };
+        let call = Call { method: Method::GET, key: None, query, headers, plain: Vec::new(), body: None, hash: Hash::Empty };
         let (head, body) = self.send(&call).await?.into_parts();
         let status = head.status.as_u16();
         let body = read(body, PAGE).await.map_err(|why| Failure::Unreadable { status, why })?;
@@ -74,6 +109,14 @@ impl Wire {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn versions_are_asked_for_behind_a_place() {
+        let all = Versions { prefix: "", place: None, url_encoding: false };
+        assert_eq!(all.query(), "versions=");
+        let some = Versions { prefix: "a/", place: Some(("a/ü", Some("v+1"))), url_encoding: true };
+        assert_eq!(some.query(), "encoding-type=url&key-marker=a%2F%C3%BC&prefix=a%2F&version-id-marker=v%2B1&versions=");
+    }
 
     #[test]
     fn both_versions_of_the_question() {

@@ -1,4 +1,4 @@
-//! The three requests that a transfer consists of (a page of a listing, GET, PUT), as bytes on a connection.
+//! The requests that a transfer consists of (a page of a listing, GET, PUT, copies by the store), as bytes on a connection.
 //!
 //! Everything else goes through the SDK; per request this costs a tenth of it.
 //!
@@ -8,23 +8,27 @@
 //! | [`request`], [`encode`], [`sign`] | a request, its parts in canonical form, Signature Version 4 |
 //! | [`send`] | sending it, until it is at the right place at the right time |
 //! | [`refusal`], [`answer`] | a store's errors; an object's headers |
-//! | [`get`], [`put`], [`list`] | the requests themselves |
+//! | [`seal`] | keys of ours on their way (SSE-C) |
+//! | [`get`], [`put`], [`list`], [`copy`] | the requests themselves |
 
 mod address;
 mod answer;
+mod copy;
 mod encode;
 mod get;
 mod list;
 mod put;
 mod refusal;
 mod request;
+mod seal;
 mod send;
 mod sign;
 
 pub(super) use self::{
     address::Site,
+    copy::{Copying, Origin},
     get::{Found, Pinned},
-    list::Listing,
+    list::{Listing, Versions},
     put::{Digests, Part},
     refusal::{Refusal, retry_after},
     send::{Failure, Wire},

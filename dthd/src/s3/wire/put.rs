@@ -4,18 +4,22 @@ use http::{HeaderName, HeaderValue, Method, header};
 use hyper::body::Body;
 
 use super::{
-    answer::{is_kms, text},
+    answer::{is_opaque, text},
     encode,
     refusal::{Refusal, is_error},
     request::{Call, Hash, value},
+    seal::{self, Whose},
     send::{Failure, Wire, read},
     sign::Header,
 };
-use crate::s3::{
-    metadata::Creation,
-    object::ETag,
-    payload::Payload,
-    verify::{Crc, Md5Sum, StoredChecksum},
+use crate::{
+    credential::CustomerKey,
+    s3::{
+        metadata::Creation,
+        object::ETag,
+        payload::Payload,
+        verify::{Checksum, Md5Sum},
+    },
 };
 
 const MD5: HeaderName = HeaderName::from_static("content-md5");
@@ -27,7 +31,7 @@ const ANSWER: usize = 64 * 1024;
 pub(in crate::s3) enum Part<'a> {
     /// They are an object.
     Whole(&'a Creation),
-    /// They are a part of one.
+    /// They are a part of one; with a key of ours, the upload was created with it too.
     Of {
         /// The upload.
         id: &'a str,
@@ -44,7 +48,7 @@ pub(in crate::s3) struct Written {
     /// Encrypted so that the ETag is no MD5.
     pub(in crate::s3) opaque_etag: bool,
     /// What it computed, or was told and has compared.
-    pub(in crate::s3) checksum: Option<StoredChecksum>,
+    pub(in crate::s3) checksum: Option<Checksum>,
     /// The version that was made.
     pub(in crate::s3) version: Option<String>,
 }
@@ -53,7 +57,7 @@ pub(in crate::s3) struct Written {
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::s3) struct Digests<'a> {
     pub(in crate::s3) md5: Option<&'a Md5Sum>,
-    pub(in crate::s3) checksum: Option<&'a StoredChecksum>,
+    pub(in crate::s3) checksum: Option<&'a Checksum>,
 }
 
 impl Wire {
@@ -65,6 +69,7 @@ impl Wire {
         part: Part<'_>,
         body: &Payload,
         digests: Digests<'_>,
+        customer: Option<&CustomerKey>,
         unsigned: bool,
     ) -> Result<Written, Failure> {
         let (query, mut headers) = match part {
@@ -75,9 +80,10 @@ impl Wire {
         if let Some(md5) = digests.md5 {
             add(MD5, &md5.base64()).map_err(Failure::Request)?;
         }
-        if let Some(stored) = digests.checksum {
-            add(checksum_header(stored.crc), &stored.base64()).map_err(Failure::Request)?;
+        if let Some(checksum) = digests.checksum {
+            add(HeaderName::from_static(checksum.algorithm.header()), &checksum.base64()).map_err(Failure::Request)?;
         }
+        headers.extend(customer.into_iter().flat_map(|key| seal::headers(Whose::Object, key)));
         let hash = if unsigned { Hash::Unsigned } else { Hash::signed(body).await };
         let call = Call { method: Method::PUT, key: Some(key), query, headers, plain: Vec::new(), body: Some(body), hash };
         let (head, said) = self.send(&call).await?.into_parts();
@@ -88,32 +94,22 @@ impl Wire {
                 return Err(Failure::Refused(Refusal::of(status, &head.headers, &said)));
             }
         }
-        let encryption = text(&head.headers, "x-amz-server-side-encryption");
-        let checksum = [Crc::Crc64Nvme, Crc::Crc32c, Crc::Crc32]
-            .into_iter()
-            .find_map(|crc| StoredChecksum::parse(crc, text(&head.headers, checksum_header(crc).as_str())?));
         Ok(Written {
             etag: ETag::new(text(&head.headers, "etag").unwrap_or_default()),
-            opaque_etag: encryption.is_some_and(is_kms),
-            checksum,
+            opaque_etag: is_opaque(&head.headers),
+            checksum: Checksum::first(|algorithm| text(&head.headers, algorithm.header())),
             version: text(&head.headers, "x-amz-version-id").map(str::to_owned),
         })
     }
 }
 
-fn checksum_header(crc: Crc) -> HeaderName {
-    HeaderName::from_static(match crc {
-        Crc::Crc64Nvme => "x-amz-checksum-crc64nvme",
-        Crc::Crc32c => "x-amz-checksum-crc32c",
-        Crc::Crc32 => "x-amz-checksum-crc32",
-    })
-}
-
 /// What belongs to a new object besides its bytes.
-fn creation_headers(creation: &Creation) -> Result<Vec<Header>, String> {
+pub(super) fn creation_headers(creation: &Creation) -> Result<Vec<Header>, String> {
     let m = &creation.metadata;
     let encryption = creation.encryption.as_ref();
-    let fixed: [(&'static str, Option<&str>); 12] = [
+    let retention = creation.lock.as_ref().and_then(|lock| lock.retention.as_ref());
+    let hold = creation.lock.as_ref().is_some_and(|lock| lock.legal_hold);
+    let fixed: [(&'static str, Option<&str>); 16] = [
         ("content-type", m.content_type.as_deref()),
         ("cache-control", m.cache_control.as_deref()),
         ("content-disposition", m.content_disposition.as_deref()),
@@ -127,6 +123,13 @@ fn creation_headers(creation: &Creation) -> Result<Vec<Header>, String> {
         ("x-amz-acl", creation.acl.as_deref()),
         ("x-amz-server-side-encryption", encryption.map(|e| e.kind.as_str())),
         ("x-amz-server-side-encryption-aws-kms-key-id", encryption.and_then(|e| e.key.as_deref())),
+        (
+            "x-amz-server-side-encryption-bucket-key-enabled",
+            encryption.and_then(|e| e.bucket_key).map(|wanted| if wanted { "true" } else { "false" }),
+        ),
+        ("x-amz-object-lock-mode", retention.map(|(mode, _)| mode.as_str())),
+        ("x-amz-object-lock-retain-until-date", retention.map(|(_, until)| until.as_str())),
+        ("x-amz-object-lock-legal-hold", hold.then_some("ON")),
     ];
     let mut headers: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(8);
     for (name, text) in fixed {

@@ -71,7 +71,7 @@ pub(super) fn is_error(body: &[u8]) -> bool {
 }
 
 /// The text of the first element of a name.
-fn element(xml: &[u8], name: &str) -> Option<String> {
+pub(super) fn element(xml: &[u8], name: &str) -> Option<String> {
     let start = memmem::find(xml, format!("<{name}>").as_bytes())? + name.len() + 2;
     let end = start + memmem::find(&xml[start..], format!("</{name}>").as_bytes())?;
     Some(unescape(&String::from_utf8_lossy(&xml[start..end])).into_owned())

@@ -11,6 +11,7 @@ use super::{Supervisor, Task};
 use crate::{
     clock,
     problem::{self, Activity, Facts, LastRun, TaskFacts},
+    s3::archive,
     store::{TaskPhase, record::SIZE_CLASSES},
     task::{
         handle::not_found,
@@ -130,6 +131,7 @@ impl Task {
             next_run: self.next_run(clock::now()),
             failure,
             events: self.events(clock::now()),
+            restoring: self.restoring.as_ref().map(|r| archive::words(r.count, r.ready, clock::now())),
         }
         .view()
     }

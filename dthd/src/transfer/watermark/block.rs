@@ -76,6 +76,24 @@ impl Block {
         self.set_last(key);
     }
 
+    /// Several items under one key were listed, of which `open` are not finished: `tally` has the listing of all, and the outcomes of the
+    /// others. Together they are one place: it is done when all of them are.
+    pub fn open_all(&mut self, key: &str, tally: &Tally, open: u64) -> Seq {
+        self.cut();
+        self.sum.add(tally);
+        self.open += open;
+        self.set_last(key);
+        let place = self.place();
+        self.steps.push(Step::Open { place, key: key.to_owned() });
+        Seq { span: self.span, place }
+    }
+
+    /// Several items under one key were listed and are finished.
+    pub fn finished_all(&mut self, key: &str, tally: &Tally) {
+        self.run.add(tally);
+        self.set_last(key);
+    }
+
     /// Empties it.
     pub(super) fn take(&mut self) -> (Vec<Step>, Entered) {
         self.cut();

@@ -27,7 +27,7 @@ async fn a_layer_goes_in_parts() {
         _ => good(&json!({ "layerDigest": asked.body["layerDigests"][0] })),
     })
     .await;
-    let upload = stage.ecr.start_layer("app").await.expect("begun");
+    let upload = stage.ecr.start_layer("app").await.expect("begun").expect("offered");
     assert_eq!(upload, super::layer::upload());
     assert_eq!(stage.ecr.put_layer_part(&upload, 0, Bytes::from_static(b"0123")).await, Ok(4));
     assert_eq!(stage.ecr.put_layer_part(&upload, 4, Bytes::from_static(b"45")).await, Ok(6));

@@ -2,13 +2,16 @@
 
 use std::{ops::Range, sync::atomic::Ordering::Relaxed};
 
-use dth_proto::failure::FailureClass;
+use dth_proto::failure::{FailureClass, Side};
 
 use super::{asked, code, head, refusal, registry};
 use crate::{
     http::fake::{Fake, Step, answer},
-    image::{digest::Digest, registry::BlobBody},
-    transfer::TransferError,
+    image::{
+        digest::Digest,
+        registry::{BlobBody, Login, Registry, Site},
+    },
+    transfer::{TransferError, retry::RetryPolicy},
 };
 
 fn say(text: &str) -> Step {
@@ -121,4 +124,32 @@ async fn who_says_nothing_for_a_minute_is_given_up() {
     let (got, end) = all(&mut body).await;
     assert_eq!(got, "hel");
     assert_eq!(code(&end.expect_err("silent")), (FailureClass::Transient, "GetBlob", "RequestTimeout"));
+}
+
+#[tokio::test]
+async fn links_are_followed_without_a_password_and_not_everywhere() {
+    let elsewhere = Fake::start(|_, heard| match heard.header("range") {
+        None => answer("200 OK", "", "0123456789"),
+        _ => vec![say("HTTP/1.1 206 Partial Content\r\ncontent-range: bytes 4-9/10\r\ncontent-length: 6\r\n\r\n456789")],
+    })
+    .await;
+    let fake = Fake::start(|_, _| refusal("500 Internal Server Error", "UNKNOWN")).await;
+    let (ours, digest) = (registry(&fake), Digest::sha256(b"x"));
+    let url = format!("{}/layers/1?sig=a%2Fb", elsewhere.endpoint());
+    for (range, expected) in [(None, "0123456789"), (Some(4..10), "456789")] {
+        let mut body = ours.linked_blob(&url, &digest, range).await.expect("it is there");
+        assert_eq!(all(&mut body).await, (expected.to_owned(), Ok(())));
+    }
+    assert_eq!(asked(&elsewhere)[0], "GET /layers/1?sig=a%2Fb");
+    assert!(elsewhere.heard().iter().all(|heard| heard.header("authorization").is_none()) && fake.heard().is_empty());
+
+    // a name that nobody knows is none of this network
+    let public =
+        Registry::open(Site::of("registry.invalid"), Side::Source, Login::Anonymous, None, RetryPolicy::never(), std::sync::Arc::default())
+            .expect("a registry");
+    for url in [&url, "https://169.254.169.254/latest", "https://[::1]/layer", "http://cdn.example/layer", "file:///etc/passwd", "layer"] {
+        let error = public.linked_blob(url, &digest, None).await.expect_err(url);
+        assert_eq!(code(&error), (FailureClass::Permanent, "GetBlob", "RedirectRefused"), "{url}");
+    }
+    assert_eq!(elsewhere.heard().len(), 2, "it was not asked");
 }

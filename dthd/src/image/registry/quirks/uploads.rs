@@ -27,6 +27,12 @@ fn escaped(digest: &Digest) -> String {
     digest.as_str().replace(':', "%3A")
 }
 
+async fn flow(content: &'static [u8]) -> Flow {
+    let (mut sender, flow) = Flow::new(content.len() as u64, 1);
+    sender.send(Bytes::from_static(content)).await.expect("room");
+    flow
+}
+
 async fn put(registry: &Registry, upload: Upload, content: &'static [u8]) -> Result<(), crate::transfer::TransferError> {
     let (mut sender, flow) = Flow::new(content.len() as u64, 4);
     for piece in content.chunks(3) {
@@ -162,7 +168,7 @@ async fn chunks_go_on_where_the_registry_says() {
     for (status, headers, next) in CHUNKS {
         let fake = Fake::start(move |_, _| head(status, &format!("{headers}location: /up/2\r\ncontent-length: 0\r\n"))).await;
         let mut session = upload(&fake, "/up/1?a=b");
-        let got = registry(&fake).patch(&mut session, 5, Bytes::from_static(b"hello")).await;
+        let got = registry(&fake).patch(&mut session, 5, flow(b"hello").await).await;
         assert_eq!(got, Ok(next), "{status} {headers}");
         assert_eq!(session.location, format!("{}/up/2", fake.endpoint()));
         let heard = &fake.heard()[0];
@@ -182,10 +188,10 @@ async fn chunks_that_are_refused_are_not_repeated() {
     let registry = registry(&fake);
     let mut session = upload(&fake, "/up/1");
     for requests in 1..=3 {
-        registry.patch(&mut session, 7, Bytes::from_static(b"hello")).await.expect_err("refused, broken, impossible");
+        registry.patch(&mut session, 7, flow(b"hello").await).await.expect_err("refused, broken, impossible");
         assert_eq!((fake.heard().len(), session.location.ends_with("/up/1")), (requests, true));
     }
-    assert_eq!(registry.patch(&mut session, 7, Bytes::new()).await, Ok(7), "nothing is nothing");
+    assert_eq!(registry.patch(&mut session, 7, flow(b"").await).await, Ok(7), "nothing is nothing");
     assert_eq!(fake.heard().len(), 3);
 }
 

@@ -1,0 +1,210 @@
+//! The preservation matrix: each thing that can belong to an object, by each way to copy one, over servers that differ in what they can.
+//!
+//! Objects are made, and looked at afterwards, by boto3. What a server cannot keep stands in its table, with the reason: a cell that is
+//! expected to be lost and is kept fails the test as well.
+
+mod things;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dth_tests::{
+    boto::{self, About, Asked, NewBucket, NewObject},
+    daemon::Daemon,
+    moto::{self, Moto},
+    s3::{ACCESS_KEY, SECRET_KEY, Server},
+    task::{Task, ended_well},
+    weed::{self, Weed},
+};
+
+use self::things::{GROUPS, Group, SEAL};
+
+/// Ways to copy an object, with its size. Objects up to 16 MiB are relayed by one PutObject.
+const WAYS: [(&str, u64); 3] = [("single PUT", 3_000), ("multipart", (17 << 20) + 5), ("server-side", 3_001)];
+/// The last of them.
+const BY_STORE: &str = WAYS[2].0;
+/// Every way.
+const ANY: &str = "";
+
+/// A thing and a way that a server cannot do, and why.
+type Lost = (&'static str, &'static str, &'static str);
+
+struct Stand {
+    name: &'static str,
+    provider: &'static str,
+    endpoint: String,
+    keys: (&'static str, &'static str),
+    lost: &'static [Lost],
+    // ends when dropped
+    _server: Box<dyn std::any::Any + Send>,
+}
+
+impl Stand {
+    async fn daemon(&self) -> Daemon {
+        let mut daemon = Daemon::prepare();
+        let keys = daemon.credential("stand", self.keys.0, self.keys.1);
+        let seal = daemon.secret("seal", SEAL);
+        daemon.configure(&format!(
+            "[credentials.stand]\ntype = \"file\"\npath = \"{}\"\n[credentials.seal]\ntype = \"sse-c\"\npath = \"{}\"\n",
+            keys.display(),
+            seal.display()
+        ));
+        daemon.restart().await;
+        daemon
+    }
+
+    fn task(&self, group: &Group, (way, _): (&str, u64)) -> Task {
+        let end = |name: &str| if group.locked { format!("{name}-locked") } else { name.to_owned() };
+        let name = format!("{}-{way}", group.name).replace([' ', ':'], "-");
+        let task = Task::new(&name, (&self.endpoint, &end("from")), (&self.endpoint, &end("arrived")))
+            .at_both_ends("provider", self.provider)
+            .at_both_ends("credential", "stand")
+            .with("source.prefix", key(group, way))
+            .with("options.server_side_copy", way == BY_STORE);
+        let sealed =
+            |task: Task, end: &str| task.with(&format!("{end}.encryption.type"), "SSE-C").with(&format!("{end}.encryption.key"), "seal");
+        let task = if group.sealed.0 { sealed(task, "source") } else { task };
+        let task = if group.sealed.1 { sealed(task, "destination") } else { task };
+        group.task.iter().fold(task, |task, (path, value)| match *value {
+            "true" => task.with(path, true),
+            text => task.with(path, text),
+        })
+    }
+
+    /// Makes everything, copies it, and compares what became of it with what this server is expected to do.
+    async fn holds(self) {
+        let buckets = ["from", "arrived"].map(|name| NewBucket { name, lock: false });
+        let locked = ["from-locked", "arrived-locked"].map(|name| NewBucket { name, lock: true });
+        let keys: Vec<(&Group, (&str, u64), String)> =
+            GROUPS.iter().flat_map(|group| WAYS.map(|way| (group, way, key(group, way.0)))).collect();
+        let bucket = |group: &Group, [open, locked]: [&'static str; 2]| if group.locked { locked } else { open };
+        let objects: Vec<NewObject<'_>> = keys
+            .iter()
+            .map(|(group, (_, size), key)| NewObject {
+                bucket: bucket(group, ["from", "from-locked"]),
+                key,
+                size: *size,
+                headers: group.headers.iter().copied().collect(),
+                seal: group.sealed.0.then_some(SEAL),
+            })
+            .collect();
+        let refused = boto::make(&self.endpoint, self.keys, &[buckets, locked].concat(), &objects).await;
+        let daemon = self.daemon().await;
+        let mut ways = BTreeMap::new();
+        for (group, way, key) in &keys {
+            let task = self.task(group, *way);
+            task.start(&daemon).await;
+            let _ = task.wait(&daemon).await;
+            let item = task.items(&daemon).await.into_iter().find(|item| item.key == *key);
+            let told = item.map(|item| item.verified.or(item.message).unwrap_or_default());
+            ways.insert(key.as_str(), told.unwrap_or_else(|| "not listed".to_owned()));
+        }
+        let asked = |sides: [&'static str; 2], sealed: fn(&Group) -> bool| -> Vec<Asked<'_>> {
+            let one =
+                |(group, _, key): &'_ (&Group, (&str, u64), String)| (bucket(group, sides), key.clone(), sealed(group).then_some(SEAL));
+            keys.iter().map(one).map(|(bucket, key, seal)| Asked { bucket, key: Box::leak(key.into_boxed_str()), seal }).collect()
+        };
+        let ours = boto::about(&self.endpoint, self.keys, &asked(["from", "from-locked"], |group| group.sealed.0)).await;
+        let theirs = boto::about(&self.endpoint, self.keys, &asked(["arrived", "arrived-locked"], |group| group.sealed.1)).await;
+        let mut matrix = Matrix::default();
+        for (((group, (way, _), key), ours), theirs) in keys.iter().zip(&ours).zip(&theirs) {
+            let told = &ways[key.as_str()];
+            for (thing, kept) in group.things {
+                let by_its_way = (*way == BY_STORE) == told.starts_with("server-side");
+                let cell = match refused.get(key) {
+                    Some(code) => Err(format!("the source refuses it: {code}")),
+                    None if theirs.error.is_some() || theirs.body != ours.body => Err(format!("not copied: {told}; {:?}", theirs.error)),
+                    None if !by_its_way => Err(format!("copied in another way: {told}")),
+                    None if !kept(ours, theirs) => Err(format!("lost: {:?} {:?} {:?}", theirs.headers, theirs.tags, theirs.acl)),
+                    None => Ok(()),
+                };
+                matrix.add(thing, way, cell);
+            }
+        }
+        println!("{}\n{matrix}", self.name);
+        matrix.is_as(&self);
+        ended_well(daemon).await;
+    }
+}
+
+fn key(group: &Group, way: &str) -> String {
+    format!("{}/{way}", group.name)
+}
+
+/// What became of each thing by each way; `Err` says what was seen instead.
+#[derive(Default)]
+struct Matrix {
+    cells: BTreeMap<(&'static str, &'static str), Result<(), String>>,
+    rows: Vec<&'static str>,
+}
+
+impl Matrix {
+    fn add(&mut self, thing: &'static str, way: &str, cell: Result<(), String>) {
+        let way = WAYS.iter().find(|(name, _)| *name == way).unwrap().0;
+        if !self.rows.contains(&thing) {
+            self.rows.push(thing);
+        }
+        self.cells.insert((thing, way), cell);
+    }
+
+    /// Every cell is as the server's table says.
+    fn is_as(&self, stand: &Stand) {
+        let mut wrong = Vec::new();
+        let mut used = BTreeSet::new();
+        for ((thing, way), cell) in &self.cells {
+            let lost = stand.lost.iter().find(|(lost, by, _)| lost == thing && (*by == ANY || by == way));
+            used.extend(lost);
+            match (cell, lost) {
+                (Err(seen), None) => wrong.push(format!("{thing} by {way} is not kept: {seen}")),
+                (Ok(()), Some((_, _, why))) => wrong.push(format!("{thing} by {way} is kept, but expected to be lost: {why}")),
+                _ => {}
+            }
+        }
+        wrong.extend(stand.lost.iter().filter(|lost| !used.contains(lost)).map(|lost| format!("no cell is {lost:?}")));
+        assert!(wrong.is_empty(), "{}:\n{}", stand.name, wrong.join("\n"));
+    }
+}
+
+impl std::fmt::Display for Matrix {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "| {:28} | {} |", "", WAYS.map(|(way, _)| format!("{way:12}")).join(" | "))?;
+        for thing in &self.rows {
+            let cell = |way: &'static str| match self.cells.get(&(*thing, way)) {
+                Some(Ok(())) => "kept",
+                Some(Err(_)) => "unsupported",
+                None => "",
+            };
+            writeln!(f, "| {thing:28} | {} |", WAYS.map(|(way, _)| format!("{:12}", cell(way))).join(" | "))?;
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_over_the_embedded_server() {
+    let server = Server::builder().anonymous(false).aws_checksums().start().await.unwrap();
+    let endpoint = server.endpoint();
+    let (name, provider, keys) = ("embedded", "aws", (ACCESS_KEY, SECRET_KEY));
+    Stand { name, provider, endpoint, keys, lost: &[], _server: Box::new(server) }.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_over_moto() {
+    let moto = Moto::start().await;
+    let endpoint = moto.endpoint();
+    let lost: &[Lost] = &[];
+    Stand { name: "moto", provider: "aws", endpoint, keys: moto::KEYS, lost, _server: Box::new(moto) }.holds().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_matrix_over_seaweedfs() {
+    let weed = Weed::start().await;
+    let endpoint = weed.endpoint();
+    let lost: &[Lost] = &[];
+    let keys = (weed::ACCESS_KEY, weed::SECRET_KEY);
+    Stand { name: "seaweedfs", provider: "seaweedfs", endpoint, keys, lost, _server: Box::new(weed) }.holds().await;
+}
+
+/// What HEAD says of a header.
+fn header<'a>(about: &'a About, name: &str) -> Option<&'a str> {
+    about.headers.get(name).map(String::as_str)
+}
