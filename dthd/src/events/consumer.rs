@@ -14,7 +14,7 @@ use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
 
 use dth_proto::{event::Level, failure::FailureClass, id::TaskName};
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
     task::{JoinHandle, JoinSet},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
@@ -34,7 +34,7 @@ use crate::{
 
 /// For how long a message is held at a time: after a crash it takes so long until it comes again.
 const HOLD: Duration = Duration::from_secs(30);
-/// Requests that wait for messages at a time.
+/// Requests that wait for messages at a time, while many come.
 const RECEIVERS: usize = 3;
 /// Messages held at a time; each takes the room of its keys.
 const HELD: usize = 1_000;
@@ -49,8 +49,8 @@ pub const GIVEN_UP: u32 = 5;
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
 /// Tries to delete messages that are done; after that the queue will give them again, which costs a comparison.
 const DELETES: u32 = 5;
-/// How long the last words to the queue may take.
-const LAST_WORDS: Duration = Duration::from_secs(3);
+/// How long the last words to the queue may take, and the answers to what it was asked before.
+const LAST_WORDS: Duration = Duration::from_secs(4);
 
 /// What the task's engine does with items.
 pub trait Apply: Send + Sync + 'static {
@@ -175,14 +175,21 @@ impl<A: Apply> Consumer<A> {
         let (send, mut received) = mpsc::channel(RECEIVERS);
         let room = Arc::new(Semaphore::new(HELD));
         let mut receivers = JoinSet::new();
-        for _ in 0..RECEIVERS {
-            receivers.spawn(receive(self.queue.clone(), Arc::clone(&room), send.clone(), Arc::clone(&self.owner)));
+        // nothing is asked for any more; what was asked for is still waited for
+        let halt = CancellationToken::new();
+        let (busy, is_busy) = watch::channel(false);
+        let busy = Arc::new(busy);
+        for number in 0..RECEIVERS {
+            let receiver =
+                Receiver { queue: self.queue.clone(), room: Arc::clone(&room), owner: Arc::clone(&self.owner), halt: halt.clone() };
+            let helps = (number > 0).then(|| is_busy.clone());
+            receivers.spawn(receiver.receive(send.clone(), Arc::clone(&busy), helps));
         }
         drop(send);
         let mut asking = Box::pin(attributes(self.queue.clone()));
         let mut hold = interval(HOLD / 3);
         hold.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut receiving, mut open) = (true, true);
+        let mut open = true;
         let result = loop {
             self.begin();
             if !open && self.working == 0 && self.finished.is_empty() && !self.settling {
@@ -191,10 +198,7 @@ impl<A: Apply> Consumer<A> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => break Ok(()),
-                () = finish.cancelled(), if receiving => {
-                    receiving = false;
-                    receivers.shutdown().await;
-                }
+                () = finish.cancelled(), if !halt.is_cancelled() => halt.cancel(),
                 Some(step) = self.steps.join_next() => match step {
                     Ok(step) => {
                         if let Err(error) = self.step(step) {
@@ -213,8 +217,9 @@ impl<A: Apply> Consumer<A> {
                 _ = hold.tick() => self.hold(),
             }
         };
-        receivers.shutdown().await;
+        halt.cancel();
         self.end(&mut received).await;
+        receivers.shutdown().await;
         result
     }
 
@@ -353,9 +358,13 @@ impl<A: Apply> Consumer<A> {
         }
         self.steps.shutdown().await;
         let mut back: Vec<String> = self.inbox.handles().map(str::to_owned).collect();
-        while let Ok(batch) = received.try_recv() {
-            back.extend(batch.messages.into_iter().map(|message| message.handle));
-        }
+        // what was asked for a moment ago
+        let _ = timeout(LAST_WORDS, async {
+            while let Some(batch) = received.recv().await {
+                back.extend(batch.messages.into_iter().map(|message| message.handle));
+            }
+        })
+        .await;
         let finished = std::mem::take(&mut self.finished);
         let last = async {
             if !finished.is_empty() {
@@ -448,22 +457,43 @@ async fn delete(queue: &Queue, owner: &Owner, handles: &[String]) {
     }
 }
 
-/// Receives while there is room.
-async fn receive(queue: Queue, room: Arc<Semaphore>, send: mpsc::Sender<Batch>, owner: Arc<Owner>) {
-    let mut failed = 0;
-    while let Ok(room) = Arc::clone(&room).acquire_many_owned(BATCH as u32).await {
-        match queue.receive(HOLD).await {
-            Ok(messages) => {
-                failed = 0;
-                owner.fine("ReceiveMessage");
-                if !messages.is_empty() && send.send(Batch { messages, room }).await.is_err() {
-                    return;
+/// One of those who receive.
+struct Receiver {
+    queue: Queue,
+    room: Arc<Semaphore>,
+    owner: Arc<Owner>,
+    halt: CancellationToken,
+}
+
+impl Receiver {
+    /// Receives while there is room. One does always; the others help (`helps`) while whole batches come.
+    async fn receive(self, send: mpsc::Sender<Batch>, busy: Arc<watch::Sender<bool>>, mut helps: Option<watch::Receiver<bool>>) {
+        let mut failed = 0;
+        loop {
+            let ready = async {
+                if let Some(helps) = &mut helps {
+                    let _ = helps.wait_for(|busy| *busy).await;
                 }
-            }
-            Err(error) => {
-                failed += 1;
-                owner.trouble("ReceiveMessage", &error);
-                sleep(backoff(failed)).await;
+                Arc::clone(&self.room).acquire_many_owned(BATCH as u32).await
+            };
+            let Some(Ok(room)) = self.halt.run_until_cancelled(ready).await else { return };
+            match self.queue.receive(HOLD).await {
+                Ok(messages) => {
+                    failed = 0;
+                    self.owner.fine("ReceiveMessage");
+                    let is_full = messages.len() >= BATCH;
+                    busy.send_if_modified(|busy| std::mem::replace(busy, is_full) != is_full);
+                    if !messages.is_empty() && send.send(Batch { messages, room }).await.is_err() {
+                        return;
+                    }
+                }
+                Err(error) => {
+                    failed += 1;
+                    self.owner.trouble("ReceiveMessage", &error);
+                    if self.halt.run_until_cancelled(sleep(backoff(failed))).await.is_none() {
+                        return;
+                    }
+                }
             }
         }
     }

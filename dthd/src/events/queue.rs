@@ -16,8 +16,9 @@ use crate::{
     http::TlsError,
 };
 
-/// How long SQS waits for a message (its longest), and how much later an answer is given up.
-const LONG_POLL: Duration = Duration::from_secs(20);
+/// How long SQS waits for a message, and how much later an answer is given up. SQS would wait for 20 s; but a request that is given up while it
+/// waits may take a message with it until that is visible again, so all are waited for, also by a pause.
+const LONG_POLL: Duration = Duration::from_secs(3);
 const GRACE: Duration = Duration::from_secs(10);
 /// All other requests.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -145,7 +146,7 @@ impl Queue {
         &self.url
     }
 
-    /// Up to ten messages, invisible for others for `hold`; waits up to 20 s for the first.
+    /// Up to ten messages, invisible for others for `hold`; waits up to 3 s for the first.
     ///
     /// # Errors
     /// When the queue does not answer, or refuses.

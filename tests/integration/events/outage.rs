@@ -67,7 +67,7 @@ async fn a_queue_that_is_down_loses_nothing_and_is_told_in_words() {
 
 /// Objects per kill.
 const EACH: usize = 12;
-const KILLS: usize = 5;
+const KILLS: usize = 4;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn restarts_and_kills_lose_nothing() {
@@ -111,7 +111,8 @@ async fn restarts_and_kills_lose_nothing() {
     empty(&moto, &queue).await;
     let run = listens(&task, &daemon).await.view.run.unwrap();
     assert!(run.counters.balanced() && run.counters.failed == 0, "seed {seed}: {run:?}");
-    assert!(run.counters.copied >= sent as u64 - 1, "seed {seed}: the books survive kills: {run:?}");
+    // what was in flight at a kill is found the same when its message comes again
+    assert!(run.counters.copied + run.counters.same >= sent as u64, "seed {seed}: the books survive kills: {run:?}");
     println!("{KILLS} kills and stops: {sent} objects, {} copies, {} found the same", run.counters.copied, run.counters.same);
     ended_well(daemon).await;
 }
