@@ -1,7 +1,9 @@
 //! What screens and scripts show: the daemon's state in the words of the project.
 
 mod events;
+mod explain;
 mod item;
+mod plan;
 mod run;
 
 use std::collections::BTreeMap;
@@ -10,7 +12,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     events::EventsView,
+    explain::{Explanation, Found},
     item::{ItemView, ItemsReply, ItemsRequest},
+    plan::{Cost, PlanReply, PlannedRequests},
     run::RunKind,
 };
 use crate::{

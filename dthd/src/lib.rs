@@ -20,6 +20,7 @@
 //! | [`events`] | near real time: what happens at the source, from a queue |
 //! | [`event`] | what happened, for the log and for clients |
 //! | [`metrics`] | history rings, CloudWatch |
+//! | [`price`] | what a planned copy would cost |
 //! | [`problem`] | from state to "OK" or a list of problems |
 //! | [`clock`], [`disk`] | the only places that read the time, and the room on the disk |
 //! | [`lock`], [`logging`], [`shutdown`], [`systemd`] | process conventions |
@@ -47,6 +48,7 @@ pub mod image;
 pub mod lock;
 pub mod logging;
 pub mod metrics;
+pub mod price;
 pub mod problem;
 pub mod s3;
 pub mod schedule;

@@ -11,6 +11,7 @@ use dth_proto::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError, from_json, run_key, task_key, to_json, words::WordCounts};
+use crate::transfer::estimate::Requests;
 
 /// A task with what must survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,12 @@ pub struct TaskRecord {
     /// What its events give way to, and why, as soon as what was begun of them is done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<(RunKind, String)>,
+    /// It is no task but a definition that somebody plans: no list shows it, and a restart forgets it.
+    #[serde(default)]
+    pub hidden: bool,
+    /// The trigger is held again when the run that is going, which changes nothing, has ended.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// What a task is doing, as far as a restart must know.
@@ -178,6 +185,9 @@ pub struct Tally {
     /// Planned, by reason.
     #[serde(default)]
     pub planned: WordCounts,
+    /// Requests that the planned items would take.
+    #[serde(default)]
+    pub requests: Requests,
     /// Listed, by size class; see [`SIZE_CLASSES`].
     pub sizes: [u64; 4],
     /// Largest object listed, in bytes.

@@ -20,6 +20,7 @@ pub mod bandwidth;
 pub mod budget;
 pub mod checkpoint;
 pub mod error;
+pub mod estimate;
 pub mod fair;
 pub mod glob;
 pub mod progress;
