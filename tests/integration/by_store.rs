@@ -104,7 +104,7 @@ async fn an_error_in_an_answer_of_success_is_an_error() {
     let copy = task("in-200", &server);
     copy.start(&daemon).await;
     let run = copy.succeeds(&daemon).await;
-    assert_eq!((run.counters.copied, run.retries), (2, 1), "{run:?}");
+    assert_eq!((run.counters.copied, run.counters.retries), (2, 1), "{run:?}");
     // one was tried again, the other one was read and written
     assert_eq!(ways(&copy, &daemon).await, all(&[("once", "server-side"), ("refused", "content-md5")]));
     ended_well(daemon).await;

@@ -90,7 +90,7 @@ async fn the_checksum_that_is_asked_for_is_stored() {
         let copy = task("asked", &source, &destination).with("destination.checksum", name);
         copy.start(&daemon).await;
         let run = copy.succeeds(&daemon).await;
-        assert_eq!((run.counters.copied, run.retries), (5, 0), "{name}: {run:?}");
+        assert_eq!((run.counters.copied, run.counters.retries), (5, 0), "{name}: {run:?}");
         for (key, object) in destination.store().all("to") {
             let [sum] = &object.checksums[..] else { panic!("{name} {key}: {:?}", object.checksums) };
             assert_eq!(sum.algorithm, algorithm, "{key}");

@@ -149,7 +149,7 @@ impl Matrix {
     /// Every cell is as the server's table says.
     fn is_as(&self, stand: &Stand) {
         let mut wrong = Vec::new();
-        let mut used = BTreeSet::new();
+        let mut used: BTreeSet<&Lost> = BTreeSet::new();
         for ((thing, way), cell) in &self.cells {
             let lost = stand.lost.iter().find(|(lost, by, _)| lost == thing && (*by == ANY || by == way));
             used.extend(lost);

@@ -42,13 +42,21 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
         Some(Trigger::Cron { cron, .. }) if cron.trim().is_empty() => {
             add("trigger.cron", "is empty: write it like \"0 2 * * *\"".to_owned());
         }
-        Some(Trigger::Events { events }) => events_of(&spec.job, events, &mut add),
+        Some(Trigger::Events { events }) => {
+            events_of(events, &mut add);
+            if let Job::S3(job) = &spec.job
+                && (job.options.versions != Versions::Latest || job.options.as_of.is_some())
+            {
+                let why = "tell of the latest version only: use every or cron with versions = \"all\" and as_of";
+                add("trigger.events", format!("events {why}"));
+            }
+        }
         _ => {}
     }
     found
 }
 
-fn events_of(job: &Job, events: &EventQueue, add: &mut impl FnMut(&'static str, String)) {
+fn events_of(events: &EventQueue, add: &mut impl FnMut(&'static str, String)) {
     let path = ["https://", "http://"].iter().find_map(|scheme| events.queue.strip_prefix(scheme)).and_then(|rest| rest.split_once('/'));
     if path.is_none_or(|(host, path)| host.is_empty() || host.contains([' ', '@', '?', '#']) || path.trim_matches('/').is_empty()) {
         let message = format!("{:?} is not the URL of a queue: write it like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME", events.queue);
@@ -58,13 +66,5 @@ fn events_of(job: &Job, events: &EventQueue, add: &mut impl FnMut(&'static str, 
     }
     if events.reconcile.0.as_secs() < SHORTEST_EVERY_S {
         add("trigger.events.reconcile", format!("{} is too short: at least {SHORTEST_EVERY_S}s", events.reconcile));
-    }
-    let Job::S3(job) = job else { return };
-    if job.options.as_of.is_some() {
-        add("options.as_of", "does not go with events, which are about what is there now: leave one of them out".to_owned());
-    }
-    if job.options.versions == Versions::All {
-        let message = "all versions do not go with events, which bring the latest one: use trigger.every, or leave it out".to_owned();
-        add("options.versions", message);
     }
 }

@@ -77,7 +77,8 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::Failures { .. }
         | DthRequest::Items { .. }
         | DthRequest::Plan { .. }
-        | DthRequest::Explain { .. } => Role::Viewer,
+        | DthRequest::Explain { .. }
+        | DthRequest::Providers { .. } => Role::Viewer,
         DthRequest::Create { .. }
         | DthRequest::Edit { .. }
         | DthRequest::CloneTask { .. }
@@ -87,13 +88,15 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
         | DthRequest::SetupEvents { .. }
-        | DthRequest::CheckPoll { .. } => Role::Operator,
+        | DthRequest::CheckPoll { .. }
+        | DthRequest::DoctorStart { .. }
+        | DthRequest::DoctorPoll { .. } => Role::Operator,
     }
 }
 
 /// Whether the request is worth a line in the log: who changed what must be found there.
 fn changes_something(request: &DthRequest) -> bool {
-    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. })
+    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. } | DthRequest::DoctorPoll { .. })
 }
 
 /// Whether the request is a long poll, which is answered when something happens.
@@ -105,6 +108,7 @@ fn may_wait(request: &DthRequest) -> bool {
             | DthRequest::WaitRun { .. }
             | DthRequest::Plan { .. }
             | DthRequest::CheckPoll { .. }
+            | DthRequest::DoctorPoll { .. }
     )
 }
 
@@ -132,5 +136,8 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::CheckStart { .. } => DthResponse::CheckStart(Err(error)),
         DthRequest::SetupEvents { .. } => DthResponse::SetupEvents(Err(error)),
         DthRequest::CheckPoll { .. } => DthResponse::CheckPoll(Err(error)),
+        DthRequest::DoctorStart { .. } => DthResponse::DoctorStart(Err(error)),
+        DthRequest::DoctorPoll { .. } => DthResponse::DoctorPoll(Err(error)),
+        DthRequest::Providers { .. } => DthResponse::Providers(Err(error)),
     }
 }

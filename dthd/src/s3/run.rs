@@ -13,8 +13,8 @@
 mod archives;
 mod compare;
 mod ends;
-mod events;
 mod estimate;
+mod events;
 mod explain;
 mod failures;
 mod feed;

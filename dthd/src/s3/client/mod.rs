@@ -11,6 +11,7 @@ mod multipart;
 mod notification;
 #[cfg(test)]
 mod odd_stores;
+mod raw;
 mod read;
 mod seal;
 mod versions;

@@ -296,7 +296,8 @@ impl Supervisor {
             ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
         })?;
         // of events that go on, the record is as old as their begin
-        let failures = if task.runs_events() { task.failures() } else { task.last_copy().map(|run| run.failures.clone()).unwrap_or_default() };
+        let failures =
+            if task.runs_events() { task.failures() } else { task.last_copy().map(|run| run.failures.clone()).unwrap_or_default() };
         let failed = failures.iter().any(|group| class.is_none_or(|c| c == group.class));
         let Some(run) = task.last_copy().filter(|_| failed) else {
             let of = class.map(|c| format!(" of class {c}")).unwrap_or_default();
