@@ -69,6 +69,9 @@ pub trait Dth {
 
     /// operator: begins a preflight of a definition (it writes and removes one scratch object); answers with its job id.
     async fn check_start(spec: TaskSpec) -> Result<u64, ApiError>;
+    /// operator: makes the source of a task with events send them to its queue, beside what it sends already; with `policy` also lets it
+    /// send, in the queue's policy. Answers with a job id, for [`Dth::check_poll`]: each step is told like that of a preflight.
+    async fn setup_events(id: RequestId, name: TaskName, policy: bool) -> Result<u64, ApiError>;
     /// operator: where a preflight stands; waits up to `max_wait_ms` until more than `seen` steps have ended, or all of them.
     async fn check_poll(job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError>;
     /// operator: begins to find out what a store does, with scratch objects below a prefix of their own in its bucket; answers with the

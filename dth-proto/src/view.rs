@@ -1,5 +1,6 @@
 //! What screens and scripts show: the daemon's state in the words of the project.
 
+mod events;
 mod explain;
 mod item;
 mod plan;
@@ -10,6 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    events::EventsView,
     explain::{Explanation, Found},
     item::{ItemView, ItemsReply, ItemsRequest},
     plan::{Cost, PlanReply, PlannedRequests},
@@ -410,6 +412,9 @@ pub struct TaskDetail {
     pub failures: Vec<FailureGroup>,
     /// Best rate seen in this run, bytes per second.
     pub best_rate: u64,
+    /// How its events are going; `None`: it has none, or nobody consumes them now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub events: Option<EventsView>,
 }
 
 /// Asks for rates over time.

@@ -193,6 +193,15 @@ Example:
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Make the source of a task with [trigger.events] send its events to the queue, beside what it sends already
+    #[command(name = "setup-events", after_help = "Example:\n  dth setup-events photos-cn --policy && dth check photos-cn")]
+    SetupEvents {
+        #[command(flatten)]
+        task: Task,
+        /// Also let the source send, in the queue's policy, if it may not yet
+        #[arg(long)]
+        policy: bool,
+    },
     /// Tell what a run would copy, skip and delete, its bytes, requests and estimated cost; changes nothing
     #[command(after_help = "A plan compares as a run does and sends no request that writes. What is not known of the cost is said.
 

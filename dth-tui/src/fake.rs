@@ -209,6 +209,10 @@ impl Dth for Fake {
         no("check")
     }
 
+    async fn setup_events(self, _: Context, _: RequestId, _: TaskName, _: bool) -> Result<u64, ApiError> {
+        no("check")
+    }
+
     async fn check_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<CheckReply, ApiError> {
         no("check")
     }

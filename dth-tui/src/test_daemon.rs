@@ -368,6 +368,7 @@ impl Dth for Service {
             verified: [("md5".to_owned(), 7)].into(),
             failures: state.groups.clone(),
             best_rate: 0,
+            events: None,
         })
     }
 
@@ -522,6 +523,11 @@ impl Dth for Service {
             None => Ok(1),
             Some(problem) => Err(ApiError::new(ErrorCode::Invalid, problem.to_string())),
         }
+    }
+
+    async fn setup_events(self, _: Context, _: RequestId, name: TaskName, _: bool) -> Result<u64, ApiError> {
+        self.shared.lock().view(&name)?;
+        Ok(1)
     }
 
     async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {

@@ -25,7 +25,7 @@ use crate::{
     event::EventLog,
     lock::{LockError, StateLock},
     metrics::Amounts,
-    metrics::cloudwatch::{self, JobSample, Publisher, Sample, Source, TaskSample},
+    metrics::cloudwatch::{self, EventTotals, JobSample, Publisher, Sample, Source, TaskSample},
     problem::DISK_LOW,
     s3::provider,
     shutdown::{Request, Shutdown},
@@ -238,14 +238,20 @@ impl Source for Work {
     fn sample(&self) -> Sample {
         use std::sync::atomic::Ordering::Relaxed;
         let totals = self.totals.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let tasks = totals.iter().map(|(task, (engine, totals))| TaskSample {
-            task: task.clone(),
-            engine,
-            total: Amounts {
-                bytes: totals.bytes.load(Relaxed),
-                objects: totals.objects.load(Relaxed),
-                failed: totals.failed.load(Relaxed),
-            },
+        let now = clock::now();
+        let tasks = totals.iter().map(|(task, (engine, totals))| {
+            let events = totals.events.snapshot();
+            TaskSample {
+                task: task.clone(),
+                engine,
+                total: Amounts {
+                    bytes: totals.bytes.load(Relaxed),
+                    objects: totals.objects.load(Relaxed),
+                    failed: totals.failed.load(Relaxed),
+                },
+                events: EventTotals { received: events.received, applied: events.applied },
+                lag_s: events.lag_if_consumed(now),
+            }
         });
         let (running, waiting) = self.board.jobs();
         Sample { tasks: tasks.collect(), jobs: vec![JobSample { engine: "s3", running, waiting }] }

@@ -17,6 +17,7 @@
 //! | `aws` | what all clients of AWS services share |
 //! | [`credential`] | named ways to sign in |
 //! | [`store`] | typed trees over sled |
+//! | [`events`] | near real time: what happens at the source, from a queue |
 //! | [`event`] | what happened, for the log and for clients |
 //! | [`metrics`] | history rings, CloudWatch |
 //! | [`price`] | what a planned copy would cost |
@@ -41,6 +42,7 @@ pub mod credential;
 pub mod daemon;
 pub mod disk;
 pub mod event;
+pub mod events;
 pub mod http;
 pub mod image;
 pub mod lock;

@@ -20,6 +20,8 @@ const CHECKPOINT: Duration = Duration::from_secs(120);
 const EXPIRY: Duration = Duration::from_secs(3600);
 /// Metrics that fail for less than this may be a single lost request.
 const METRICS: Duration = Duration::from_secs(180);
+/// An event queue that fails for less than this may be a single lost request.
+const QUEUE: Duration = Duration::from_secs(5);
 /// Free share of the state's disk below which there is a warning.
 pub const DISK_LOW: f64 = 0.10;
 /// Free share of the state's disk below which state is in danger.
@@ -61,6 +63,10 @@ pub struct TaskFacts {
     pub failed: u64,
     /// The most frequent failure of that run.
     pub top_failure: Option<FailureGroup>,
+    /// Since when its event queue cannot be used, and why.
+    pub event_trouble: Option<(Timestamp, String)>,
+    /// Its events go on though the full compare that backs them up has failed: when, and why.
+    pub compare_failed: Option<(Timestamp, String)>,
     /// The time the trigger asked for, when no run has begun since.
     pub due: Option<Timestamp>,
 }
@@ -168,8 +174,14 @@ fn daemon(facts: &Facts, found: &mut Vec<Problem>) {
 }
 
 fn of_task(facts: &TaskFacts, now: Timestamp, found: &mut Vec<Problem>) {
-    let TaskFacts { task, items, activity, failed, top_failure, due } = facts;
+    let TaskFacts { task, items, activity, failed, top_failure, event_trouble, compare_failed, due } = facts;
     let mut add = |severity, since, text: String| found.push(problem(severity, since, Some(task), &format!("{task}: {text}")));
+    if let Some((since, why)) = event_trouble.as_ref().filter(|(since, _)| now.since(*since) >= QUEUE) {
+        add(Severity::Error, *since, format!("the event queue cannot be used, what happens at the source waits there: {why}"));
+    }
+    if let Some((ended, why)) = compare_failed {
+        add(Severity::Error, *ended, format!("the full compare behind the events failed: {why}"));
+    }
     let begin = top_failure.as_ref().map(|group| group.first);
     match activity {
         Activity::Running { started, stalled_s, checkpoint } => {
@@ -293,7 +305,16 @@ mod tests {
     }
 
     fn task(text: &str, activity: Activity) -> TaskFacts {
-        TaskFacts { task: name(text), items: "objects", activity, failed: 0, top_failure: None, due: None }
+        TaskFacts {
+            task: name(text),
+            items: "objects",
+            activity,
+            failed: 0,
+            top_failure: None,
+            event_trouble: None,
+            compare_failed: None,
+            due: None,
+        }
     }
 
     fn moving() -> Activity {
@@ -306,6 +327,20 @@ mod tests {
 
     fn facts(tasks: Vec<TaskFacts>) -> Facts {
         Facts { now: Timestamp(NOW), tasks, ..Facts::default() }
+    }
+
+    #[test]
+    fn events_have_problems_of_their_own() {
+        let of = |event_trouble, compare_failed| facts(vec![TaskFacts { event_trouble, compare_failed, ..task("a", moving()) }]);
+        let texts = |facts: &Facts| judge(facts).0.into_iter().map(|problem| problem.text).collect::<Vec<_>>();
+        assert_eq!(texts(&of(Some((ago(4), "no route".to_owned())), None)), Vec::<String>::new());
+        assert_eq!(
+            texts(&of(Some((ago(20), "no route".to_owned())), Some((ago(90), "denied".to_owned())))),
+            [
+                "a: the full compare behind the events failed: denied",
+                "a: the event queue cannot be used, what happens at the source waits there: no route",
+            ]
+        );
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod ecr;
 mod embedded_ecr;
 mod embedded_registry;
 mod embedded_s3;
+mod events;
 mod faults;
 mod form;
 mod generations;

@@ -53,6 +53,8 @@ enum Proof {
     Ssh,
     /// Run by the test of dth-bench, at tiny sizes.
     Bench,
+    /// Run by the test of events, which has a queue.
+    Events,
 }
 
 fn proof(command: &str) -> Option<Proof> {
@@ -62,6 +64,7 @@ fn proof(command: &str) -> Option<Proof> {
         "sudo config/systemd/install target/release" => Proof::Installed,
         "sudo systemctl enable --now dthd" => Proof::Unit,
         "dth --host ssh://mli@xfer-bj-01" => Proof::Ssh,
+        "dth setup-events photos --policy" => Proof::Events,
         _ if command.starts_with("cargo run --release --bin dth-bench -- ") => Proof::Bench,
         // nothing failed, so there is nothing to retry
         "dth retry first-task" => Proof::Here(&[1]),
@@ -105,7 +108,7 @@ async fn every_command_of_the_readme_has_its_proof() {
                 let wanted = command.replace("cargo run", "cargo run --quiet").replace("./tests/run", "#!/usr/bin/env bash");
                 assert!(runner.contains(&wanted), "tests/run does not run {command}");
             }
-            Proof::Fixture | Proof::Ssh | Proof::Bench => {}
+            Proof::Fixture | Proof::Ssh | Proof::Bench | Proof::Events => {}
             Proof::Here(codes) if command.starts_with("dthd state") => offline.push((command, codes)),
             Proof::Here(codes) => {
                 let output = shell(&command);

@@ -16,7 +16,7 @@ use tokio::{
         TcpListener, TcpStream,
         tcp::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinHandle,
     time::Instant,
 };
@@ -31,6 +31,7 @@ const UNDER_WAY: usize = 256;
 pub struct Tunnel {
     port: u16,
     counts: Arc<Counts>,
+    cut: watch::Sender<bool>,
     accepting: JoinHandle<()>,
 }
 
@@ -51,8 +52,19 @@ impl Tunnel {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
         let counts = Arc::new(Counts::default());
-        let accepting = tokio::spawn(accept(listener, server, latency, Arc::clone(&counts)));
-        Ok(Self { port, counts, accepting })
+        let (cut, is_cut) = watch::channel(false);
+        let accepting = tokio::spawn(accept(listener, server, latency, Arc::clone(&counts), is_cut));
+        Ok(Self { port, counts, cut, accepting })
+    }
+
+    /// Breaks all connections, and every new one at once, until [`Tunnel::mend`].
+    pub fn cut(&self) {
+        self.cut.send_replace(true);
+    }
+
+    /// Passes on again.
+    pub fn mend(&self) {
+        self.cut.send_replace(false);
     }
 
     /// `127.0.0.1:PORT`.
@@ -86,7 +98,7 @@ impl Drop for Tunnel {
     }
 }
 
-async fn accept(listener: TcpListener, server: String, latency: Duration, counts: Arc<Counts>) {
+async fn accept(listener: TcpListener, server: String, latency: Duration, counts: Arc<Counts>, mut cut: watch::Receiver<bool>) {
     // ends its connections with itself
     let mut connections = tokio::task::JoinSet::new();
     loop {
@@ -94,10 +106,16 @@ async fn accept(listener: TcpListener, server: String, latency: Duration, counts
             accepted = listener.accept() => {
                 // an error: out of file descriptors, and the next turn may find one
                 let Ok((client, _)) = accepted else { tokio::task::yield_now().await; continue };
+                if *cut.borrow() {
+                    continue;
+                }
                 counts.connections.fetch_add(1, Relaxed);
                 connections.spawn(connect(client, server.clone(), latency, Arc::clone(&counts)));
             }
             Some(_) = connections.join_next() => {}
+            Ok(()) = cut.changed() => if *cut.borrow_and_update() {
+                connections.shutdown().await;
+            },
         }
     }
 }
@@ -183,6 +201,23 @@ mod tests {
         // the first waits for the connection as well
         assert!(times[0] >= 2 * latency && times[1] >= latency && times[2] >= latency, "{times:?}");
         assert_eq!((tunnel.connections(), tunnel.sent(), tunnel.received()), (1, 15, 15));
+    }
+
+    #[tokio::test]
+    async fn a_cut_breaks_what_is_and_what_comes_until_it_is_mended() {
+        let tunnel = Tunnel::open(echo().await, Duration::ZERO).await.expect("a tunnel");
+        let mut said = [0; 2];
+        let mut stream = TcpStream::connect(tunnel.address()).await.expect("a connection");
+        stream.write_all(b"ab").await.expect("written");
+        stream.read_exact(&mut said).await.expect("read");
+        tunnel.cut();
+        assert!(!matches!(stream.read(&mut said).await, Ok(1..)));
+        let mut late = TcpStream::connect(tunnel.address()).await.expect("the system accepts");
+        assert!(!matches!(late.read(&mut said).await, Ok(1..)));
+        tunnel.mend();
+        let mut again = TcpStream::connect(tunnel.address()).await.expect("a connection");
+        again.write_all(b"cd").await.expect("written");
+        assert!(again.read_exact(&mut said).await.is_ok() && &said == b"cd");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ mod s3;
 
 use std::fmt;
 
-use super::{Job, TaskSpec, Trigger, Versions};
+use super::{EventQueue, Job, TaskSpec, Trigger, Versions};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
         Some(Trigger::Cron { cron, .. }) if cron.trim().is_empty() => {
             add("trigger.cron", "is empty: write it like \"0 2 * * *\"".to_owned());
         }
-        Some(Trigger::Events { .. }) => {
+        Some(Trigger::Events { events }) => {
+            events_of(events, &mut add);
             if let Job::S3(job) = &spec.job
                 && (job.options.versions != Versions::Latest || job.options.as_of.is_some())
             {
@@ -53,4 +54,17 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
         _ => {}
     }
     found
+}
+
+fn events_of(events: &EventQueue, add: &mut impl FnMut(&'static str, String)) {
+    let path = ["https://", "http://"].iter().find_map(|scheme| events.queue.strip_prefix(scheme)).and_then(|rest| rest.split_once('/'));
+    if path.is_none_or(|(host, path)| host.is_empty() || host.contains([' ', '@', '?', '#']) || path.trim_matches('/').is_empty()) {
+        let message = format!("{:?} is not the URL of a queue: write it like https://sqs.REGION.amazonaws.com/ACCOUNT/NAME", events.queue);
+        add("trigger.events.queue", message);
+    } else if events.queue.ends_with(".fifo") {
+        add("trigger.events.queue", "is a FIFO queue, to which S3 sends nothing: use a standard queue".to_owned());
+    }
+    if events.reconcile.0.as_secs() < SHORTEST_EVERY_S {
+        add("trigger.events.reconcile", format!("{} is too short: at least {SHORTEST_EVERY_S}s", events.reconcile));
+    }
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dth_proto::{
     check::{CheckReply, CheckState, CheckStep},
-    id::TaskName,
+    id::{RequestId, TaskName},
     spec::TaskSpec,
     wire,
 };
@@ -54,6 +54,24 @@ async fn run(caller: &mut Caller<'_>, session: &mut Session, spec: &TaskSpec) ->
             async move { client.check_start(wire::context(), spec).await }
         })
         .await?;
+    follow(caller, session, job).await
+}
+
+/// `dth setup-events`: the daemon changes the source's notifications, step by step.
+pub(super) async fn setup_events(caller: &mut Caller<'_>, task: &TaskName, policy: bool) -> Result<u8, CommandError> {
+    let mut session = caller.connect().await?;
+    let id = RequestId::random();
+    let job = session
+        .call(|client| {
+            let (id, task) = (id.clone(), task.clone());
+            async move { client.setup_events(wire::context(), id, task, policy).await }
+        })
+        .await?;
+    follow(caller, &mut session, job).await
+}
+
+/// Shows the steps of a job as they end.
+async fn follow(caller: &mut Caller<'_>, session: &mut Session, job: u64) -> Result<u8, CommandError> {
     let whole = caller.output.format() == Format::Json;
     let mut list = caller.output.list();
     let mut shown = 0;

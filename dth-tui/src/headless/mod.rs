@@ -171,6 +171,7 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Export(task) => export::run(caller, &task.task).await,
         Command::Check { task: Some(task), .. } => check::task(caller, &task).await,
         Command::Check { file, .. } => check::file(caller, &file.unwrap_or_else(|| "-".into())).await,
+        Command::SetupEvents { task, policy } => check::setup_events(caller, &task.task, policy).await,
         Command::Plan { task, file, items } => plan::run(caller, plan::What { task, file }, items).await,
         Command::Verify { task, wait } => verify::run(caller, &task.task, wait).await,
         Command::Explain { task, key } => explain::run(caller, &task.task, &key).await,

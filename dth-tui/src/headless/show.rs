@@ -4,7 +4,7 @@ use dth_proto::{
     failure::FailureGroup,
     id::TaskName,
     units,
-    view::{Phase, RunKind, RunView, TaskDetail},
+    view::{EventsView, Phase, RunKind, RunView, TaskDetail},
     wire,
 };
 
@@ -69,6 +69,10 @@ fn text(detail: &TaskDetail) -> String {
         row("skipped", counts(&detail.skipped));
         row("verified", counts(&detail.verified));
     }
+    if let Some(events) = &detail.events {
+        row("queue", events.queue.clone());
+        row("events", events_line(events));
+    }
     let mut text = Table::bare(FIELDS).page(&rows);
     if !detail.phases.is_empty() {
         text.push('\n');
@@ -79,6 +83,12 @@ fn text(detail: &TaskDetail) -> String {
         text.push_str(&failures(&detail.failures));
     }
     text
+}
+
+fn events_line(events: &EventsView) -> String {
+    let unknown = if events.unknown > 0 { format!(", {} not understood", units::grouped(events.unknown)) } else { String::new() };
+    let [received, applied] = [events.received, events.applied].map(units::grouped);
+    format!("{received} received, {applied} applied, {} in work{unknown}; {}", units::grouped(events.held), events.note())
 }
 
 fn run_line(run: &RunView) -> String {

@@ -289,6 +289,7 @@ pub(crate) fn typical() -> Model {
         verified: BTreeMap::from([("crc64nvme".to_owned(), 25_000_000), ("md5".to_owned(), 420_000)]),
         failures: groups.clone(),
         best_rate: 640_000_000,
+        events: None,
     }));
     m.failures.run = 3;
     m.failures.items = (1..=4).map(|n| item(n, &groups[0])).chain([item(9, &groups[1])]).collect();

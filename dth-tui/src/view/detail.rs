@@ -102,6 +102,11 @@ fn ends(view: &TaskView, detail: Option<&TaskDetail>, width: usize, tall: bool, 
             lines.push(line("pick", &format!("{}; {}", definition::repositories(job), definition::tags(job))));
         }
         lines.push(line("opts", &options(detail, model)));
+        if let Some(events) = &detail.events {
+            let [received, applied] = [events.received, events.applied].map(units::grouped);
+            let text = format!("lag {}  {received} received  {applied} applied  {}", units::coarse(events.lag_s), events.queue);
+            lines.push(line("events", &text));
+        }
     }
     lines
 }

@@ -87,6 +87,7 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::PlanSpec { .. }
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
+        | DthRequest::SetupEvents { .. }
         | DthRequest::CheckPoll { .. }
         | DthRequest::DoctorStart { .. }
         | DthRequest::DoctorPoll { .. } => Role::Operator,
@@ -133,6 +134,7 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::Control { .. } => DthResponse::Control(Err(error)),
         DthRequest::Retry { .. } => DthResponse::Retry(Err(error)),
         DthRequest::CheckStart { .. } => DthResponse::CheckStart(Err(error)),
+        DthRequest::SetupEvents { .. } => DthResponse::SetupEvents(Err(error)),
         DthRequest::CheckPoll { .. } => DthResponse::CheckPoll(Err(error)),
         DthRequest::DoctorStart { .. } => DthResponse::DoctorStart(Err(error)),
         DthRequest::DoctorPoll { .. } => DthResponse::DoctorPoll(Err(error)),

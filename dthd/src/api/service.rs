@@ -10,7 +10,7 @@ use dth_proto::{
     failure::{FailureClass, FailuresReply, FailuresRequest},
     id::{RequestId, TaskName},
     service::Dth,
-    spec::{Store as S3Store, TaskSpec},
+    spec::{Store as S3Store, TaskSpec, Trigger},
     time::Timestamp,
     view::{
         self, Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, ProviderInfo, RunView,
@@ -318,6 +318,16 @@ impl Dth for Api {
     async fn check_start(self, _: Context, spec: TaskSpec) -> Result<u64, ApiError> {
         task::admit::admit(&spec, &self.shared.resources.config())?;
         Ok(self.shared.checks.start(spec, &self.shared.resources))
+    }
+
+    async fn setup_events(self, _: Context, id: RequestId, name: TaskName, policy: bool) -> Result<u64, ApiError> {
+        let spec = self.shared.tasks.detail(name.clone()).await?.spec;
+        if !matches!(spec.trigger, Some(Trigger::Events { .. })) {
+            let message =
+                format!("{name} has no events: its trigger is {}", spec.trigger.as_ref().map_or("manual".to_owned(), ToString::to_string));
+            return Err(ApiError::new(ErrorCode::Conflict, message).hint("add [trigger.events] with a queue to its definition: dth edit"));
+        }
+        Ok(self.shared.checks.set_up(&id, spec, policy, &self.shared.resources))
     }
 
     async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {

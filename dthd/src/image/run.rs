@@ -10,6 +10,7 @@
 //! again at what remains by its checkpoint; what it had already copied of that is recognised by its records and its digests.
 
 mod ends;
+mod events;
 mod explain;
 mod feed;
 mod look;
@@ -27,16 +28,21 @@ use tokio_util::sync::CancellationToken;
 pub use self::explain::explain;
 use self::{ends::Ends, feed::Feed, work::Work};
 use crate::{
-    store::{RunRecord, Store, blob::BlobUploads},
+    events::consumer::Consuming,
+    store::{RunKind, RunRecord, Store, blob::BlobUploads},
     transfer::{
         Stop,
         account::Account,
+        checkpoint::Checkpoint,
         run::{RunEnd, RunInput},
+        told_to_finish, told_to_stop,
     },
 };
 
 /// Compared images that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 400 bytes each.
 const QUEUE: usize = 10_000;
+/// The same for images that events tell of.
+const URGENT: usize = 64;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -67,7 +73,7 @@ pub async fn run(mut input: RunInput, job: ImageJob) -> (RunRecord, RunEnd) {
         () = told_to_stop(&mut told) => None,
     };
     let end = match opened {
-        Some(Ok(ends)) => pass(&mut input, ends, &account, stop).await,
+        Some(Ok(ends)) => pass(&mut input, &job, ends, &account, stop).await,
         Some(Err(why)) => PassEnd::Failed(why),
         None => PassEnd::Stopped,
     };
@@ -82,15 +88,24 @@ pub async fn run(mut input: RunInput, job: ImageJob) -> (RunRecord, RunEnd) {
     (record, end)
 }
 
-async fn pass(input: &mut RunInput, ends: Ends, account: &Arc<Account>, stop: CancellationToken) -> PassEnd {
-    let began = Instant::now();
-    let worked = input.record.worked;
+async fn pass(input: &mut RunInput, job: &ImageJob, ends: Ends, account: &Arc<Account>, stop: CancellationToken) -> PassEnd {
+    let books = Checkpoint::new(input, account);
     let (queue, tasks) = mpsc::channel(QUEUE);
     let limit = input.resources.config().limits.objects.max(1) as usize;
     let Ends { look, copier } = ends;
-    let work = Work::new(input, copier, account, stop.clone());
-    let mut feeding = tokio::spawn(Feed::new(input, look, account, queue).run(stop.clone()));
-    let mut working = tokio::spawn(work.run(tasks, limit));
+    let look = Arc::new(look);
+    let (urgent, urgent_tasks) = mpsc::channel(URGENT);
+    let mut consuming = match events::consumer(input, job, (&look, account), urgent, &books).await {
+        Ok(consumer) => consumer.map(Consuming::begin),
+        Err(why) => return PassEnd::Failed(why),
+    };
+    let newest = consuming.is_some().then(Arc::default);
+    let work = Work::new(input, copier, account, stop.clone(), newest);
+    let mut feeding = match input.record.kind {
+        RunKind::Events => tokio::spawn(until_told(queue, Arc::clone(account), input.stop.clone(), stop.clone())),
+        _ => tokio::spawn(Feed::new(input, look, account, queue).run(stop.clone())),
+    };
+    let mut working = tokio::spawn(work.run(tasks, urgent_tasks, limit));
     let mut checkpoint = interval(CHECKPOINT);
     checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut listed: Option<PassEnd> = None;
@@ -101,8 +116,7 @@ async fn pass(input: &mut RunInput, ends: Ends, account: &Arc<Account>, stop: Ca
         }
         tokio::select! {
             _ = checkpoint.tick() => {
-                let record = account.record(&input.record, worked + began.elapsed());
-                input.store.put_run(input.uid, &record);
+                books.put();
                 if let Some(error) = input.store.writer().failure() {
                     break PassEnd::Failed(error.to_string());
                 }
@@ -114,15 +128,23 @@ async fn pass(input: &mut RunInput, ends: Ends, account: &Arc<Account>, stop: Ca
                     // what was listed before is still copied
                     end => listed = Some(end),
                 }
+                // what events told of by now is brought to its end as well
+                if let Some(consuming) = &consuming {
+                    consuming.finish();
+                }
             }
             // the queue is closed and empty: the listing has ended, or is about to
             result = &mut working, if !worked_off => match result {
                 Ok(()) => worked_off = true,
                 Err(defect) => break PassEnd::Failed(format!("copying ended in a defect: {defect}")),
             },
+            Err(why) = Consuming::ended(&mut consuming) => break PassEnd::Failed(why),
             () = told_to_stop(&mut input.stop) => break PassEnd::Stopped,
         }
     };
+    if let Some(consuming) = &consuming {
+        consuming.finish();
+    }
     stop.cancel();
     if !fed && let Err(defect) = feeding.await {
         tracing::error!("the listing ended in a defect: {defect}");
@@ -131,14 +153,26 @@ async fn pass(input: &mut RunInput, ends: Ends, account: &Arc<Account>, stop: Ca
     if !worked_off && let Err(defect) = working.await {
         tracing::error!("copying ended in a defect: {defect}");
     }
-    let record = account.record(&input.record, worked + began.elapsed());
-    input.store.put_run(input.uid, &record);
+    // last: what became of what it told of is known now
+    if let Some(consuming) = consuming {
+        consuming.stop().await;
+    }
+    books.put();
     end
 }
 
-/// Resolves when the run is told anything but to go on; a supervisor that is gone is as good as told.
-async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
-    let _ = stop.wait_for(|stop| *stop != Stop::Go).await;
+/// There is nothing to list: it lasts until the next full compare. The workers would take a closed queue for the end of the events.
+async fn until_told(
+    _open: mpsc::Sender<feed::Task>,
+    account: Arc<Account>,
+    mut told: watch::Receiver<Stop>,
+    stop: CancellationToken,
+) -> PassEnd {
+    account.listing_done();
+    tokio::select! {
+        () = stop.cancelled() => PassEnd::Stopped,
+        () = told_to_finish(&mut told) => PassEnd::Complete,
+    }
 }
 
 /// From the end of the pass to the end of the run. Uploads that no run will continue are forgotten.

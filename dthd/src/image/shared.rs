@@ -1,7 +1,5 @@
 //! What all image tasks of a daemon share: the quotas of ECR, tokens, who works on which blob, and where blobs are.
 
-mod turns;
-
 use std::{
     collections::HashMap,
     sync::{
@@ -10,9 +8,8 @@ use std::{
     },
 };
 
-pub use self::turns::Turn;
-use self::turns::Turns;
 use super::{digest::Digest, ecr::Accounts, registry::SignIns};
+use crate::transfer::turns::{Turn, Turns};
 
 /// Blobs of a registry whose place is remembered (about 200 bytes each); beyond that it begins anew, which costs uploads in place of
 /// mounts.

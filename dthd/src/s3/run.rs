@@ -15,6 +15,7 @@ mod compare;
 mod delete;
 mod ends;
 mod estimate;
+mod events;
 mod explain;
 mod failures;
 mod feed;
@@ -53,12 +54,16 @@ use self::{
 };
 use crate::{
     clock,
+    events::consumer::Consuming,
     s3::{list::ListPages, prefix::Selection, version::as_of::AsOf},
     store::{RunKind, RunRecord},
     transfer::{
         Stop,
         account::Account,
+        checkpoint::Checkpoint,
         run::{RunEnd, RunInput},
+        told_to_finish, told_to_stop,
+        turns::Turns,
         window::Kind,
     },
 };
@@ -66,6 +71,8 @@ use crate::{
 /// Decided objects that may wait for a worker. Lets the listing run ahead, so that totals are known early; costs about 300 bytes
 /// each.
 const QUEUE: usize = 10_000;
+/// The same for objects that events tell of; each costs whoever told of it nothing but waiting.
+const URGENT: usize = 64;
 /// How often the checkpoint is stored.
 const CHECKPOINT: Duration = Duration::from_secs(1);
 
@@ -167,13 +174,18 @@ async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: 
 }
 
 async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &Ends, account: &Arc<Account>) -> PassEnd {
-    let began = Instant::now();
-    let worked = input.record.worked;
+    let books = Checkpoint::new(input, account);
+    let (urgent, urgent_jobs) = mpsc::channel(URGENT);
+    let turns: Arc<Turns> = Arc::default();
+    let mut consuming = match consume(input, (job, selection), ends, account, (urgent, &turns), &books).await {
+        Ok(consuming) => consuming,
+        Err(why) => return PassEnd::Failed(why),
+    };
     let stop_listing = CancellationToken::new();
     let (found, mut unordered) = mpsc::channel(1);
     let stop_work = CancellationToken::new();
-    let work = Work::new(input, ends, account, found, stop_work.clone());
-    let (mut feeding, mut working) = match begin(input, (job, selection), ends, account, work, stop_listing.clone()) {
+    let work = Work::new(input, ends, account, found, stop_work.clone(), consuming.is_some().then_some(turns));
+    let (mut feeding, mut working) = match begin(input, (job, selection), ends, account, (work, urgent_jobs), stop_listing.clone()) {
         Ok(begun) => begun,
         Err(why) => return PassEnd::Failed(why),
     };
@@ -188,8 +200,7 @@ async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &E
         }
         tokio::select! {
             _ = checkpoint.tick() => {
-                let record = account.record(&input.record, worked + began.elapsed());
-                input.store.put_run(input.uid, &record);
+                books.put();
                 if let Some(error) = input.store.writer().failure() {
                     break PassEnd::Failed(error.to_string());
                 }
@@ -202,16 +213,24 @@ async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &E
                     // what was listed before is still copied
                     PassEnd::Complete | PassEnd::Failed(_) | PassEnd::Guarded(_) => listed = Some(end),
                 }
+                // what events told of by now is brought to its end as well
+                if let Some(consuming) = &consuming {
+                    consuming.finish();
+                }
             }
             // the queue is closed and empty: the listing has ended, or is about to
             result = &mut working, if !worked_off => match result {
                 Ok(()) => worked_off = true,
                 Err(defect) => break PassEnd::Failed(format!("copying ended in a defect: {defect}")),
             },
+            Err(why) = Consuming::ended(&mut consuming) => break PassEnd::Failed(why),
             side = found_out_of_order(&mut unordered) => break PassEnd::Unordered(side),
             () = told_to_stop(&mut input.stop) => break PassEnd::Stopped,
         }
     };
+    if let Some(consuming) = &consuming {
+        consuming.finish();
+    }
     if !fed {
         stop_listing.cancel();
         // until nobody enters anything more
@@ -226,9 +245,30 @@ async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &E
             tracing::error!("copying ended in a defect: {defect}");
         }
     }
-    let record = account.record(&input.record, worked + began.elapsed());
-    input.store.put_run(input.uid, &record);
+    // last: what became of what it told of is known now
+    if let Some(consuming) = consuming {
+        consuming.stop().await;
+    }
+    books.put();
     end
+}
+
+/// Begins to consume the task's events, if it has some and the run may write.
+async fn consume(
+    input: &RunInput,
+    (job, selection): (&S3Job, &Selection),
+    ends: &Ends,
+    account: &Arc<Account>,
+    (urgent, turns): (mpsc::Sender<feed::Task>, &Arc<Turns>),
+    books: &Arc<Checkpoint>,
+) -> Result<Option<Consuming>, String> {
+    // events bring the latest version only; the rules of a definition say so
+    if !input.record.kind.writes() || job.options.versions != Versions::Latest {
+        return Ok(None);
+    }
+    let rules = rules(input, (job, selection), ends, account)?;
+    let consumer = events::consumer(input, (job, selection), ends, rules, (urgent, turns), books).await?;
+    Ok(consumer.map(Consuming::begin))
 }
 
 /// Begins to list, and to work on what is listed.
@@ -237,18 +277,18 @@ fn begin(
     (job, selection): (&S3Job, &Selection),
     ends: &Ends,
     account: &Arc<Account>,
-    work: Work,
+    (work, urgent): (Work, mpsc::Receiver<feed::Task>),
     stop: CancellationToken,
 ) -> Result<(JoinHandle<PassEnd>, JoinHandle<()>), String> {
     let limit = input.resources.config().limits.objects.max(1) as usize;
     if job.options.versions == Versions::Latest {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        return Ok((feed(input, (job, selection), ends, account, queue, stop)?, tokio::spawn(work.run(jobs, limit))));
+        return Ok((feed(input, (job, selection), ends, account, queue, stop)?, tokio::spawn(work.run(jobs, urgent, limit))));
     }
     let keys = match input.record.kind {
         RunKind::Retry { of, class } => Keys::Of(Which::Failed(of, class)),
         RunKind::Restore => Keys::Of(Which::Restoring),
-        RunKind::Full | RunKind::Plan | RunKind::Verify => Keys::All,
+        RunKind::Full | RunKind::Plan | RunKind::Verify | RunKind::Events => Keys::All,
     };
     let rules = rules(input, (job, selection), ends, account)?;
     let (queue, jobs) = mpsc::channel(QUEUE);
@@ -270,11 +310,15 @@ fn feed(
     queue: mpsc::Sender<feed::Task>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
+    if input.record.kind == RunKind::Events {
+        account.listing_done();
+        return Ok(tokio::spawn(until_told(queue, input.stop.clone(), stop)));
+    }
     let rules = rules(input, (job, selection), ends, account)?;
     let which = match input.record.kind {
         RunKind::Retry { of, class } => Some(Which::Failed(of, class)),
         RunKind::Restore => Some(Which::Restoring),
-        RunKind::Full | RunKind::Plan | RunKind::Verify => None,
+        RunKind::Full | RunKind::Plan | RunKind::Verify | RunKind::Events => None,
     };
     Ok(match (which, job.options.as_of) {
         (Some(which), as_of) => {
@@ -284,6 +328,14 @@ fn feed(
         (None, Some(at)) => all(input, selection, ends, AsOf { bucket: ends.source.clone(), at }, rules, queue, stop),
         (None, None) => all(input, selection, ends, ends.source.clone(), rules, queue, stop),
     })
+}
+
+/// There is nothing to list: it lasts until the next full compare. The workers would take a closed queue for the end of the events.
+async fn until_told(_open: mpsc::Sender<feed::Task>, mut told: watch::Receiver<Stop>, stop: CancellationToken) -> PassEnd {
+    tokio::select! {
+        () = stop.cancelled() => PassEnd::Stopped,
+        () = told_to_finish(&mut told) => PassEnd::Complete,
+    }
 }
 
 /// Begins to list everything the task selects.
@@ -314,11 +366,6 @@ async fn found_out_of_order(unordered: &mut mpsc::Receiver<Side>) -> Side {
         // the workers are done, and none of them found one
         None => std::future::pending().await,
     }
-}
-
-/// Resolves when the run is told anything but to go on; a supervisor that is gone is as good as told.
-async fn told_to_stop(stop: &mut watch::Receiver<Stop>) {
-    let _ = stop.wait_for(|stop| *stop != Stop::Go).await;
 }
 
 /// From the end of the last pass to the end of the run. Uploads that no run will continue are aborted.

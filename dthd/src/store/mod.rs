@@ -9,6 +9,7 @@
 //! | `block` | neighbouring records in one value of the database |
 //! | [`pair`] | ETags of copies whose ETags cannot be compared |
 //! | [`upload`], [`blob`] | multipart uploads and uploads of blobs under way |
+//! | `sequencer` | the last event of each key that was acted upon |
 //! | [`restore`] | what is being restored from an archive |
 //! | [`request`] | answers to mutations, for clients that ask again |
 //! | [`offline`] | `dthd state info, check, backup` |
@@ -25,6 +26,7 @@ pub mod record;
 pub mod request;
 pub mod restore;
 pub mod schema;
+mod sequencer;
 pub mod upload;
 pub mod words;
 pub mod writer;
@@ -102,6 +104,7 @@ pub(crate) struct Trees {
     pub(crate) uploads: sled::Tree,
     pub(crate) blobs: sled::Tree,
     pub(crate) requests: sled::Tree,
+    pub(crate) sequencers: sled::Tree,
     pub(crate) restores: sled::Tree,
 }
 
@@ -116,12 +119,13 @@ impl Trees {
             uploads: db.open_tree("uploads")?,
             blobs: db.open_tree("blobs")?,
             requests: db.open_tree("requests")?,
+            sequencers: db.open_tree("sequencers")?,
             restores: db.open_tree("restores")?,
         })
     }
 
     /// Every tree with its name, for counting and copying.
-    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 9] {
+    pub(crate) fn named(&self) -> [(&'static str, &sled::Tree); 10] {
         [
             ("meta", &self.meta),
             ("tasks", &self.tasks),
@@ -131,6 +135,7 @@ impl Trees {
             ("uploads", &self.uploads),
             ("blobs", &self.blobs),
             ("requests", &self.requests),
+            ("sequencers", &self.sequencers),
             ("restores", &self.restores),
         ]
     }

@@ -30,8 +30,11 @@ pub struct TaskRecord {
     pub phase: TaskPhase,
     /// Number of the newest run; 0: none yet.
     pub last_run: u32,
-    /// When the newest run was queued: triggers count from here.
+    /// When the newest run was queued, runs of events left out: triggers count from here.
     pub last_start: Option<Timestamp>,
+    /// What its events give way to, and why, as soon as what was begun of them is done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<(RunKind, String)>,
     /// It is no task but a definition that somebody plans: no list shows it, and a restart forgets it.
     #[serde(default)]
     pub hidden: bool,
@@ -75,6 +78,8 @@ pub enum RunKind {
     Plan,
     /// Everything the task selects, to tell whether both ends are equal. Nothing is written.
     Verify,
+    /// What events tell, from one full compare to the next.
+    Events,
 }
 
 impl RunKind {
@@ -92,6 +97,12 @@ impl RunKind {
         if left + different == 0 { RunOutcome::Succeeded } else { RunOutcome::Incomplete }
     }
 
+    /// A run of this kind as a new one has it: what is still to be listed. `None`: everything.
+    #[must_use]
+    fn listing(&self) -> Option<Vec<Remaining>> {
+        (*self == Self::Events).then(Vec::new)
+    }
+
     /// The kind for clients.
     #[must_use]
     pub fn view(&self) -> view::RunKind {
@@ -101,6 +112,7 @@ impl RunKind {
             Self::Restore => view::RunKind::Restore,
             Self::Plan => view::RunKind::Plan,
             Self::Verify => view::RunKind::Verify,
+            Self::Events => view::RunKind::Events,
         }
     }
 }
@@ -194,6 +206,7 @@ impl RunRecord {
     pub fn queued(run: u32, kind: RunKind, spec: TaskSpec, cause: String, now: Timestamp) -> Self {
         Self {
             run,
+            remaining: kind.listing(),
             kind,
             spec,
             cause,
@@ -203,7 +216,6 @@ impl RunRecord {
             outcome: None,
             error: None,
             worked: Duration::ZERO,
-            remaining: None,
             tally: Tally::default(),
             listing_done: false,
             failures: Vec::new(),
@@ -245,7 +257,7 @@ impl Store {
         self.writer.remove(&self.trees.meta, cuts_key(uid).into_bytes());
         self.put_restoring(uid, None);
         self.writer.remove(&self.trees.meta, prefixes_key(uid).into_bytes());
-        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.restores] {
+        for tree in [&self.trees.runs, &self.trees.items, &self.trees.pairs, &self.trees.restores, &self.trees.sequencers] {
             for key in tree.scan_prefix(task_key(uid)).keys() {
                 self.writer.room().await?;
                 self.writer.remove(tree, key?.to_vec());

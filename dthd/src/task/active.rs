@@ -7,7 +7,7 @@ use tokio::{sync::watch, time::Instant};
 
 use crate::{
     metrics::{Amounts, history::History},
-    store::RunRecord,
+    store::{RunKind, RunRecord},
     transfer::{
         Stop,
         progress::Progress,
@@ -61,10 +61,10 @@ impl Active {
         self.began.worked + self.since.elapsed()
     }
 
-    /// Whether it has been asked to end or to pause.
+    /// Whether it has been asked to end or to pause at once.
     #[must_use]
     pub fn stopping(&self) -> bool {
-        *self.stop.borrow() != Stop::Go
+        *self.stop.borrow() >= Stop::Suspend
     }
 
     /// Best rate seen, bytes per second.
@@ -88,6 +88,10 @@ impl Active {
         );
         // in steps, so that a screen does not change every second because nothing happens
         self.live.stalled_s = self.live.stalled_s.map(|s| s - s % STALL_STEP_S);
+        // where nothing happens at the source there is nothing to do
+        if self.began.kind == RunKind::Events && counters.pending == 0 {
+            self.live.stalled_s = None;
+        }
         let amounts = self.amounts();
         let growth = Amounts {
             bytes: amounts.bytes.saturating_sub(self.seen.bytes),

@@ -2,13 +2,13 @@
 
 use dth_proto::{
     check::CheckStep,
-    spec::{Job, TaskSpec},
+    spec::{Job, TaskSpec, Trigger},
     view::Explanation,
 };
 
 use crate::{
     config::Config,
-    image, s3,
+    credential, events, image, s3,
     store::{RunRecord, Store},
     transfer::{
         resources::Resources,
@@ -50,18 +50,41 @@ pub async fn abandon(store: &Store, resources: &Resources, uid: u64, spec: &Task
 }
 
 /// Tries both ends of a definition; each step that is told replaces the earlier one of the same side and name.
-pub async fn check(spec: &TaskSpec, resources: &Resources, tell: impl FnMut(CheckStep) + Send) {
+pub async fn check(spec: &TaskSpec, resources: &Resources, mut tell: impl FnMut(CheckStep) + Send) {
+    let credentials = resources.credentials();
     match &spec.job {
-        Job::S3(job) => s3::check::check(job, &resources.credentials(), tell).await,
-        Job::Image(job) => image::check::check(job, resources, tell).await,
+        Job::S3(job) => s3::check::check(job, &credentials, &mut tell).await,
+        Job::Image(job) => image::check::check(job, resources, &mut tell).await,
+    }
+    if let Some(Trigger::Events { events }) = &spec.trigger {
+        match &spec.job {
+            Job::S3(job) => events::check::objects(job, events, &credentials, &mut tell).await,
+            Job::Image(job) => events::check::images(job, events, &credentials, &mut tell).await,
+        }
+    }
+}
+
+/// Makes the source send its events to the task's queue; steps as for [`check`]. A task without events has none.
+pub async fn setup_events(spec: &TaskSpec, policy: bool, resources: &Resources, mut tell: impl FnMut(CheckStep) + Send) {
+    let Some(Trigger::Events { events }) = &spec.trigger else { return };
+    let credentials = resources.credentials();
+    match &spec.job {
+        Job::S3(job) => events::setup::objects(spec.name.as_str(), (job, events), policy, &credentials, &mut tell).await,
+        Job::Image(job) => events::setup::images((job, events), policy, &credentials, &mut tell).await,
     }
 }
 
 /// What the engine and this daemon's configuration say against a definition.
 #[must_use]
 pub fn problems(spec: &TaskSpec, config: &Config) -> Vec<String> {
-    match &spec.job {
+    let mut found = match &spec.job {
         Job::S3(job) => s3::check::problems(job, config),
         Job::Image(job) => image::check::problems(job, config),
+    };
+    if let Some(Trigger::Events { events }) = &spec.trigger
+        && let Err(unknown) = credential::known_to_aws(events.credential.as_deref(), &config.credentials)
+    {
+        found.push(format!("trigger.events.credential: {unknown}"));
     }
+    found
 }

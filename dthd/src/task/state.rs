@@ -9,6 +9,8 @@ use crate::store::TaskPhase;
 pub enum Step {
     /// Queue a new run.
     Queue,
+    /// Let the events give way to a full compare.
+    Compare,
     /// Put the paused run back into the queue.
     Requeue,
     /// Ask the run to stop and keep its checkpoint.
@@ -47,6 +49,8 @@ pub struct Situation {
     pub stopping: bool,
     /// It has a trigger that will fire again.
     pub triggered: bool,
+    /// Its run is one of events, which lasts until the next full compare.
+    pub events: bool,
 }
 
 impl Situation {
@@ -76,6 +80,7 @@ pub fn step(now: Situation, action: Action) -> Result<Step, Refusal> {
     }
     match (action, now.phase) {
         (Action::Start, Rest | Held) => Ok(Step::Queue),
+        (Action::Start, Running) if now.events => Ok(Step::Compare),
         (Action::Start, Queued | Running) => refuse("already has a run", "dth wait TASK waits for its end"),
         (Action::Start, Paused) => refuse("has a paused run", "dth resume TASK continues it, dth stop TASK ends it"),
         (Action::Pause, Running) => Ok(Step::Suspend),
@@ -100,7 +105,7 @@ mod tests {
     use super::*;
 
     fn at(phase: TaskPhase) -> Situation {
-        Situation { phase, stopping: false, triggered: false }
+        Situation { phase, stopping: false, triggered: false, events: false }
     }
 
     #[test]
@@ -144,6 +149,14 @@ mod tests {
         let waiting = Situation { triggered: true, ..at(TaskPhase::Rest) };
         assert_eq!(waiting.state(), TaskState::Waiting);
         assert_eq!(step(waiting, Action::Pause), Ok(Step::Hold));
+    }
+
+    #[test]
+    fn a_start_makes_events_give_way_to_a_full_compare() {
+        let events = Situation { events: true, ..at(TaskPhase::Running) };
+        assert_eq!(step(events, Action::Start), Ok(Step::Compare));
+        assert_eq!((step(events, Action::Pause), step(events, Action::Stop)), (Ok(Step::Suspend), Ok(Step::Cancel)));
+        assert!(step(Situation { stopping: true, ..events }, Action::Start).is_err());
     }
 
     #[test]

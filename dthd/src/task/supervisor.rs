@@ -9,6 +9,7 @@ use dth_proto::{
     error::{ApiError, ErrorCode},
     event::Level,
     id::TaskName,
+    spec::{EventQueue, Trigger},
     time::Timestamp,
     view::{Counters, HistoryRequest, RunOutcome},
 };
@@ -43,8 +44,14 @@ use crate::{
 
 /// How often rates are measured and triggers looked at.
 const TICK: Duration = Duration::from_secs(1);
+/// Newest runs among which the last full compare is looked for.
+const RUNS_LOOKED_AT: usize = 50;
 /// How often the history is stored.
 const KEEP_HISTORY: Duration = Duration::from_mins(1);
+
+/// After a full compare or a run of events that could not run at all, the next one waits so long (or `reconcile`, if that is less).
+const COMPARE_AGAIN: Duration = Duration::from_hours(1);
+const EVENTS_AGAIN: Duration = Duration::from_secs(30);
 
 /// What one task has done since the daemon started, with the words metrics are filed under.
 pub type Totals = Arc<std::sync::Mutex<BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>>>;
@@ -91,6 +98,8 @@ struct Task {
     totals: Arc<TaskTotals>,
     /// What a paused run had counted; its checkpoint may lie behind.
     counted: Option<Counters>,
+    /// How the last full compare ended, of a task with events: when it failed, since when and why.
+    compared: Option<(Timestamp, Option<String>)>,
     /// The last run that was over and copied, where a later one changes nothing.
     copied: Option<RunRecord>,
     /// When a client last asked for it; see [`TaskRecord::hidden`].
@@ -171,8 +180,18 @@ impl Supervisor {
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
         let copied = run.as_ref().filter(|run| !run.kind.writes()).and_then(|run| self.copied_before(record.uid, run.run));
         let restoring = self.restoring(record.uid);
-        let task = Task { record, run, active: None, schedule, totals, counted: None, copied, asked: Instant::now(), restoring };
+        let asked = Instant::now();
+        let mut task = Task { record, run, active: None, schedule, totals, counted: None, compared: None, restoring, copied, asked };
+        if task.queue().is_some() {
+            task.compared = self.last_compare(&task);
+        }
         self.tasks.insert(name, task);
+    }
+
+    /// How the last full compare ended. What cannot be read is told by whoever needs it.
+    fn last_compare(&self, task: &Task) -> Option<(Timestamp, Option<String>)> {
+        let runs = self.store.runs(task.record.uid, None, RUNS_LOOKED_AT).ok()?;
+        runs.iter().find(|run| run.kind == RunKind::Full && run.outcome.is_some()).map(compared)
     }
 
     /// The newest run before this one that copied. One that cannot be read is not shown.
@@ -222,9 +241,7 @@ impl Supervisor {
         self.commands.close();
         let deadline = Instant::now() + self.resources.config().drain;
         for task in self.tasks.values() {
-            if let Some(active) = &task.active {
-                active.stop.send_if_modified(|stop| std::mem::replace(stop, later(*stop, Stop::Suspend)) == Stop::Go);
-            }
+            task.tell(Stop::Suspend);
         }
         while self.tasks.values().any(|t| t.active.is_some()) {
             match timeout_at(deadline, self.ended.recv()).await {
@@ -286,18 +303,24 @@ impl Supervisor {
         if self.refusing().is_some() {
             return;
         }
-        let due: Vec<TaskName> = self
-            .tasks
-            .values()
-            .filter(|t| t.record.phase == TaskPhase::Rest)
-            .filter(|t| t.schedule.as_ref().is_some_and(|s| s.due(now, t.record.last_start, t.record.trigger_set).is_some()))
-            .map(|t| t.record.spec.name.clone())
-            .collect();
-        for name in due {
-            let trigger = self.tasks.get(&name).and_then(|t| t.record.spec.trigger.as_ref()).map(ToString::to_string).unwrap_or_default();
-            self.queue(&name, RunKind::Full, trigger);
+        let asks: Vec<(TaskName, RunKind, String)> = self.tasks.values().filter_map(|task| task.asks(now)).collect();
+        for (name, kind, cause) in asks {
+            self.queue(&name, kind, cause);
         }
-        let ready = |task: &&Task| task.record.phase == TaskPhase::Rest && task.restoring.as_ref().is_some_and(|r| r.next <= now);
+        // events give way to the next full compare
+        for task in self.tasks.values() {
+            if task.runs_events() && task.is_due(now) {
+                task.tell(Stop::Finish);
+            }
+        }
+        // events give way to what is out of its archive
+        let ready = |task: &&mut Task| task.runs_events() && task.record.after.is_none() && task.is_restored(now);
+        for task in self.tasks.values_mut().filter(ready) {
+            task.record.after = Some((RunKind::Restore, "restored objects".to_owned()));
+            self.store.put_task(&task.record);
+            task.tell(Stop::Finish);
+        }
+        let ready = |task: &&Task| task.record.phase == TaskPhase::Rest && task.is_restored(now);
         let ready: Vec<TaskName> = self.tasks.values().filter(ready).map(|task| task.record.spec.name.clone()).collect();
         for name in ready {
             self.queue(&name, RunKind::Restore, "restored objects".to_owned());
@@ -310,8 +333,8 @@ impl Supervisor {
         let now = clock::now();
         let number = task.record.last_run + 1;
         let writes = kind.writes();
-        // a look at what is being restored moves no trigger
-        let counts = writes && kind != RunKind::Restore;
+        // neither a look at what is being restored nor events move a trigger
+        let counts = writes && !matches!(kind, RunKind::Restore | RunKind::Events);
         let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
         task.record.last_run = number;
         if counts {
@@ -336,15 +359,18 @@ impl Supervisor {
             return;
         }
         let slots = self.resources.config().limits.runs as usize;
-        let going = self.tasks.values().filter(|t| t.active.is_some()).count();
+        // events wait for most of their time
+        let going = self.tasks.values().filter(|t| t.active.is_some() && !t.has_events_run()).count();
         let mut queued: Vec<(Timestamp, TaskName)> = self
             .tasks
             .values()
-            .filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none())
+            .filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none() && !t.has_events_run())
             .filter_map(|t| Some((t.run.as_ref()?.queued, t.record.spec.name.clone())))
             .collect();
         queued.sort();
-        for (_, name) in queued.into_iter().take(slots.saturating_sub(going)) {
+        let events = self.tasks.values().filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none() && t.has_events_run());
+        let events: Vec<TaskName> = events.map(|t| t.record.spec.name.clone()).collect();
+        for name in queued.into_iter().take(slots.saturating_sub(going)).map(|(_, name)| name).chain(events) {
             self.begin(&name);
         }
     }
@@ -363,7 +389,9 @@ impl Supervisor {
         // what only looks is in no metric
         let totals = if run.kind.writes() { Arc::clone(&task.totals) } else { Arc::default() };
         let progress = Progress::new(run.tally.clone(), false, totals);
-        let (stop, stopped) = watch::channel(Stop::Go);
+        // what its events give way to was asked for before a restart
+        let gives_way = run.kind == RunKind::Events && task.record.after.is_some();
+        let (stop, stopped) = watch::channel(if gives_way { Stop::Finish } else { Stop::Go });
         task.active = Some(Active::new(Arc::clone(&progress), run.clone(), stop));
         task.run = Some(run.clone());
         task.counted = None;
@@ -401,7 +429,10 @@ impl Supervisor {
                 self.events.push(Level::Info, at, format!("run {} paused", record.run));
             }
             RunEnd::Finished(outcome, error) => {
-                task.record.phase = if task.record.held { TaskPhase::Held } else { TaskPhase::Rest };
+                // who stops a task does not want its events to begin again at once
+                let is_stopped = outcome == RunOutcome::Cancelled && record.kind.writes() && task.queue().is_some();
+                let is_held = task.record.held || is_stopped;
+                task.record.phase = if is_held { TaskPhase::Held } else { TaskPhase::Rest };
                 record.outcome = Some(outcome);
                 record.error.clone_from(&error);
                 record.ended = Some(clock::now());
@@ -417,7 +448,12 @@ impl Supervisor {
             }
         }
         self.store.put_run(task.record.uid, &record);
+        let after = if task.record.phase == TaskPhase::Paused { None } else { task.record.after.take() };
         self.store.put_task(&task.record);
+        if record.kind == RunKind::Full && record.outcome.is_some() {
+            task.compared = Some(compared(&record));
+        }
+        let is_held = task.record.phase == TaskPhase::Held;
         let uid = task.record.uid;
         task.run = Some(record);
         task.active = None;
@@ -425,6 +461,9 @@ impl Supervisor {
         let restoring = self.restoring(uid);
         if let Some(task) = self.tasks.get_mut(&name) {
             task.restoring = restoring;
+        }
+        if let Some((kind, cause)) = after.filter(|_| !is_held) {
+            self.queue(&name, kind, cause);
         }
         self.fill_slots();
         self.show_all();
@@ -519,6 +558,62 @@ impl Task {
             phase: self.record.phase,
             stopping: self.active.as_ref().is_some_and(Active::stopping),
             triggered: self.next_run(clock::now()).is_some(),
+            events: self.runs_events(),
+        }
+    }
+
+    /// Its events' queue, if it has events.
+    fn queue(&self) -> Option<&EventQueue> {
+        match &self.record.spec.trigger {
+            Some(Trigger::Events { events }) => Some(events),
+            _ => None,
+        }
+    }
+
+    /// Its newest run is one of events.
+    fn has_events_run(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| run.kind == RunKind::Events)
+    }
+
+    /// A run of events is going.
+    fn runs_events(&self) -> bool {
+        self.active.is_some() && self.has_events_run()
+    }
+
+    /// What it waits for may be out of its archive.
+    fn is_restored(&self, now: Timestamp) -> bool {
+        self.restoring.as_ref().is_some_and(|restoring| restoring.next <= now)
+    }
+
+    /// The run that its trigger asks for now.
+    fn asks(&self, now: Timestamp) -> Option<(TaskName, RunKind, String)> {
+        let trigger = self.record.spec.trigger.as_ref().filter(|_| self.record.phase == TaskPhase::Rest)?;
+        let name = self.record.spec.name.clone();
+        if self.is_due(now) {
+            return Some((name, RunKind::Full, trigger.to_string()));
+        }
+        self.queue()?;
+        let failed = self.run.as_ref().filter(|run| run.kind == RunKind::Events && run.outcome == Some(RunOutcome::Failed));
+        let waits = failed.and_then(|run| run.ended).is_some_and(|ended| now.since(ended) < EVENTS_AGAIN);
+        // what is out of its archive goes first
+        (!waits && !self.is_restored(now)).then(|| (name, RunKind::Events, trigger.to_string()))
+    }
+
+    /// Whether a full run should begin.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let by_schedule = self.schedule.as_ref().and_then(|s| s.due(now, self.record.last_start, self.record.trigger_set)).is_some();
+        // a full compare that could not run is no backstop
+        let again = self
+            .queue()
+            .zip(self.compared.as_ref())
+            .is_some_and(|(queue, (ended, failed))| failed.is_some() && now.since(*ended) >= COMPARE_AGAIN.min(queue.reconcile.0));
+        by_schedule || again
+    }
+
+    /// Tells its run, if one is going.
+    fn tell(&self, stop: Stop) {
+        if let Some(active) = &self.active {
+            active.stop.send_if_modified(|old| std::mem::replace(old, stop.max(*old)) < stop);
         }
     }
 
@@ -530,7 +625,9 @@ impl Task {
     }
 }
 
-/// The stronger of two: what was cancelled cannot become suspended.
-fn later(old: Stop, new: Stop) -> Stop {
-    if old == Stop::Cancel { old } else { new }
+/// When a full compare ended, and why it failed if it did.
+fn compared(run: &RunRecord) -> (Timestamp, Option<String>) {
+    let failed = run.outcome == Some(RunOutcome::Failed);
+    let why = failed.then(|| run.error.clone().unwrap_or_else(|| "no reason was recorded".to_owned()));
+    (run.ended.unwrap_or(run.queued), why)
 }

@@ -4,7 +4,7 @@ use dth_proto::{
     id::TaskName,
     time::Timestamp,
     units,
-    view::{Counters, Live, Phase, RunKind, RunOutcome, RunView, TaskState, TaskView},
+    view::{Counters, EventsView, Live, Phase, RunKind, RunOutcome, RunView, TaskState, TaskView},
 };
 
 use crate::store::{RunRecord, TaskRecord};
@@ -43,6 +43,8 @@ pub struct Row<'a> {
     pub next_run: Option<Timestamp>,
     /// Most frequent failure of the run, in a few words.
     pub failure: Option<String>,
+    /// How its events are going, while a run consumes them.
+    pub events: Option<EventsView>,
     /// What it waits for to come out of an archive, in words.
     pub restoring: Option<String>,
 }
@@ -108,6 +110,9 @@ impl Row<'_> {
         if let Some(quiet) = self.live.as_ref().and_then(|live| live.stalled_s) {
             return format!("{quiet}s quiet");
         }
+        if let Some(events) = self.events.as_ref().filter(|events| events.trouble.is_some()) {
+            return events.note();
+        }
         if let Some(error) = self.run.as_ref().and_then(|run| run.error.as_ref()) {
             return error.clone();
         }
@@ -121,6 +126,9 @@ impl Row<'_> {
         }
         if let Some(restoring) = &self.restoring {
             return restoring.clone();
+        }
+        if let Some(events) = &self.events {
+            return events.note();
         }
         if self.next_run.is_some() { "next run".to_owned() } else { String::new() }
     }
@@ -183,6 +191,7 @@ mod tests {
             phase: TaskPhase::Rest,
             last_run: 0,
             last_start: None,
+            after: None,
             hidden: false,
             held: false,
         }
@@ -195,7 +204,7 @@ mod tests {
         let counters = Counters { failed, ..Counters::default() };
         let run = Some(run_view(&task.spec.name, &record, &counters));
         let live = Some(Live { stalled_s, ..Live::default() });
-        Row { task: &task, state, run, live, next_run: None, failure: None, restoring: None }.view().word
+        Row { task: &task, state, run, live, next_run: None, failure: None, events: None, restoring: None }.view().word
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::{
         TransferError,
         estimate::Requests,
         progress::Progress,
-        watermark::{Block, Piece, Seq, Span, Watermark},
+        watermark::{Block, Entered, Piece, Seq, Span, Watermark},
     },
 };
 
@@ -95,9 +95,9 @@ impl Account {
     /// Begins again at the first key; what has a record is not done again. Nobody may be listing.
     pub fn restart(&self) {
         let mut books = self.books();
-        books.mark.restart();
+        let counted = books.mark.restart();
         books.continued = has_records(&self.store, self.uid, self.run);
-        self.progress.reset(Tally::default());
+        self.progress.reset(counted);
     }
 
     /// Failed objects in what is finished stay failed; those in what remains are tried again.
@@ -139,9 +139,10 @@ impl Account {
     }
 
     /// Enters what was listed and decided. Open objects may be worked on from now on, not earlier.
-    pub fn enter(&self, block: &mut Block) {
+    pub fn enter(&self, block: &mut Block) -> Entered {
         let entered = self.books().mark.enter(block);
         self.progress.decided(&entered.tally, entered.open);
+        entered
     }
 
     /// The object need not be copied, whatever an earlier pass said of it.
@@ -169,6 +170,25 @@ impl Account {
             self.note_skipped(&open.key, open.size, rule);
         }
         self.close(open, &Tally::skipped(open.size, rule));
+    }
+
+    /// An item outside of any listing is taken back unfinished: whoever told of it tells of it again.
+    pub fn withdraw(&self, open: &Open) {
+        self.progress.withdrawn(open.size);
+    }
+
+    /// An item that is not listed was removed from the destination; it had `size` bytes there.
+    pub fn removed(&self, key: &str, size: u64) {
+        self.put(key, size, 1, ItemOutcome::Deleted);
+        let mut tally = Tally::default();
+        tally.counters.deleted = 1;
+        self.books().mark.add_outside(&tally);
+        self.progress.decided(&tally, 0);
+    }
+
+    /// Whether the run has a record that says that an item failed.
+    pub fn has_failed(&self, key: &str) -> bool {
+        self.store.item(self.uid, self.run, key).is_ok_and(|record| record.is_some_and(|record| record.is_failure(None)))
     }
 
     /// How large it is turned out after it was listed (images: when their manifests were read).

@@ -11,6 +11,7 @@ use dth_proto::{
 };
 
 use crate::{
+    events::Gauge,
     store::{
         item::TO_DELETE,
         record::{Tally, size_class},
@@ -129,6 +130,8 @@ pub struct TaskTotals {
     pub objects: AtomicU64,
     /// Objects failed.
     pub failed: AtomicU64,
+    /// How its events are going.
+    pub events: Gauge,
 }
 
 impl TaskTotals {
@@ -250,6 +253,13 @@ impl Progress {
         live.tally.add(outcome);
     }
 
+    /// A pending item is taken back: it will be listed again.
+    pub fn withdrawn(&self, size: u64) {
+        let mut live = lock(&self.tally);
+        live.tally.counters.pending = live.tally.counters.pending.saturating_sub(1);
+        live.tally.unlist(size);
+    }
+
     /// An item that was listed with `from` bytes has `to`.
     pub fn resized(&self, from: u64, to: u64) {
         lock(&self.tally).tally.resize(from, to);
@@ -351,6 +361,13 @@ impl Tally {
         self.counters.bytes_listed += size;
         self.sizes[size_class(size)] += 1;
         self.largest = self.largest.max(size);
+    }
+
+    /// Takes back that an item was listed.
+    pub fn unlist(&mut self, size: u64) {
+        self.counters.listed = self.counters.listed.saturating_sub(1);
+        self.counters.bytes_listed = self.counters.bytes_listed.saturating_sub(size);
+        self.sizes[size_class(size)] = self.sizes[size_class(size)].saturating_sub(1);
     }
 
     /// Counts an item that was listed with `from` bytes as one of `to`.

@@ -18,6 +18,11 @@ use crate::store::record::{Remaining, Tally};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span(u64);
 
+impl Span {
+    /// Items outside of any listing: each is finished by itself, and none of them is part of what remains.
+    pub const OUTSIDE: Self = Self(u64::MAX);
+}
+
 /// Place of an item: its span, and its place in the order of the span's listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seq {
@@ -54,24 +59,28 @@ pub struct Watermark {
     spans: BTreeMap<Span, Books>,
     next: u64,
     tally: Tally,
+    /// Of `tally`, what came from outside of the listing since this was made.
+    outside: Tally,
 }
 
 impl Watermark {
     /// Continues from a checkpoint; `None`: from the beginning.
     #[must_use]
     pub fn new(remaining: Option<&[Remaining]>, tally: Tally) -> Self {
-        let mut mark = Self { spans: BTreeMap::new(), next: 0, tally };
+        let mut mark = Self { spans: BTreeMap::new(), next: 0, tally, outside: Tally::default() };
         for part in remaining.unwrap_or(&[Remaining::default()]) {
             mark.add(part.clone());
         }
         mark
     }
 
-    /// Begins again at the first key with nothing counted. Spans and places from before mean nothing any more.
-    pub fn restart(&mut self) {
+    /// Begins again at the first key with nothing counted but what came from outside. Spans and places from before mean nothing any more.
+    /// Gives back what is counted.
+    pub fn restart(&mut self) -> Tally {
         self.spans.clear();
-        self.tally = Tally::default();
+        self.tally = self.outside.clone();
         self.add(Remaining::default());
+        self.tally.clone()
     }
 
     /// What is still to be listed or finished, in key order.
@@ -85,6 +94,14 @@ impl Watermark {
     /// Enters what was listed, and empties the block. Blocks of one span are entered by whoever lists it, in key order.
     pub fn enter(&mut self, block: &mut Block) -> Entered {
         let (steps, entered) = block.take();
+        if block.span() == Span::OUTSIDE {
+            for step in steps {
+                if let Step::Finished { tally, .. } = step {
+                    self.add_outside(&tally);
+                }
+            }
+            return entered;
+        }
         let Some(books) = self.spans.get_mut(&block.span()) else {
             return Entered::default();
         };
@@ -99,6 +116,10 @@ impl Watermark {
 
     /// An open item is finished; `tally` holds its counts, listing included.
     pub fn done(&mut self, seq: Seq, tally: Tally) {
+        if seq.span == Span::OUTSIDE {
+            self.add_outside(&tally);
+            return;
+        }
         if let Some(books) = self.spans.get_mut(&seq.span) {
             books.done(seq.place, tally, &mut self.tally);
             self.forget_finished(seq.span);
@@ -140,6 +161,12 @@ impl Watermark {
     #[must_use]
     pub fn segments(&self) -> usize {
         self.spans.values().map(|books| books.segments.len()).sum()
+    }
+
+    /// Counts what belongs to no listing.
+    pub fn add_outside(&mut self, tally: &Tally) {
+        self.tally.add(tally);
+        self.outside.add(tally);
     }
 
     fn add(&mut self, part: Remaining) -> Span {
@@ -325,6 +352,21 @@ mod tests {
             prop_assert_eq!(&remaining[..], &[][..]);
             prop_assert_eq!((tally.counters.listed, entered), (ITEMS as u64, ITEMS as u64));
         }
+    }
+
+    #[test]
+    fn items_outside_of_the_listing_are_counted_when_they_are_finished() {
+        let mut mark = Watermark::new(None, Tally::default());
+        let mut block = Block::new(Span::OUTSIDE);
+        let open = block.open("x", 1);
+        block.finished("y", 1, |tally| tally.counters.same += 1);
+        let entered = mark.enter(&mut block);
+        assert_eq!((entered.open, entered.tally.counters.listed), (1, 2));
+        assert_eq!(mark.checkpoint().1.counters.listed, 1, "what is open is not counted: its event comes again");
+        mark.done(open, copied());
+        assert_eq!((mark.checkpoint().1.counters.listed, mark.segments()), (2, 0));
+        assert_eq!(mark.restart().counters.listed, 2, "a new listing does not list them again");
+        assert_eq!(mark.checkpoint().0, [Remaining::default()]);
     }
 
     #[test]

@@ -137,6 +137,7 @@ pub(crate) fn image() -> Model {
         verified: BTreeMap::from([("digest".to_owned(), 146)]),
         failures: vec![failures],
         best_rate: 64_000_000,
+        events: None,
         spec,
     }));
     m

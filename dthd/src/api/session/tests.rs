@@ -103,6 +103,9 @@ impl Dth for Tiny {
     async fn check_start(self, _: Context, _: TaskSpec) -> Result<u64, ApiError> {
         reached()
     }
+    async fn setup_events(self, _: Context, _: RequestId, _: TaskName, _: bool) -> Result<u64, ApiError> {
+        reached()
+    }
     async fn check_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<CheckReply, ApiError> {
         reached()
     }
@@ -196,6 +199,7 @@ async fn operator_requests_are_refused_to_viewers() {
         assert_eq!(code(client.begin(context(), id(), name(), RunKind::Plan).await), expected);
         assert_eq!(code(client.plan_spec(context(), id(), spec()).await), expected);
         assert_eq!(code(client.retry(context(), id(), name(), None).await), expected);
+        assert_eq!(code(client.setup_events(context(), id(), name(), true).await), expected);
         assert_eq!(code(client.check_start(context(), spec()).await), expected);
         assert_eq!(code(client.check_poll(context(), 1, 0, 0).await), expected);
         assert_eq!(code(client.doctor_start(context(), dth_proto::spec::Store::default()).await), expected);

@@ -25,6 +25,7 @@ use crate::{
     transfer::{
         account::{Account, Open},
         run::RunInput,
+        ticket::Ticket,
         watermark::{Block, Piece},
     },
 };
@@ -43,6 +44,8 @@ pub(super) struct Task {
     pub(super) image: Image,
     /// Why.
     pub(super) reason: &'static str,
+    /// Of an image that an event told of.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// See the module.
@@ -56,9 +59,9 @@ pub(super) struct Feed {
 }
 
 impl Feed {
-    pub(super) fn new(input: &RunInput, look: Look, account: &Arc<Account>, queue: mpsc::Sender<Task>) -> Self {
+    pub(super) fn new(input: &RunInput, look: Arc<Look>, account: &Arc<Account>, queue: mpsc::Sender<Task>) -> Self {
         let (kind, store) = (input.record.kind.clone(), input.store.clone());
-        Self { uid: input.uid, kind, store, look: Arc::new(look), account: Arc::clone(account), queue }
+        Self { uid: input.uid, kind, store, look, account: Arc::clone(account), queue }
     }
 
     /// Looks at everything, or until it is told to stop. Nothing is looked at any more when this returns.
@@ -123,6 +126,8 @@ impl Feed {
                 self.repositories().await?.into_iter().map(|repository| Wanted { repository, items: None }).collect()
             }
             RunKind::Retry { of, class } => self.failures(of, class)?,
+            // nothing is listed
+            RunKind::Events => Vec::new(),
             // no registry has an archive
             RunKind::Restore => Vec::new(),
         };
@@ -164,7 +169,7 @@ impl Feed {
             // what is outside of what remains was finished before
             let Some((_, block)) = blocks.iter_mut().find(|(piece, _)| piece.part.contains(&key)) else { continue };
             match decision {
-                Decision::Copy { image, reason } => tasks.push(Task { open: Open::new(block, &key, 0), image, reason }),
+                Decision::Copy { image, reason } => tasks.push(Task { open: Open::new(block, &key, 0), image, reason, ticket: None }),
                 Decision::Same => {
                     if self.account.is_continued() {
                         // an earlier start may have failed with it

@@ -11,7 +11,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{feed::Task, look::filtered};
+use super::{events::Newest, feed::Task, look::filtered};
 use crate::{
     image::{
         copy::{Claims, Copier, Estimate, Image, Unfinished},
@@ -25,6 +25,7 @@ use crate::{
         progress::Progress,
         retry::RetryPolicy,
         run::RunInput,
+        ticket::Told,
         window::Kind,
     },
 };
@@ -52,6 +53,8 @@ struct Inner {
     progress: Arc<Progress>,
     copier: Arc<Copier>,
     stop: CancellationToken,
+    /// Events may tell of an image that is being copied.
+    newest: Option<Arc<Newest>>,
     /// Of a run that only tells what a copy would do.
     plans: Option<Claims>,
 }
@@ -67,23 +70,36 @@ struct Done {
 }
 
 impl Work {
-    pub(super) fn new(input: &RunInput, copier: Arc<Copier>, account: &Arc<Account>, stop: CancellationToken) -> Self {
+    pub(super) fn new(
+        input: &RunInput,
+        copier: Arc<Copier>,
+        account: &Arc<Account>,
+        stop: CancellationToken,
+        newest: Option<Arc<Newest>>,
+    ) -> Self {
         let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
         let plans = (!input.record.kind.writes()).then(Claims::default);
-        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, plans }))
+        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, plans, newest }))
     }
 
-    /// Copies what comes through the queue, at most `most` images at once and not many more than the registries take, until the queue is
+    /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` images at once and not many more than the registries take, until the queue is
     /// closed and empty, or it is told to stop: then no blob is begun that need not be, what is in flight has a moment to finish, and the
     /// rest is left. When this returns, nothing is in flight.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, most: usize) {
+    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, mut urgent: mpsc::Receiver<Task>, most: usize) {
         let mut flying = JoinSet::new();
-        let mut open = true;
-        while open || !flying.is_empty() {
+        let (mut open, mut open_urgent) = (true, true);
+        while open || open_urgent || !flying.is_empty() {
             tokio::select! {
                 biased;
                 () = self.0.stop.cancelled() => break,
                 Some(_) = flying.join_next() => {}
+                task = urgent.recv(), if open_urgent && flying.len() < most.min(self.0.wanted()) => match task {
+                    Some(task) => {
+                        let work = Arc::clone(&self.0);
+                        flying.spawn(async move { work.image(task).await });
+                    }
+                    None => open_urgent = false,
+                },
                 task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
                     Some(task) => {
                         let work = Arc::clone(&self.0);
@@ -108,11 +124,21 @@ impl Inner {
         (requests / 2).clamp(1, MOST)
     }
 
-    async fn image(&self, Task { mut open, image, reason }: Task) {
+    async fn image(&self, Task { mut open, image, reason, mut ticket }: Task) {
+        let _turn = match &self.newest {
+            None => None,
+            Some(newest) if ticket.is_some() => Some(newest.told(&open.key).await),
+            Some(newest) => match newest.listed(&open.key).await {
+                Some(turn) => Some(turn),
+                // newer than what was listed is there
+                None => return self.account.same(&open),
+            },
+        };
         let (tries, result) = {
             let tries = self.tries(&mut open, &image);
             AssertUnwindSafe(tries).catch_unwind().await.unwrap_or_else(|_| (1, Err(defect())))
         };
+        let mut given_up = false;
         match result {
             Ok(done) if done.same => {
                 self.record(&image, &done);
@@ -126,10 +152,20 @@ impl Inner {
                 self.account.copied(&open, open.size, tries, ItemOutcome::Copied { reason, verified, source_etag, destination_etag });
             }
             // not finished: it stays pending, and the next pass looks at it again
-            Err(Unfinished::Stopped) => {}
+            Err(Unfinished::Stopped) => return,
             Err(Unfinished::Gone) => self.account.skipped(&open, "gone", true),
             Err(Unfinished::NotSelected) => self.account.skipped(&open, "not-selected", true),
-            Err(Unfinished::Stale(error) | Unfinished::Failed(error)) => self.account.failed(&open, tries, failed(&error)),
+            Err(Unfinished::Stale(error) | Unfinished::Failed(error)) => {
+                if let Some(ticket) = ticket.take_if(|ticket| ticket.takes_back(&error)) {
+                    self.account.withdraw(&open);
+                    return ticket.tell(Told::Failed(error));
+                }
+                given_up = true;
+                self.account.failed(&open, tries, failed(&error));
+            }
+        }
+        if let Some(ticket) = ticket {
+            ticket.tell(if given_up { Told::GivenUp } else { Told::Done });
         }
     }
 

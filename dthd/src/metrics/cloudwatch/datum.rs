@@ -16,11 +16,23 @@ pub(super) enum Metric {
     FailedObjects,
     RunningJobs,
     WaitingJobs,
+    EventLag,
+    ReceivedEvents,
+    AppliedEvents,
 }
 
 impl Metric {
     #[cfg(test)]
-    const ALL: [Self; 5] = [Self::CompletedBytes, Self::TransferredObjects, Self::FailedObjects, Self::RunningJobs, Self::WaitingJobs];
+    const ALL: [Self; 8] = [
+        Self::CompletedBytes,
+        Self::TransferredObjects,
+        Self::FailedObjects,
+        Self::RunningJobs,
+        Self::WaitingJobs,
+        Self::EventLag,
+        Self::ReceivedEvents,
+        Self::AppliedEvents,
+    ];
 
     fn name(self) -> &'static str {
         match self {
@@ -29,12 +41,16 @@ impl Metric {
             Self::FailedObjects => "FailedObjects",
             Self::RunningJobs => "RunningJobs",
             Self::WaitingJobs => "WaitingJobs",
+            Self::EventLag => "EventLag",
+            Self::ReceivedEvents => "ReceivedEvents",
+            Self::AppliedEvents => "AppliedEvents",
         }
     }
 
     fn unit(self) -> StandardUnit {
         match self {
             Self::CompletedBytes => StandardUnit::Bytes,
+            Self::EventLag => StandardUnit::Seconds,
             _ => StandardUnit::Count,
         }
     }
@@ -117,7 +133,7 @@ mod tests {
             assert_eq!(resource["Type"], "AWS::CloudWatch::Alarm", "{name}");
             assert!(!named_in(&resource["Properties"].to_string()).is_empty(), "{name} is about a metric of ours");
         }
-        assert_eq!(named_in(alarms), ["FailedObjects", "RunningJobs", "WaitingJobs"]);
+        assert_eq!(named_in(alarms), ["FailedObjects", "RunningJobs", "WaitingJobs", "EventLag"]);
     }
 
     #[test]

@@ -26,6 +26,31 @@ pub struct TaskSample {
     pub engine: &'static str,
     /// Totals. One that shrinks is taken for a task that was deleted and made anew: it counts from zero.
     pub total: Amounts,
+    /// Events received and applied, likewise.
+    pub events: EventTotals,
+    /// Age of the oldest event that is not applied, in seconds, as a level; `None`: nobody consumes events now.
+    pub lag_s: Option<u64>,
+}
+
+/// Messages about events. Depending on the place a running total, or the growth within a span of time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EventTotals {
+    /// Received, each once.
+    pub received: u64,
+    /// Applied.
+    pub applied: u64,
+}
+
+impl EventTotals {
+    fn plus(self, other: Self) -> Self {
+        Self { received: self.received + other.received, applied: self.applied + other.applied }
+    }
+
+    /// Growth since `earlier`; what shrank began again from zero.
+    fn since(self, earlier: Self) -> Self {
+        let grown = |now: u64, then: u64| now.checked_sub(then).unwrap_or(now);
+        Self { received: grown(self.received, earlier.received), applied: grown(self.applied, earlier.applied) }
+    }
 }
 
 /// Runs of one engine, as a level and not a total.
@@ -55,11 +80,19 @@ type Series = (TaskName, &'static str);
 struct Point {
     at: Timestamp,
     growth: Amounts,
+    events: EventTotals,
+}
+
+/// What is high or low, and does not add up.
+#[derive(Clone, Debug)]
+enum Level {
+    Jobs(JobSample),
+    Lag(Series, u64),
 }
 
 #[derive(Debug, Default)]
 struct Book {
-    seen: Amounts,
+    seen: (Amounts, EventTotals),
     pending: VecDeque<Point>,
 }
 
@@ -69,7 +102,7 @@ pub(super) struct Ledger {
     /// Most points per task, and most levels.
     limit: usize,
     books: BTreeMap<Series, Book>,
-    levels: VecDeque<(Timestamp, JobSample)>,
+    levels: VecDeque<(Timestamp, Level)>,
 }
 
 impl Default for Ledger {
@@ -82,22 +115,23 @@ impl Default for Ledger {
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     points: Vec<(Series, Point)>,
-    levels: Vec<(Timestamp, JobSample)>,
+    levels: Vec<(Timestamp, Level)>,
 }
 
 impl Ledger {
     /// Takes a sample. Growth of zero makes no point; levels always do, so that an alarm can tell zero from silence.
     pub(super) fn record(&mut self, at: Timestamp, sample: &Sample) {
-        for TaskSample { task, engine, total } in &sample.tasks {
+        for TaskSample { task, engine, total, events, lag_s } in &sample.tasks {
             let book = self.books.entry((task.clone(), engine)).or_default();
-            let growth = total.since(book.seen);
-            book.seen = *total;
-            if !growth.is_zero() {
-                book.pending.push_back(Point { at, growth });
+            let (growth, new) = (total.since(book.seen.0), events.since(book.seen.1));
+            book.seen = (*total, *events);
+            if !growth.is_zero() || new != EventTotals::default() {
+                book.pending.push_back(Point { at, growth, events: new });
                 book.fit(self.limit);
             }
+            self.levels.extend(lag_s.map(|lag| (at, Level::Lag((task.clone(), engine), lag))));
         }
-        self.levels.extend(sample.jobs.iter().map(|jobs| (at, *jobs)));
+        self.levels.extend(sample.jobs.iter().map(|jobs| (at, Level::Jobs(*jobs))));
         self.fit_levels();
     }
 
@@ -167,6 +201,7 @@ impl Book {
             && let Some(next) = self.pending.front_mut()
         {
             next.growth = next.growth.plus(oldest.growth);
+            next.events = next.events.plus(oldest.events);
         }
     }
 }
@@ -180,19 +215,34 @@ impl Batch {
     }
 }
 
-/// At most three data; what did not grow is not sent.
+/// At most five data; what did not grow is not sent.
 fn point_data((task, engine): &Series, point: &Point) -> Vec<Datum> {
     let Amounts { bytes, objects, failed } = point.growth;
-    [(Metric::CompletedBytes, bytes), (Metric::TransferredObjects, objects), (Metric::FailedObjects, failed)]
+    let EventTotals { received, applied } = point.events;
+    let values = [
+        (Metric::CompletedBytes, bytes),
+        (Metric::TransferredObjects, objects),
+        (Metric::FailedObjects, failed),
+        (Metric::ReceivedEvents, received),
+        (Metric::AppliedEvents, applied),
+    ];
+    values
         .into_iter()
         .filter(|(_, value)| *value > 0)
         .map(|(metric, value)| Datum { metric, task: Some(task.clone()), engine, at: point.at, value })
         .collect()
 }
 
-fn level_data((at, jobs): &(Timestamp, JobSample)) -> Vec<Datum> {
-    let datum = |metric, value| Datum { metric, task: None, engine: jobs.engine, at: *at, value };
-    vec![datum(Metric::RunningJobs, jobs.running), datum(Metric::WaitingJobs, jobs.waiting)]
+fn level_data((at, level): &(Timestamp, Level)) -> Vec<Datum> {
+    match level {
+        Level::Jobs(jobs) => {
+            let datum = |metric, value| Datum { metric, task: None, engine: jobs.engine, at: *at, value };
+            vec![datum(Metric::RunningJobs, jobs.running), datum(Metric::WaitingJobs, jobs.waiting)]
+        }
+        Level::Lag((task, engine), lag) => {
+            vec![Datum { metric: Metric::EventLag, task: Some(task.clone()), engine, at: *at, value: *lag }]
+        }
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +260,13 @@ mod tests {
     }
 
     fn sample(totals: &[u64]) -> Sample {
-        let tasks = totals.iter().enumerate().map(|(n, bytes)| TaskSample { task: task(n), engine: "s3", total: total(*bytes) });
+        let tasks = totals.iter().enumerate().map(|(n, bytes)| TaskSample {
+            task: task(n),
+            engine: "s3",
+            total: total(*bytes),
+            events: EventTotals::default(),
+            lag_s: None,
+        });
         Sample { tasks: tasks.collect(), jobs: Vec::new() }
     }
 
@@ -230,6 +286,25 @@ mod tests {
         assert!(ledger.take().is_none());
         ledger.record(Timestamp(3), &sample(&[0, 170]));
         assert_eq!(value(&ledger.take().expect("it grew").data(), Metric::CompletedBytes), 120);
+    }
+
+    #[test]
+    fn events_are_counted_and_their_lag_is_a_level() {
+        let mut ledger = Ledger::default();
+        let of = |received, applied, lag_s| TaskSample {
+            task: task(1),
+            engine: "s3",
+            total: Amounts::default(),
+            events: EventTotals { received, applied },
+            lag_s,
+        };
+        for (at, task) in [(1, of(5, 3, Some(2))), (2, of(5, 5, Some(0))), (3, of(5, 5, None))] {
+            ledger.record(Timestamp(at), &Sample { tasks: vec![task], jobs: Vec::new() });
+        }
+        let data = ledger.take().expect("data").data();
+        assert_eq!((value(&data, Metric::ReceivedEvents), value(&data, Metric::AppliedEvents)), (5, 5));
+        let lags: Vec<_> = data.iter().filter(|d| d.metric == Metric::EventLag).map(|d| (d.at.0, d.value, d.task.clone())).collect();
+        assert_eq!(lags, [(1, 2, Some(task(1))), (2, 0, Some(task(1)))]);
     }
 
     #[test]

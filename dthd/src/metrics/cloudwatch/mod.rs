@@ -7,6 +7,8 @@
 //! | `FailedObjects` | Count | Engine, Task | growth within the interval: items given up, not tries |
 //! | `RunningJobs` | Count | Engine | level at the end of the interval |
 //! | `WaitingJobs` | Count | Engine | level at the end of the interval |
+//! | `EventLag` | Seconds | Engine, Task | level: age of the oldest event that is not applied |
+//! | `ReceivedEvents`, `AppliedEvents` | Count | Engine, Task | growth within the interval |
 //!
 //! # How exact the sums are
 //!
@@ -25,6 +27,6 @@ mod publisher;
 pub use self::{
     client::client,
     health::{Failing, Health},
-    ledger::{JobSample, Sample, TaskSample},
+    ledger::{EventTotals, JobSample, Sample, TaskSample},
     publisher::{Publisher, Source},
 };

@@ -143,7 +143,10 @@ mod tests {
 
     use dth_proto::id::TaskName;
 
-    use super::{super::ledger::TaskSample, *};
+    use super::{
+        super::ledger::{EventTotals, TaskSample},
+        *,
+    };
     use crate::metrics::Amounts;
 
     #[derive(Default)]
@@ -153,7 +156,8 @@ mod tests {
         fn sample(&self) -> Sample {
             let bytes = self.0.load(Ordering::SeqCst);
             let total = Amounts { bytes, ..Amounts::default() };
-            Sample { tasks: vec![TaskSample { task: TaskName::new("t").expect("a name"), engine: "s3", total }], jobs: Vec::new() }
+            let (task, events) = (TaskName::new("t").expect("a name"), EventTotals::default());
+            Sample { tasks: vec![TaskSample { task, engine: "s3", total, events, lag_s: None }], jobs: Vec::new() }
         }
     }
 

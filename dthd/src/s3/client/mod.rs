@@ -9,6 +9,7 @@ mod failure;
 mod list;
 mod load;
 mod multipart;
+mod notification;
 #[cfg(test)]
 mod odd_stores;
 mod raw;
@@ -42,6 +43,7 @@ pub use self::{
     copy::{CopyAsked, CopyFrom},
     delete::fits_in_xml,
     multipart::{ListedUpload, UploadedPart},
+    notification::{Notifications, Rule, Target},
     read::Got,
     write::Put,
 };

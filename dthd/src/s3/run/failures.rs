@@ -168,6 +168,6 @@ impl Failures {
             self.archives.forget(key);
             return None;
         };
-        Some(Task { open: Open::new(block, key, source.size), entry: source, destination_key, reason, ask_first: false })
+        Some(Task { open: Open::new(block, key, source.size), entry: source, destination_key, reason, ask_first: false, ticket: None })
     }
 }

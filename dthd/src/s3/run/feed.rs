@@ -27,7 +27,7 @@ use crate::{
         sorted::SortSettings,
     },
     store::Store,
-    transfer::{account::Open, watermark::Span},
+    transfer::{account::Open, ticket::Ticket, watermark::Span},
 };
 
 /// Cuts of a listing of many prefixes that was never read before.
@@ -46,6 +46,8 @@ pub(super) struct Task {
     pub(super) reason: CopyReason,
     /// The destination's listing lacked it, and is not known to be in byte order: ask before copying.
     pub(super) ask_first: bool,
+    /// Of an object that an event told of.
+    pub(super) ticket: Option<Ticket>,
 }
 
 /// How many ranges may be listed at once; asked again and again.

@@ -307,6 +307,7 @@ impl<S: ListPages, D: ListPages> Range<S, D> {
             destination_key: shared.rules.map.map_any(source.key),
             reason,
             ask_first: had_keys && reason == CopyReason::Missing && shared.destination_order == ByteOrder::Unknown,
+            ticket: None,
         });
         if shared.rules.mirrors && destination.is_some() {
             self.block.passed(source.key, |tally| tally.there += 1);

@@ -131,6 +131,12 @@ impl Rules {
         });
     }
 
+    /// Whether the task leaves out objects of such a name or size.
+    pub(super) fn leaves_out_key_or_size(&self, entry: &EntryRef<'_>) -> bool {
+        use crate::s3::filter::SkipReason::{Excluded, ExcludedByRegex, NotIncluded, TooLarge, TooSmall};
+        matches!(self.filter.skip(entry), Some(Excluded | ExcludedByRegex | NotIncluded | TooLarge | TooSmall))
+    }
+
     /// A rule leaves it out. `record`: keep a record of it (not for rules that leave out a part of the bucket).
     pub(super) fn skipped(&self, block: &mut Block, key: &str, size: u64, rule: &str, record: bool) {
         if record {

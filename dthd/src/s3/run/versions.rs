@@ -323,7 +323,9 @@ fn there(account: &Account, name: &str, size: u64) -> Tally {
 impl Work {
     /// As [`Work::run`], with keys instead of objects.
     pub(super) async fn run_keys(self, queue: mpsc::Receiver<KeyTask>, most: usize) {
-        self.each(queue, most, |work, task| async move { work.key(task).await }).await;
+        // events bring no versions
+        let (_, nothing) = mpsc::channel(1);
+        self.each(queue, nothing, most, |work, task| async move { work.key(task).await }).await;
     }
 }
 

@@ -34,6 +34,8 @@ use crate::{
         progress::Progress,
         retry::RetryPolicy,
         run::RunInput,
+        ticket::{Ticket, Told},
+        turns::Turns,
         window::Kind,
     },
 };
@@ -58,6 +60,8 @@ pub(super) struct Inner {
     comparable: CompareRules,
     unordered: mpsc::Sender<Side>,
     pub(super) stop: CancellationToken,
+    /// Events may tell of an object that is being copied: then its copies take turns, so that the older one is not the last.
+    turns: Option<Arc<Turns>>,
     /// What is to be copied is copied; else it is only told.
     pub(super) writes: bool,
 }
@@ -69,6 +73,7 @@ impl Work {
         account: &Arc<Account>,
         unordered: mpsc::Sender<Side>,
         stop: CancellationToken,
+        turns: Option<Arc<Turns>>,
     ) -> Self {
         Self(Arc::new(Inner {
             uid: input.uid,
@@ -81,29 +86,39 @@ impl Work {
             comparable: ends.rules,
             unordered,
             stop,
+            turns,
             writes: input.record.kind.writes(),
         }))
     }
 
-    /// Copies what comes through the queue, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
+    /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
     /// stop: then no request is begun that need not be, what is in flight has a moment to finish, and the rest is left. When this
     /// returns, nothing is in flight.
-    pub(super) async fn run(self, queue: mpsc::Receiver<Task>, most: usize) {
-        self.each(queue, most, |work, task| async move { work.object(task).await }).await;
+    pub(super) async fn run(self, queue: mpsc::Receiver<Task>, urgent: mpsc::Receiver<Task>, most: usize) {
+        self.each(queue, urgent, most, |work, task| async move { work.object(task).await }).await;
     }
 
     /// As [`Self::run`], with whatever is to be done for each.
-    pub(super) async fn each<T, F>(self, mut queue: mpsc::Receiver<T>, most: usize, act: impl Fn(Arc<Inner>, T) -> F)
-    where
+    pub(super) async fn each<T, F>(
+        self,
+        mut queue: mpsc::Receiver<T>,
+        mut urgent: mpsc::Receiver<T>,
+        most: usize,
+        act: impl Fn(Arc<Inner>, T) -> F,
+    ) where
         F: Future<Output = ()> + Send + 'static,
     {
         let mut flying = JoinSet::new();
-        let mut open = true;
-        while open || !flying.is_empty() {
+        let (mut open, mut open_urgent) = (true, true);
+        while open || open_urgent || !flying.is_empty() {
             tokio::select! {
                 biased;
                 () = self.0.stop.cancelled() => break,
                 Some(_) = flying.join_next() => {}
+                task = urgent.recv(), if open_urgent && flying.len() < most.min(self.0.wanted()) => match task {
+                    Some(task) => drop(flying.spawn(act(Arc::clone(&self.0), task))),
+                    None => open_urgent = false,
+                },
                 task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
                     Some(task) => drop(flying.spawn(act(Arc::clone(&self.0), task))),
                     None => open = false,
@@ -136,19 +151,31 @@ impl Inner {
     }
 
     async fn object(&self, mut task: Task) {
-        if task.ask_first && Box::pin(self.is_there(&task)).await {
+        let ticket = task.ticket.take();
+        let told = self.outcome(&mut task, ticket.as_ref()).await;
+        if let (Some(ticket), Some(told)) = (ticket, told) {
+            ticket.tell(told);
+        }
+    }
+
+    /// What became of it; `None`: it is not finished.
+    async fn outcome(&self, task: &mut Task, ticket: Option<&Ticket>) -> Option<Told> {
+        if task.ask_first && Box::pin(self.is_there(task)).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
             let _ = self.unordered.try_send(Side::Destination);
-            return;
+            return None;
         }
-        if self.archives.suspects(&task.entry) && Box::pin(self.is_away(&task, false)).await {
-            return;
+        if self.archives.suspects(&task.entry) && Box::pin(self.is_away(task, false)).await {
+            return Some(Told::Done);
         }
         if task.reason == CopyReason::Checksum {
-            match Box::pin(self.by_checksum(&task)).await {
+            match Box::pin(self.by_checksum(task)).await {
                 Ok(Some(reason)) => task.reason = reason,
-                Ok(None) => return self.account.same(&task.open),
+                Ok(None) => {
+                    self.account.same(&task.open);
+                    return Some(Told::Done);
+                }
                 // what cannot be asked cannot be known to be there: the copy itself will say what is wrong
                 Err(error) => tracing::debug!(key = ?task.entry.key, code = %error.code, "stored checksums cannot be compared"),
             }
@@ -156,22 +183,44 @@ impl Inner {
         if !self.writes {
             let size = task.open.size;
             self.account.planned(&task.open, size, requests(size), task.reason.word());
-            return;
+            return Some(Told::Done);
         }
+        let _turn = match &self.turns {
+            Some(turns) => Some(turns.take(&task.destination_key).await),
+            None => None,
+        };
         let (tries, result) = self.copy(&task.entry, &task.destination_key).await;
-        match result {
-            Ok(copied) => self.copied(&task, tries, &copied),
+        Some(match result {
+            Ok(copied) => {
+                self.copied(task, tries, &copied);
+                Told::Done
+            }
             // not finished: it stays pending, and the next pass lists it again
-            Err(CopyError::Stopped) => {}
+            Err(CopyError::Stopped) => return None,
             Err(CopyError::Vanished) => {
                 self.archives.forget(&task.entry.key);
-                self.account.skipped(&task.open, "vanished", true);
+                if ticket.is_some() {
+                    self.account.withdraw(&task.open);
+                } else {
+                    self.account.skipped(&task.open, "vanished", true);
+                }
+                Told::Vanished
             }
             // of some classes only the attempt shows it
-            Err(CopyError::Failed(error)) if is_in_archive(&error) && Box::pin(self.is_away(&task, true)).await => {}
-            Err(CopyError::Failed(error)) => self.account.failed(&task.open, tries, failed(&error)),
-            Err(CopyError::Journal(error)) => self.account.failed(&task.open, tries, unjournaled(&error)),
-        }
+            Err(CopyError::Failed(error)) if is_in_archive(&error) && Box::pin(self.is_away(task, true)).await => Told::Done,
+            Err(CopyError::Failed(error)) if ticket.is_some_and(|ticket| ticket.takes_back(&error)) => {
+                self.account.withdraw(&task.open);
+                Told::Failed(error)
+            }
+            Err(CopyError::Failed(error)) => {
+                self.account.failed(&task.open, tries, failed(&error));
+                Told::GivenUp
+            }
+            Err(CopyError::Journal(error)) => {
+                self.account.failed(&task.open, tries, unjournaled(&error));
+                Told::GivenUp
+            }
+        })
     }
 
     /// Whether the object is in an archive and cannot be copied now; it is finished then.

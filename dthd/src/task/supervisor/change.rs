@@ -11,7 +11,7 @@ use dth_proto::{
     view::{Action, RunOutcome, TaskView},
 };
 
-use super::{Supervisor, later};
+use super::Supervisor;
 use crate::{
     clock,
     schedule::Schedule,
@@ -107,6 +107,7 @@ impl Supervisor {
             phase: TaskPhase::Rest,
             last_run: 0,
             last_start: None,
+            after: None,
             hidden: false,
             held: false,
         };
@@ -133,6 +134,11 @@ impl Supervisor {
                 task.schedule = spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
             }
             task.record.spec = spec;
+            if task.runs_events() {
+                // a run of events would go on for long with the definition that it began with, and may have missed what is selected now
+                task.record.after = Some((RunKind::Full, format!("edited by {by}")));
+                task.tell(Stop::Finish);
+            }
             self.store.put_task(&task.record);
         }
         self.events.push(Level::Info, Some((name, None)), format!("edited by {by}"));
@@ -152,6 +158,7 @@ impl Supervisor {
         match next {
             Step::Nothing => {}
             Step::Queue => self.queue(name, RunKind::Full, format!("manual by {by}")),
+            Step::Compare => self.give_way(name, RunKind::Full, format!("manual by {by}")),
             Step::Requeue => self.set_phase(name, TaskPhase::Queued),
             Step::Unqueue => self.set_phase(name, TaskPhase::Paused),
             Step::Hold => self.set_phase(name, TaskPhase::Held),
@@ -176,8 +183,17 @@ impl Supervisor {
     }
 
     fn tell(&mut self, name: &TaskName, stop: Stop) {
-        if let Some(active) = self.tasks.get(name).and_then(|t| t.active.as_ref()) {
-            active.stop.send_modify(|old| *old = later(*old, stop));
+        if let Some(task) = self.tasks.get(name) {
+            task.tell(stop);
+        }
+    }
+
+    /// Lets the events of a task give way to another run.
+    fn give_way(&mut self, name: &TaskName, kind: RunKind, cause: String) {
+        if let Some(task) = self.tasks.get_mut(name) {
+            task.record.after = Some((kind, cause));
+            self.store.put_task(&task.record);
+            task.tell(Stop::Finish);
         }
     }
 
@@ -201,7 +217,7 @@ impl Supervisor {
                 self.abort_uploads(uid, spec);
             }
         }
-        let held = self.tasks.get(name).is_some_and(|task| task.record.held);
+        let held = self.tasks.get(name).is_some_and(|task| task.record.held || task.queue().is_some());
         self.set_phase(name, if held { TaskPhase::Held } else { TaskPhase::Rest });
     }
 
@@ -222,11 +238,15 @@ impl Supervisor {
             return Err(ApiError::new(ErrorCode::Invalid, format!("{word} is not a kind of run that changes nothing: use plan or verify")));
         }
         let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
-        step(task.situation(), Action::Start).map_err(|refusal| {
+        let next = step(task.situation(), Action::Start).map_err(|refusal| {
             let message = format!("cannot {word} {name}: it {}", refusal.why);
             ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
         })?;
-        self.queue(name, kind, format!("{word} by {by}"));
+        let cause = format!("{word} by {by}");
+        match next {
+            Step::Compare => self.give_way(name, kind, cause),
+            _ => self.queue(name, kind, cause),
+        }
         self.fill_slots();
         self.row(name)
     }
@@ -248,6 +268,7 @@ impl Supervisor {
             phase: TaskPhase::Rest,
             last_run: 0,
             last_start: None,
+            after: None,
             hidden: true,
             held: false,
         };
@@ -300,19 +321,25 @@ impl Supervisor {
 
     fn retry(&mut self, name: &TaskName, class: Option<FailureClass>, by: &str) -> Result<TaskView, ApiError> {
         let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
-        step(task.situation(), Action::Start).map_err(|refusal| {
+        let next = step(task.situation(), Action::Start).map_err(|refusal| {
             let message = format!("cannot retry {name}: it {}", refusal.why);
             ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
         })?;
-        let last = task.last_copy().filter(|run| run.tally.counters.failed > 0);
-        let failed = |run: &crate::store::RunRecord| run.failures.iter().any(|group| class.is_none_or(|c| c == group.class));
-        let Some(run) = last.filter(|run| failed(run)) else {
+        // of events that go on, the record is as old as their begin
+        let failures =
+            if task.runs_events() { task.failures() } else { task.last_copy().map(|run| run.failures.clone()).unwrap_or_default() };
+        let failed = failures.iter().any(|group| class.is_none_or(|c| c == group.class));
+        let Some(run) = task.last_copy().filter(|_| failed) else {
             let of = class.map(|c| format!(" of class {c}")).unwrap_or_default();
             let message = format!("there is nothing to retry: the last run of {name} has no failed items{of}");
             return Err(ApiError::new(ErrorCode::Conflict, message));
         };
         let of = run.run;
-        self.queue(name, RunKind::Retry { of, class }, format!("retry of run {of} by {by}"));
+        let (kind, cause) = (RunKind::Retry { of, class }, format!("retry of run {of} by {by}"));
+        match next {
+            Step::Compare => self.give_way(name, kind, cause),
+            _ => self.queue(name, kind, cause),
+        }
         self.fill_slots();
         self.row(name)
     }

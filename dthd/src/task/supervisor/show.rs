@@ -4,7 +4,7 @@ use dth_proto::{
     error::ApiError,
     id::TaskName,
     time::Timestamp,
-    view::{Counters, Phase, Summary, TaskDetail, TaskState, TaskView},
+    view::{Counters, EventsView, Phase, Summary, TaskDetail, TaskState, TaskView},
 };
 
 use super::{Supervisor, Task};
@@ -63,6 +63,7 @@ impl Supervisor {
             planned: tally.planned.to_map(),
             failures,
             best_rate: active.map_or_else(|| task.run.as_ref().map_or(0, |r| r.best_rate), super::Active::best_rate),
+            events: task.events(clock::now()),
             view,
         })
     }
@@ -129,6 +130,7 @@ impl Task {
             live: self.active.as_ref().map(|a| a.live.clone()),
             next_run: self.next_run(clock::now()),
             failure,
+            events: self.events(clock::now()),
             restoring: self.restoring.as_ref().map(|r| archive::words(r.count, r.ready, clock::now())),
         }
         .view()
@@ -160,11 +162,28 @@ impl Task {
             activity,
             failed: resting.map_or_else(|| row.run.as_ref().map_or(0, |run| run.counters.failed), |run| run.tally.counters.failed),
             top_failure: resting.map_or_else(|| self.failures(), |run| run.failures.clone()).into_iter().next(),
+            event_trouble: self.totals.events.snapshot().trouble.map(|trouble| (trouble.since, trouble.why)),
+            compare_failed: self.compared.clone().filter(|_| self.has_events_run()).and_then(|(ended, failed)| Some((ended, failed?))),
             due: self.schedule.as_ref().and_then(|s| s.due(now, self.record.last_start, self.record.trigger_set)),
         }
     }
 
-    fn failures(&self) -> Vec<dth_proto::failure::FailureGroup> {
+    /// How its events are going, while a run consumes them.
+    fn events(&self, now: Timestamp) -> Option<EventsView> {
+        let queue = self.queue().filter(|_| self.active.is_some())?;
+        let seen = self.totals.events.snapshot();
+        Some(EventsView {
+            queue: queue.queue.clone(),
+            lag_s: seen.lag(now).as_secs(),
+            received: seen.received,
+            applied: seen.applied,
+            held: seen.held,
+            unknown: seen.unknown,
+            trouble: seen.trouble.map(|trouble| trouble.why),
+        })
+    }
+
+    pub(super) fn failures(&self) -> Vec<dth_proto::failure::FailureGroup> {
         match (&self.active, &self.run) {
             (Some(active), _) => active.progress.failures(),
             (None, Some(run)) => run.failures.clone(),

@@ -12,7 +12,7 @@ const FEW: usize = 64;
 
 /// See the module. A name that nobody works on costs nothing.
 #[derive(Default)]
-pub(super) struct Turns(Mutex<Names>);
+pub struct Turns(Mutex<Names>);
 
 #[derive(Default)]
 struct Names {
@@ -29,7 +29,7 @@ pub struct Turn {
 
 impl Turns {
     /// Waits for the turn, in the order of those who wait.
-    pub(super) async fn take(&self, name: &str) -> Turn {
+    pub async fn take(&self, name: &str) -> Turn {
         let lock = self.lock_of(name);
         Turn { _inside: lock.lock_owned().await }
     }
