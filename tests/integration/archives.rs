@@ -5,7 +5,7 @@ use std::time::Duration;
 use dth_proto::view::RunKind;
 use dth_tests::{
     daemon::Daemon,
-    moto::Moto,
+    moto::{self, Moto},
     s3::{ARCHIVE_STATUS, Action, Answer, Fault, Object, Operation, Server},
     task::{Task, ended_well},
     wait::eventually,
@@ -134,8 +134,12 @@ async fn moto_restores_and_the_next_run_copies() {
         let put = s3.put_object().bucket(FROM).key(key).storage_class(class.into()).body(key.as_bytes().to_vec().into());
         put.send().await.unwrap();
     }
-    let daemon = Daemon::start("").await;
+    let mut daemon = Daemon::prepare();
+    let keys = daemon.credential("moto", moto::KEYS.0, moto::KEYS.1);
+    daemon.configure(&format!("[credentials.moto]\ntype = \"file\"\npath = \"{}\"\n", keys.display()));
+    daemon.restart().await;
     let task = Task::new("copy", (&moto.endpoint(), FROM), (&moto.endpoint(), TO)).with("options.archived", "restore");
+    let task = task.at_both_ends("credential", "moto");
     task.start(&daemon).await;
     let run = task.succeeds(&daemon).await;
     assert_eq!((run.counters.copied, run.counters.skipped), (1, 2), "{run:?}");

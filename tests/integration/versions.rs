@@ -9,7 +9,6 @@ use aws_sdk_s3::{
 use dth_proto::view::RunOutcome;
 use dth_tests::{
     daemon::Daemon,
-    moto::Moto,
     s3::{Action, Fault, Object, Operation, Server, md5_hex},
     task::{Task, ended_well},
     weed::{self, Weed},
@@ -314,13 +313,6 @@ async fn between(s3: &Client, task: Task, daemon: Daemon) {
     let again = task.again(&daemon).await;
     assert_eq!((again.counters.same, again.counters.copied), (11, 0), "{again:?}");
     ended_well(daemon).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn versions_of_moto() {
-    let moto = Moto::start().await;
-    let daemon = Daemon::start("").await;
-    between(&moto.client(), Task::new("copy", (&moto.endpoint(), FROM), (&moto.endpoint(), TO)), daemon).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
