@@ -11,7 +11,10 @@ use crate::{
     failure::{FailureClass, FailuresReply, FailuresRequest},
     id::{RequestId, TaskName},
     spec::TaskSpec,
-    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
+    view::{
+        Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, RunKind, RunView, TaskDetail,
+        TaskView,
+    },
     watch::{WatchReply, WatchRequest},
 };
 
@@ -39,6 +42,12 @@ pub trait Dth {
     /// viewer: the record per item acted upon.
     async fn items(name: TaskName, request: ItemsRequest) -> Result<ItemsReply, ApiError>;
 
+    /// viewer: what a run of the kind `plan` or `verify` found (`run`; `None`: the newest run of those kinds); waits up to `max_wait_ms` for
+    /// its end. Of a definition that is planned, under the name that [`Dth::plan_spec`] answered.
+    async fn plan(name: TaskName, run: Option<u32>, max_wait_ms: u32) -> Result<PlanReply, ApiError>;
+    /// viewer: why one object or image was copied or not, and what the next run would do; asks both ends (reads only).
+    async fn explain(name: TaskName, key: String) -> Result<Explanation, ApiError>;
+
     /// operator: a new task; with `start` its first run is queued at once.
     async fn create(id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError>;
     /// operator: replaces the definition of `name`; a run that is going keeps the one it started with.
@@ -47,6 +56,11 @@ pub trait Dth {
     async fn clone_task(id: RequestId, name: TaskName, new: TaskName) -> Result<TaskView, ApiError>;
     /// operator: start, pause, resume, stop or delete.
     async fn control(id: RequestId, name: TaskName, action: Action) -> Result<TaskView, ApiError>;
+    /// operator: queues a run of the kind `plan` or `verify`, which changes nothing.
+    async fn begin(id: RequestId, name: TaskName, kind: RunKind) -> Result<TaskView, ApiError>;
+    /// operator: plans a definition that is not a task. The answer has the name under which the plan is asked for; no list shows it. It is
+    /// forgotten when it is deleted ([`Action::Delete`]), or a minute after it was last asked for.
+    async fn plan_spec(id: RequestId, spec: TaskSpec) -> Result<TaskView, ApiError>;
     /// operator: tries the failed items of the last run again, in a run of their own.
     async fn retry(id: RequestId, name: TaskName, class: Option<FailureClass>) -> Result<TaskView, ApiError>;
 

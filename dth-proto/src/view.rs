@@ -1,6 +1,8 @@
 //! What screens and scripts show: the daemon's state in the words of the project.
 
+mod explain;
 mod item;
+mod plan;
 mod run;
 
 use std::collections::BTreeMap;
@@ -8,7 +10,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    explain::{Explanation, Found},
     item::{ItemView, ItemsReply, ItemsRequest},
+    plan::{Cost, PlanReply, PlannedRequests},
     run::RunKind,
 };
 use crate::{

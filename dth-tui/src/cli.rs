@@ -15,7 +15,7 @@ use crate::{
     dashboard::Options,
     exit,
     glyph::Glyphs,
-    headless::{self, Format},
+    headless::{self, Format, ReportFormat},
     sanitise::sanitise_lines,
     theme::ColorChoice,
 };
@@ -151,6 +151,66 @@ Example:
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Tell what a run would copy, skip and delete, its bytes, requests and estimated cost; changes nothing
+    #[command(after_help = "A plan compares as a run does and sends no request that writes. What is not known of the cost is said.
+
+Exit codes: 0 planned, 1 the plan could not be made or is not whole, 2 dthd cannot be reached.
+
+Example:
+  dth plan photos-cn --items 20
+  dth plan --file photos.toml -o json")]
+    Plan {
+        /// Name of a task
+        #[arg(required_unless_present = "file", conflicts_with = "file")]
+        task: Option<TaskName>,
+        /// A task file instead, which becomes no task; - is standard input
+        #[arg(long, value_name = "FILE")]
+        file: Option<PathBuf>,
+        /// Also the first N items with their reasons
+        #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true)]
+        items: usize,
+    },
+    /// Compare both ends of a task and copy nothing
+    #[command(after_help = "Exit codes with --wait: 0 equal, 1 different or not finished, 2 dthd cannot be reached.
+
+Example:
+  dth verify photos-cn --wait && echo equal")]
+    Verify {
+        #[command(flatten)]
+        task: Task,
+        /// Wait for the end, and tell what differs
+        #[arg(long)]
+        wait: bool,
+    },
+    /// Tell why one object or image was or was not copied, and what the next run would do
+    #[command(after_help = "Example:\n  dth explain photos-cn raw/2026/01/0001.jpg")]
+    Explain {
+        #[command(flatten)]
+        task: Task,
+        /// Source key, or name of an image: REPOSITORY:TAG, REPOSITORY@DIGEST
+        key: String,
+    },
+    /// Write all records of a run to a file
+    #[command(
+        after_help = "One record per object or image acted upon, in the order of their names. As ndjson the first line has the run's figures.
+
+Example:
+  dth report photos-cn --to photos.csv
+  dth report photos-cn --run 3 --to - --format ndjson | grep failed"
+    )]
+    Report {
+        #[command(flatten)]
+        task: Task,
+        /// Of this run [default: the last]
+        #[arg(long, value_name = "N")]
+        run: Option<u32>,
+        /// The file; - is standard output
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// Its form [default: by the file's extension]
+        #[arg(long, value_enum, value_name = "F")]
+        format: Option<ReportFormat>,
+    },
     /// Queue a run now
     #[command(after_help = "Example:\n  dth start photos-cn && dth wait photos-cn")]
     Start(Task),
@@ -219,7 +279,7 @@ Example:
         #[arg(long, value_name = "N")]
         run: Option<u32>,
         /// Only these
-        #[arg(long, value_name = "O", value_parser = ["copied", "skipped", "deleted", "failed"])]
+        #[arg(long, value_name = "O", value_parser = ["copied", "skipped", "deleted", "failed", "planned"])]
         outcome: Option<String>,
         /// Only keys, or names of images, that begin with this
         #[arg(long, value_name = "P")]

@@ -18,7 +18,10 @@ use dth_proto::{
     id::{Epoch, RequestId, TaskName},
     service::Dth,
     spec::TaskSpec,
-    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
+    view::{
+        Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, RunKind, RunView, TaskDetail,
+        TaskView,
+    },
     watch::{Mirror, WatchReply, WatchRequest},
     wire,
 };
@@ -179,6 +182,23 @@ impl Dth for Fake {
             task.word = "paused".to_owned();
         }
         Ok(task)
+    }
+
+    async fn plan(self, _: Context, _: TaskName, _: Option<u32>, _: u32) -> Result<PlanReply, ApiError> {
+        no("plan")
+    }
+
+    async fn explain(self, _: Context, _: TaskName, _: String) -> Result<Explanation, ApiError> {
+        no("item")
+    }
+
+    async fn begin(self, _: Context, _: RequestId, name: TaskName, _: RunKind) -> Result<TaskView, ApiError> {
+        let task = self.state.borrow().1.tasks.get(&name).cloned();
+        task.ok_or_else(|| ApiError::new(ErrorCode::NotFound, "gone"))
+    }
+
+    async fn plan_spec(self, _: Context, _: RequestId, _: TaskSpec) -> Result<TaskView, ApiError> {
+        no("place for a plan")
     }
 
     async fn retry(self, _: Context, _: RequestId, _: TaskName, _: Option<FailureClass>) -> Result<TaskView, ApiError> {

@@ -12,15 +12,15 @@ use dth_proto::{
     check::{CheckReply, CheckStep},
     error::{ApiError, ErrorCode},
     event::{Event, EventsReply, EventsRequest, Level},
-    failure::{FailureClass, FailureGroup, FailureItem, FailuresReply, FailuresRequest},
+    failure::{FailureClass, FailureGroup, FailureItem, FailuresReply, FailuresRequest, Side},
     handshake::{Hello, Welcome, negotiate, read_line, refusal, write_line},
     id::{Epoch, RequestId, TaskName},
     service::Dth,
     spec::TaskSpec,
     time::Timestamp,
     view::{
-        Action, Counters, DaemonInfo, History, HistoryRequest, ItemView, ItemsReply, ItemsRequest, Problem, RunKind, RunOutcome, RunView,
-        Summary, TaskDetail, TaskState, TaskView,
+        Action, Cost, Counters, DaemonInfo, Explanation, Found, History, HistoryRequest, ItemView, ItemsReply, ItemsRequest, PlanReply,
+        PlannedRequests, Problem, RunKind, RunOutcome, RunView, Summary, TaskDetail, TaskState, TaskView,
     },
     watch::{WatchReply, WatchRequest},
     wire,
@@ -457,6 +457,46 @@ impl Dth for Service {
                 _ => {}
             }
             Ok(view)
+        })
+        .await
+    }
+
+    async fn plan(self, _: Context, name: TaskName, run: Option<u32>, _: u32) -> Result<PlanReply, ApiError> {
+        let mut detail = self.clone().task(wire::context(), name.clone()).await?;
+        let state = self.shared.lock();
+        let runs = state.runs.get(&name).map(Vec::as_slice).unwrap_or_default();
+        let found = runs.iter().rev().find(|r| run.map_or(!r.kind.writes(), |wanted| wanted == r.run)).cloned();
+        detail.view.run = Some(found.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("{name} has no plan")))?);
+        let request = |side, operation: &str, count| PlannedRequests { side, operation: operation.to_owned(), count };
+        let requests = vec![request(Side::Source, "GetObject", 7), request(Side::Destination, "PutObject", 7)];
+        let cost = |side, what: &str, usd: Option<f64>| Cost { side, what: what.to_owned(), amount: 7, price: usd, usd };
+        let costs = vec![cost(Side::Source, "reads", Some(0.5)), cost(Side::Destination, "writes", None)];
+        Ok(PlanReply { detail, requests, costs, unknown: vec!["the price of writes is not known".to_owned()] })
+    }
+
+    async fn explain(self, _: Context, name: TaskName, key: String) -> Result<Explanation, ApiError> {
+        let state = self.shared.lock();
+        state.view(&name)?;
+        Ok(Explanation {
+            destination: Some(format!("to/{key}")),
+            source_now: Found::There { size: 5, etag: "e1".to_owned() },
+            destination_now: Found::Missing,
+            rule: None,
+            recorded: None,
+            last: state.items.iter().find(|item| item.key == key).map(|item| (1, item.clone())),
+            next: "copy it: the destination does not have it (missing)".to_owned(),
+            key,
+        })
+    }
+
+    async fn begin(self, _: Context, id: RequestId, name: TaskName, kind: RunKind) -> Result<TaskView, ApiError> {
+        self.mutate(id, &format!("{} {name}", kind.word()), |state| state.view(&name)).await
+    }
+
+    async fn plan_spec(self, _: Context, id: RequestId, spec: TaskSpec) -> Result<TaskView, ApiError> {
+        self.mutate(id, &format!("plan {}", spec.name), |state| {
+            state.specs.insert(spec.name.clone(), spec.clone());
+            state.view(&spec.name)
         })
         .await
     }

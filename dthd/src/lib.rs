@@ -19,6 +19,7 @@
 //! | [`store`] | typed trees over sled |
 //! | [`event`] | what happened, for the log and for clients |
 //! | [`metrics`] | history rings, CloudWatch |
+//! | [`price`] | what a planned copy would cost |
 //! | [`problem`] | from state to "OK" or a list of problems |
 //! | [`clock`], [`disk`] | the only places that read the time, and the room on the disk |
 //! | [`lock`], [`logging`], [`shutdown`], [`systemd`] | process conventions |
@@ -45,6 +46,7 @@ pub mod image;
 pub mod lock;
 pub mod logging;
 pub mod metrics;
+pub mod price;
 pub mod problem;
 pub mod s3;
 pub mod schedule;

@@ -61,7 +61,10 @@ pub(super) fn outcome(run: &RunView) -> &'static str {
 /// The accounting identity: `9 listed = 1 same + 7 copied + 0 skipped + 1 failed + 0 pending`.
 pub(super) fn accounting(c: &Counters) -> String {
     let parts = [(c.same, "same"), (c.copied, "copied"), (c.skipped, "skipped"), (c.failed, "failed"), (c.pending, "pending")];
-    let parts = parts.map(|(n, word)| format!("{} {word}", units::grouped(n)));
+    let mut parts: Vec<String> = parts.map(|(n, word)| format!("{} {word}", units::grouped(n))).into();
+    if c.planned > 0 {
+        parts.insert(2, format!("{} planned", units::grouped(c.planned)));
+    }
     format!("{} listed = {}", units::grouped(c.listed), parts.join(" + "))
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod control;
 mod create;
 mod edit;
+mod explain;
 mod export;
 mod failures;
 mod items;
@@ -12,11 +13,14 @@ mod list;
 mod log;
 mod manual;
 mod output;
+mod plan;
+mod report;
 mod runs;
 mod show;
 mod status;
 mod table;
 mod task_file;
+mod verify;
 mod wait;
 mod watch;
 
@@ -27,8 +31,8 @@ use std::io::{self, Read, Write};
 
 use dth_proto::{document::BadDocument, view::Action};
 
-pub use self::output::Format;
 use self::output::Output;
+pub use self::{output::Format, report::Format as ReportFormat};
 use crate::{
     cli::{Command, Surroundings, Target},
     exit,
@@ -159,6 +163,10 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Export(task) => export::run(caller, &task.task).await,
         Command::Check { task: Some(task), .. } => check::task(caller, &task).await,
         Command::Check { file, .. } => check::file(caller, &file.unwrap_or_else(|| "-".into())).await,
+        Command::Plan { task, file, items } => plan::run(caller, plan::What { task, file }, items).await,
+        Command::Verify { task, wait } => verify::run(caller, &task.task, wait).await,
+        Command::Explain { task, key } => explain::run(caller, &task.task, &key).await,
+        Command::Report { task, run, to, format } => report::run(caller, &task.task, run, &to, format).await,
         Command::Start(task) => control::run(caller, &task.task, Action::Start).await,
         Command::Pause(task) => control::run(caller, &task.task, Action::Pause).await,
         Command::Resume(task) => control::run(caller, &task.task, Action::Resume).await,

@@ -70,6 +70,11 @@ impl<'a> Output<'a> {
         self.out.write_all(b"\n")
     }
 
+    /// Where bytes go that are in a form of their own.
+    pub(super) fn writer(&mut self) -> &mut dyn Write {
+        &mut *self.out
+    }
+
     /// The reader sees what was written so far.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()

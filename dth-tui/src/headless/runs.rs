@@ -12,12 +12,14 @@ use crate::exit;
 impl Row for RunView {
     const COLUMNS: &'static [Column] = &[
         ("RUN", Align::Right),
+        ("KIND", Align::Left),
         ("OUTCOME", Align::Left),
         ("STARTED", Align::Left),
         ("TOOK", Align::Right),
         ("LISTED", Align::Right),
         ("SAME", Align::Right),
         ("COPIED", Align::Right),
+        ("PLANNED", Align::Right),
         ("SKIPPED", Align::Right),
         ("DELETED", Align::Right),
         ("FAILED", Align::Right),
@@ -31,11 +33,12 @@ impl Row for RunView {
         let c = &self.counters;
         let mut cells = vec![
             self.run.to_string(),
+            self.kind.word().to_owned(),
             cell::outcome(self).to_owned(),
             cell::or_nothing(self.started.map(cell::time)),
             cell::seconds(self.duration_s),
         ];
-        cells.extend([c.listed, c.same, c.copied, c.skipped, c.deleted, c.failed, c.pending].map(units::grouped));
+        cells.extend([c.listed, c.same, c.copied, c.planned, c.skipped, c.deleted, c.failed, c.pending].map(units::grouped));
         cells.extend([units::bytes(c.bytes_copied), units::rate(self.bytes_per_s), self.cause.clone()]);
         cells
     }

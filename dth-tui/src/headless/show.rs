@@ -4,7 +4,7 @@ use dth_proto::{
     failure::FailureGroup,
     id::TaskName,
     units,
-    view::{Phase, RunView, TaskDetail},
+    view::{Phase, RunKind, RunView, TaskDetail},
     wire,
 };
 
@@ -65,6 +65,7 @@ fn text(detail: &TaskDetail) -> String {
         row("requests", format!("{}, {} of them again", units::grouped(run.counters.requests), units::grouped(run.counters.retries)));
         row("rate", cell::rate(task).unwrap_or_default());
         row("eta", cell::eta(task).unwrap_or_default());
+        row("planned", counts(&detail.planned));
         row("skipped", counts(&detail.skipped));
         row("verified", counts(&detail.verified));
     }
@@ -83,13 +84,15 @@ fn text(detail: &TaskDetail) -> String {
 fn run_line(run: &RunView) -> String {
     let started = run.started.map_or_else(String::new, |at| format!(", started {}", cell::time(at)));
     let ended = run.ended.map_or_else(String::new, |at| format!(", ended {}", cell::time(at)));
-    format!("{}: {}{started}{ended}, {} at work", run.run, cell::outcome(run), cell::seconds(run.duration_s))
+    let kind = if run.kind == RunKind::Copy { String::new() } else { format!(" ({})", run.kind.word()) };
+    format!("{}{kind}: {}{started}{ended}, {} at work", run.run, cell::outcome(run), cell::seconds(run.duration_s))
 }
 
 fn items(run: &RunView) -> String {
     let deleted = if run.counters.deleted > 0 { format!("; {} deleted", units::grouped(run.counters.deleted)) } else { String::new() };
+    let delete = if run.counters.to_delete > 0 { format!("; {} to delete", units::grouped(run.counters.to_delete)) } else { String::new() };
     let floor = if run.listing_done { "" } else { "so far " };
-    format!("{floor}{}{deleted}", cell::accounting(&run.counters))
+    format!("{floor}{}{deleted}{delete}", cell::accounting(&run.counters))
 }
 
 fn bytes(run: &RunView) -> String {
@@ -103,7 +106,7 @@ fn bytes(run: &RunView) -> String {
     )
 }
 
-fn counts(by_word: &std::collections::BTreeMap<String, u64>) -> String {
+pub(super) fn counts(by_word: &std::collections::BTreeMap<String, u64>) -> String {
     by_word.iter().map(|(word, n)| format!("{} {word}", units::grouped(*n))).collect::<Vec<_>>().join(", ")
 }
 

@@ -75,11 +75,15 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::Runs { .. }
         | DthRequest::WaitRun { .. }
         | DthRequest::Failures { .. }
-        | DthRequest::Items { .. } => Role::Viewer,
+        | DthRequest::Items { .. }
+        | DthRequest::Plan { .. }
+        | DthRequest::Explain { .. } => Role::Viewer,
         DthRequest::Create { .. }
         | DthRequest::Edit { .. }
         | DthRequest::CloneTask { .. }
         | DthRequest::Control { .. }
+        | DthRequest::Begin { .. }
+        | DthRequest::PlanSpec { .. }
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
         | DthRequest::CheckPoll { .. } => Role::Operator,
@@ -93,7 +97,14 @@ fn changes_something(request: &DthRequest) -> bool {
 
 /// Whether the request is a long poll, which is answered when something happens.
 fn may_wait(request: &DthRequest) -> bool {
-    matches!(request, DthRequest::Watch { .. } | DthRequest::Events { .. } | DthRequest::WaitRun { .. } | DthRequest::CheckPoll { .. })
+    matches!(
+        request,
+        DthRequest::Watch { .. }
+            | DthRequest::Events { .. }
+            | DthRequest::WaitRun { .. }
+            | DthRequest::Plan { .. }
+            | DthRequest::CheckPoll { .. }
+    )
 }
 
 /// The answer `error` in the form that the caller of `request` expects.
@@ -108,6 +119,10 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::WaitRun { .. } => DthResponse::WaitRun(Err(error)),
         DthRequest::Failures { .. } => DthResponse::Failures(Err(error)),
         DthRequest::Items { .. } => DthResponse::Items(Err(error)),
+        DthRequest::Plan { .. } => DthResponse::Plan(Err(error)),
+        DthRequest::Explain { .. } => DthResponse::Explain(Err(error)),
+        DthRequest::Begin { .. } => DthResponse::Begin(Err(error)),
+        DthRequest::PlanSpec { .. } => DthResponse::PlanSpec(Err(error)),
         DthRequest::Create { .. } => DthResponse::Create(Err(error)),
         DthRequest::Edit { .. } => DthResponse::Edit(Err(error)),
         DthRequest::CloneTask { .. } => DthResponse::CloneTask(Err(error)),

@@ -11,7 +11,9 @@ use dth_proto::{
     service::Dth,
     spec::TaskSpec,
     time::Timestamp,
-    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
+    view::{
+        self, Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, RunView, TaskDetail, TaskView,
+    },
     watch::{WatchReply, WatchRequest},
     wire::{MAX_WAIT, PAGE},
 };
@@ -22,15 +24,19 @@ use super::{board::Board, check::Checks, session::Session, watch::watch as answe
 use crate::{
     event::EventLog,
     metrics::cloudwatch::Health,
-    store::Store,
+    price::costs,
+    store::{RunKind, RunRecord, Store, record::Tally},
     task::{
         self, Handle,
         failure::Groups,
         handle::{Change, not_found},
         view::run_view,
     },
-    transfer::resources::Resources,
+    transfer::{Stop, progress::Progress, resources::Resources, run::RunInput},
 };
+
+/// Runs in which an explanation looks for the record of an item, newest first.
+const RUNS_LOOKED_AT: usize = 100;
 
 /// What every connection shares.
 pub struct Shared {
@@ -188,6 +194,86 @@ impl Dth for Api {
             Ok::<_, crate::store::StoreError>(ItemsReply { run, items, next })
         };
         tokio::task::spawn_blocking(answer).await.map_err(unreadable)?.map_err(unreadable)
+    }
+
+    async fn plan(self, _: Context, name: TaskName, run: Option<u32>, max_wait_ms: u32) -> Result<PlanReply, ApiError> {
+        let deadline = tokio::time::Instant::now() + Duration::from_millis(max_wait_ms.into()).min(MAX_WAIT);
+        let mut ends = self.shared.tasks.ends();
+        let (uid, number) = match run {
+            Some(run) => self.run_of(&name, Some(run)).await?,
+            None => self.shared.tasks.planned(name.clone()).await?,
+        };
+        loop {
+            ends.mark_unchanged();
+            self.settled().await?;
+            let stored = self.shared.store.run(uid, number).map_err(unreadable)?;
+            let record = stored.ok_or_else(|| ApiError::new(ErrorCode::NotFound, format!("{name} has no run {number}")))?;
+            if record.kind.writes() {
+                let message = format!("run {number} of {name} is no plan: it is a {} run", record.kind.view().word());
+                return Err(ApiError::new(ErrorCode::Invalid, message).hint(format!("dth report {name} --run {number} has what it did")));
+            }
+            if record.outcome.is_some() || !matches!(tokio::time::timeout_at(deadline, ends.changed()).await, Ok(Ok(()))) {
+                let mut detail = *self.shared.tasks.detail(name.clone()).await?;
+                // while it goes on, the record is as old as its checkpoint
+                if detail.view.run.as_ref().is_none_or(|run| run.run != number) || record.outcome.is_some() {
+                    detail.view.run = Some(run_view(&name, &record, &record.tally.counters));
+                    (detail.planned, detail.skipped) = (record.tally.planned.to_map(), record.tally.skipped.to_map());
+                }
+                let counters = detail.view.run.as_ref().map(|run| run.counters).unwrap_or_default();
+                let prices = self.shared.resources.config().prices.clone();
+                let (costs, unknown) = costs(&record.spec, &counters, &record.tally.requests, &prices);
+                return Ok(PlanReply { detail, requests: record.tally.requests.view(), costs, unknown });
+            }
+        }
+    }
+
+    async fn explain(self, _: Context, name: TaskName, key: String) -> Result<Explanation, ApiError> {
+        let detail = self.shared.tasks.detail(name.clone()).await?;
+        let uid = self.shared.tasks.uid(name.clone()).await?;
+        self.settled().await?;
+        let record = RunRecord::queued(0, RunKind::Plan, detail.spec, String::new(), crate::clock::now());
+        // dropped with this request: nobody stops it otherwise
+        let (_stop, stop) = watch::channel(Stop::Go);
+        let input = RunInput {
+            uid,
+            name: name.clone(),
+            record,
+            store: self.shared.store.clone(),
+            events: self.shared.events.clone(),
+            resources: Arc::clone(&self.shared.resources),
+            progress: Progress::new(Tally::default(), false, Arc::default()),
+            stop,
+        };
+        let explained = task::engine::explain(&input, &key).await;
+        let mut explanation =
+            explained.map_err(|why| ApiError::new(ErrorCode::Invalid, format!("cannot explain {key:?} of {name}: {why}")))?;
+        let store = self.shared.store.clone();
+        let last = move || {
+            for run in store.runs(uid, None, RUNS_LOOKED_AT)? {
+                if let Some(record) = store.item(uid, run.run, &key)? {
+                    return Ok::<_, crate::store::StoreError>(Some((run.run, record.view(key))));
+                }
+            }
+            Ok(None)
+        };
+        explanation.last = tokio::task::spawn_blocking(last).await.map_err(unreadable)?.map_err(unreadable)?;
+        Ok(explanation)
+    }
+
+    async fn begin(self, _: Context, id: RequestId, name: TaskName, kind: view::RunKind) -> Result<TaskView, ApiError> {
+        let kind = match kind {
+            view::RunKind::Plan => RunKind::Plan,
+            view::RunKind::Verify => RunKind::Verify,
+            other => {
+                let message = format!("a {} run cannot be begun like this: use plan or verify", other.word());
+                return Err(ApiError::new(ErrorCode::Invalid, message));
+            }
+        };
+        self.change(id, Change::Begin { name, kind }).await
+    }
+
+    async fn plan_spec(self, _: Context, id: RequestId, spec: TaskSpec) -> Result<TaskView, ApiError> {
+        self.change(id, Change::Plan { spec }).await
     }
 
     async fn create(self, _: Context, id: RequestId, spec: TaskSpec, start: bool) -> Result<TaskView, ApiError> {

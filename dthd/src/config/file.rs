@@ -14,7 +14,10 @@ use super::{
     CloudWatch, DEFAULT_INTERVAL, DEFAULT_NAMESPACE, LogFormat, Principal,
     validate::{self, Rule},
 };
-use crate::credential::CredentialSpec;
+use crate::{
+    credential::CredentialSpec,
+    price::{Price, Prices},
+};
 
 /// What one place (flags, environment, file) says; `None`: nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -34,6 +37,7 @@ pub(super) struct Values {
     pub(super) log_filter: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) credentials: BTreeMap<String, CredentialSpec>,
+    pub(super) prices: Prices,
 }
 
 /// Reads a text in the form of dthd.toml; `file` names it in messages.
@@ -59,6 +63,7 @@ fn root(t: &mut Table<'_, '_>) -> Values {
         values.log_filter = checked(l, "filter", "log.filter", filter, &validate::log_filter);
         values.log_format = l.parsed("format");
     });
+    values.prices = t.tables("prices", |name, p| (name.to_owned(), Price::read(p))).into_iter().collect();
     values.credentials = credentials.into_iter().filter_map(|(name, spec)| Some((name, spec?))).collect();
     values
 }

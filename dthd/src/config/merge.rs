@@ -133,6 +133,7 @@ fn merge(flags: &Values, environment: &Values, file: &Values, defaults: &Environ
             parts: merge.pick("limits.parts", |v| v.parts).unwrap_or(built_in.parts),
         },
         credentials: file.credentials.clone(),
+        prices: file.prices.clone(),
         access: Access {
             operators: merge.pick("access.operators", |v| v.operators.clone()).unwrap_or_default(),
             viewers: merge.pick("access.viewers", |v| v.viewers.clone()).unwrap_or_default(),

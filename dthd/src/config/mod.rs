@@ -23,7 +23,7 @@ pub use self::{
     show::show,
     template::TEMPLATE,
 };
-use crate::credential::CredentialSpec;
+use crate::{credential::CredentialSpec, price::Prices};
 
 /// Everything that can be configured, after precedence and validation.
 #[derive(Clone, Debug, PartialEq)]
@@ -38,6 +38,8 @@ pub struct Config {
     pub limits: Limits,
     /// Named ways to sign in (without the built-in `anonymous`).
     pub credentials: BTreeMap<String, CredentialSpec>,
+    /// Prices that replace the built-in ones, by provider.
+    pub prices: Prices,
     /// Who may do what.
     pub access: Access,
     /// CloudWatch; `None`: off.

@@ -4,7 +4,7 @@ use super::Config;
 
 /// The configuration to go on with, and the keys whose new value waits for a restart.
 ///
-/// Limits, credentials, access, CloudWatch, the log filter and the drain time change at once; where the state and the
+/// Limits, credentials, prices, access, CloudWatch, the log filter and the drain time change at once; where the state and the
 /// socket are, and the form of the log, stay as they were.
 #[must_use]
 pub fn reload(old: &Config, new: Config) -> (Config, Vec<&'static str>) {
@@ -40,6 +40,7 @@ mod tests {
             socket: "/r/dthd.sock".into(),
             limits: Limits::default(),
             credentials: BTreeMap::new(),
+            prices: BTreeMap::new(),
             access: Access::default(),
             cloudwatch: None,
             log_filter: "info".to_owned(),

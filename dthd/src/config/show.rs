@@ -56,6 +56,18 @@ pub fn show(effective: &Effective) -> String {
     for (name, spec) in &config.credentials {
         rows.push((format!("credentials.{name}"), credential(spec), Origin::File));
     }
+    for (name, price) in &config.prices {
+        let price = [
+            ("reads", price.reads),
+            ("writes", price.writes),
+            ("lists", price.lists),
+            ("out", price.out),
+            ("out_to_region", price.out_to_region),
+        ];
+        for (key, usd) in price.into_iter().filter_map(|(key, usd)| Some((key, usd?))) {
+            rows.push((format!("prices.{name}.{key}"), format!("{} USD", usd.0), Origin::File));
+        }
+    }
     table(&rows, config.file.as_deref())
 }
 

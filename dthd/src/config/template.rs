@@ -60,6 +60,8 @@ mod tests {
         let credentials = std::mem::take(&mut written.credentials);
         let kinds: Vec<&str> = credentials.values().map(CredentialSpec::kind).collect();
         assert_eq!(kinds.len(), 7, "one example of each type: {kinds:?}");
+        let prices = std::mem::take(&mut written.prices);
+        assert!(prices["aws-cn"].reads.is_some(), "an example: {prices:?}");
         let cloudwatch = written.cloudwatch.take().expect("an example");
         assert_eq!(cloudwatch.interval, crate::config::DEFAULT_INTERVAL);
         assert_eq!(cloudwatch.namespace, crate::config::DEFAULT_NAMESPACE);
@@ -86,6 +88,7 @@ mod tests {
             log_filter,
             log_format,
             credentials,
+            prices,
         } = values;
         let there = [
             state.is_some(),
@@ -102,8 +105,9 @@ mod tests {
             log_filter.is_some(),
             log_format.is_some(),
             !credentials.is_empty(),
+            !prices.is_empty(),
         ];
-        assert_eq!(there, [true; 14]);
+        assert_eq!(there, [true; 15]);
         let cloudwatch = cloudwatch.expect("an example");
         assert!(cloudwatch.region.is_some() && cloudwatch.credential.is_some() && cloudwatch.endpoint.is_some());
     }

@@ -1,5 +1,6 @@
 //! One image from one registry to the other: everything that belongs to it, and its tag last.
 
+mod estimate;
 mod publish;
 mod repository;
 
@@ -15,6 +16,7 @@ use dth_proto::{
 use futures::{StreamExt, stream::FuturesUnordered};
 use tokio_util::sync::CancellationToken;
 
+pub(super) use self::estimate::{Claims, Estimate};
 use super::{
     blob::{Blob, Blobs},
     digest::Digest,

@@ -10,6 +10,7 @@
 //! again at what remains by its checkpoint; what it had already copied of that is recognised by its records and its digests.
 
 mod ends;
+mod explain;
 mod feed;
 mod look;
 mod work;
@@ -23,6 +24,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::explain::explain;
 use self::{ends::Ends, feed::Feed, work::Work};
 use crate::{
     store::{RunRecord, Store, blob::BlobUploads},
@@ -54,6 +56,10 @@ pub async fn run(mut input: RunInput, job: ImageJob) -> (RunRecord, RunEnd) {
     let worked = input.record.worked;
     let (remaining, tally) = (input.record.remaining.as_deref(), input.record.tally.clone());
     let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
+    if !input.record.kind.writes() && input.record.remaining.is_some() {
+        // which blobs are counted already is known to the process that counted them
+        account.restart();
+    }
     let stop = CancellationToken::new();
     let mut told = input.stop.clone();
     let opened = tokio::select! {

@@ -215,7 +215,8 @@ mod tests {
             ("a-2", true, None, &md5, None, false, None),
             (&md5, true, None, "opaque", None, false, None),
         ] {
-            let entry = Entry { key: "k".into(), size: 1, etag: ETag::new(etag), modified: Timestamp(0), class: String::new() };
+            let entry =
+                Entry { key: "k".into(), size: 1, etag: ETag::new(etag), modified: Timestamp(0), class: String::new(), version: None };
             let facts = Facts {
                 md5: Md5Sum::from_etag(&entry.etag),
                 md5_is_certain: certain,
@@ -225,7 +226,8 @@ mod tests {
                 part_etags_are_md5: true,
                 asked: None,
             };
-            let put = Put { etag: ETag::new(answered), opaque_etag: opaque, checksum: theirs.map(stored).map(Checksum::from) };
+            let put =
+                Put { etag: ETag::new(answered), opaque_etag: opaque, checksum: theirs.map(stored).map(Checksum::from), version: None };
             assert_eq!(told(&facts, &entry, &put), expected, "{etag} {answered}");
         }
     }

@@ -13,6 +13,8 @@
 mod archives;
 mod compare;
 mod ends;
+mod estimate;
+mod explain;
 mod failures;
 mod feed;
 mod range;
@@ -26,7 +28,7 @@ use std::{sync::Arc, time::Duration};
 use dth_proto::{
     event::Level,
     failure::Side,
-    spec::{S3Job, Versions},
+    spec::{Compare, S3Job, Versions},
     view::RunOutcome,
 };
 use tokio::{
@@ -37,7 +39,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::ends::customer_key;
-pub use self::{compare::compare, ends::abort_uploads};
+pub use self::{compare::compare, ends::abort_uploads, explain::explain};
 use self::{
     ends::Ends,
     failures::{Failures, Which},
@@ -254,6 +256,12 @@ fn feed(
     queue: mpsc::Sender<feed::Task>,
     stop: CancellationToken,
 ) -> Result<JoinHandle<PassEnd>, String> {
+    let mut job = job.clone();
+    if input.record.kind == RunKind::Verify && job.options.compare == Compare::Always {
+        // what is always copied may be equal nevertheless
+        job.options.compare = Compare::Auto;
+    }
+    let job = &job;
     let rules = rules(input, (job, selection), ends, account)?;
     let which = match input.record.kind {
         RunKind::Retry { of, class } => Some(Which::Failed(of, class)),

@@ -11,6 +11,7 @@ use dth_proto::{
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Store, StoreError, from_json, run_key, task_key, to_json, words::WordCounts};
+use crate::transfer::estimate::Requests;
 
 /// A task with what must survive a restart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +32,12 @@ pub struct TaskRecord {
     pub last_run: u32,
     /// When the newest run was queued: triggers count from here.
     pub last_start: Option<Timestamp>,
+    /// It is no task but a definition that somebody plans: no list shows it, and a restart forgets it.
+    #[serde(default)]
+    pub hidden: bool,
+    /// The trigger is held again when the run that is going, which changes nothing, has ended.
+    #[serde(default)]
+    pub held: bool,
 }
 
 /// What a task is doing, as far as a restart must know.
@@ -166,6 +173,9 @@ pub struct Tally {
     /// Planned, by reason.
     #[serde(default)]
     pub planned: WordCounts,
+    /// Requests that the planned items would take.
+    #[serde(default)]
+    pub requests: Requests,
     /// Listed, by size class; see [`SIZE_CLASSES`].
     pub sizes: [u64; 4],
     /// Largest object listed, in bytes.

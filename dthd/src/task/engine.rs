@@ -3,6 +3,7 @@
 use dth_proto::{
     check::CheckStep,
     spec::{Job, TaskSpec},
+    view::Explanation,
 };
 
 use crate::{
@@ -20,6 +21,17 @@ pub async fn run(input: RunInput) -> (RunRecord, RunEnd) {
     match input.record.spec.job.clone() {
         Job::S3(job) => s3::run::run(input, job).await,
         Job::Image(job) => image::run::run(input, job).await,
+    }
+}
+
+/// Why one item is copied or not; asks both ends, reads only. The record of the last run is for the caller to add.
+///
+/// # Errors
+/// When an end cannot be opened, or the key cannot be one, in words.
+pub async fn explain(input: &RunInput, key: &str) -> Result<Explanation, String> {
+    match &input.record.spec.job {
+        Job::S3(job) => s3::run::explain(input, job, key).await,
+        Job::Image(job) => image::run::explain(input, job, key).await,
     }
 }
 

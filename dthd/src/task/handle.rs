@@ -7,7 +7,9 @@ use dth_proto::{
     spec::TaskSpec,
     view::{Action, History, HistoryRequest, TaskDetail, TaskView},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::store::RunKind;
 
 /// Commands that may wait for the owner.
 const QUEUE: usize = 256;
@@ -24,6 +26,10 @@ pub(super) enum Command {
     History { request: HistoryRequest, answer: Answer<History> },
     /// uid and number of the newest run, for reading records.
     Newest { name: TaskName, answer: Answer<(u64, u32)> },
+    /// uid of a task.
+    Uid { name: TaskName, answer: Answer<u64> },
+    /// uid and number of the newest run that changes nothing.
+    Planned { name: TaskName, answer: Answer<(u64, u32)> },
 }
 
 /// A mutation.
@@ -57,6 +63,18 @@ pub enum Change {
         /// What to do.
         action: Action,
     },
+    /// A run of a kind that changes nothing.
+    Begin {
+        /// The task.
+        name: TaskName,
+        /// Which kind.
+        kind: RunKind,
+    },
+    /// A plan of a definition that is not a task.
+    Plan {
+        /// It.
+        spec: TaskSpec,
+    },
     /// Try failed items again.
     Retry {
         /// The task.
@@ -68,12 +86,30 @@ pub enum Change {
 
 /// Talks to the supervisor. Cheap to clone.
 #[derive(Clone)]
-pub struct Handle(mpsc::Sender<Command>);
+pub struct Handle {
+    commands: mpsc::Sender<Command>,
+    ends: watch::Receiver<u64>,
+}
 
 impl Handle {
-    pub(super) fn new() -> (Self, mpsc::Receiver<Command>) {
-        let (send, receive) = mpsc::channel(QUEUE);
-        (Self(send), receive)
+    /// `ends`: how many runs have ended.
+    pub(super) fn new(ends: watch::Receiver<u64>) -> (Self, mpsc::Receiver<Command>) {
+        let (commands, receive) = mpsc::channel(QUEUE);
+        (Self { commands, ends }, receive)
+    }
+
+    /// Changes whenever a run has ended.
+    #[must_use]
+    pub fn ends(&self) -> watch::Receiver<u64> {
+        self.ends.clone()
+    }
+
+    /// uid and number of the newest run that changes nothing, and whether it has ended.
+    ///
+    /// # Errors
+    /// `NotFound` when the task does not exist or has no such run.
+    pub async fn planned(&self, name: TaskName) -> Result<(u64, u32), ApiError> {
+        self.ask(|answer| Command::Planned { name, answer }).await
     }
 
     /// Carries out a mutation in the name of `by`; answers when it is durable. Dropping the future loses the answer, not the
@@ -102,6 +138,14 @@ impl Handle {
         self.ask(|answer| Command::History { request, answer }).await
     }
 
+    /// uid of a task.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn uid(&self, name: TaskName) -> Result<u64, ApiError> {
+        self.ask(|answer| Command::Uid { name, answer }).await
+    }
+
     /// uid and number of the newest run.
     ///
     /// # Errors
@@ -113,7 +157,7 @@ impl Handle {
     async fn ask<T>(&self, command: impl FnOnce(Answer<T>) -> Command) -> Result<T, ApiError> {
         let (answer, answered) = oneshot::channel();
         let stopping = || ApiError::new(ErrorCode::ShuttingDown, "the daemon is stopping").hint("connect again in a moment");
-        self.0.send(command(answer)).await.map_err(|_| stopping())?;
+        self.commands.send(command(answer)).await.map_err(|_| stopping())?;
         answered.await.map_err(|_| stopping())?
     }
 }

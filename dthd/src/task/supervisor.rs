@@ -64,6 +64,8 @@ pub struct Supervisor {
     totals: Totals,
     conditions: watch::Receiver<Conditions>,
     life: Life,
+    /// How many runs have ended.
+    ends: watch::Sender<u64>,
 }
 
 /// What the rest of the daemon knows and problems are made of.
@@ -91,6 +93,10 @@ struct Task {
     counted: Option<Counters>,
     /// What it waits for to come out of an archive.
     restoring: Option<Restoring>,
+    /// The last run that was over and copied, where a later one changes nothing.
+    copied: Option<RunRecord>,
+    /// When a client last asked for it; see [`TaskRecord::hidden`].
+    asked: Instant,
 }
 
 struct Ended {
@@ -112,7 +118,8 @@ impl Supervisor {
         conditions: watch::Receiver<Conditions>,
         life: Life,
     ) -> Result<(Self, Handle), StoreError> {
-        let (handle, commands) = Handle::new();
+        let (ends, ended_runs) = watch::channel(0);
+        let (handle, commands) = Handle::new(ended_runs);
         let (tell_end, ended) = mpsc::unbounded_channel();
         let minutes: Vec<_> = store.meta("history")?.unwrap_or_default();
         let mut supervisor = Self {
@@ -129,8 +136,14 @@ impl Supervisor {
             resources,
             conditions,
             life,
+            ends,
         };
         for mut record in supervisor.store.tasks()? {
+            if record.hidden {
+                // whoever asked for it has lost the connection
+                supervisor.forget(record.uid);
+                continue;
+            }
             let run = supervisor.store.run(record.uid, record.last_run)?;
             if record.phase == TaskPhase::Running {
                 record.phase = TaskPhase::Queued;
@@ -157,7 +170,9 @@ impl Supervisor {
         // definitions are checked before they are accepted; one that an older dthd accepted and this one does not has no schedule
         let schedule = record.spec.trigger.as_ref().and_then(|t| Schedule::new(t).ok());
         let restoring = self.restoring(record.uid);
-        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None, restoring });
+        let copied = run.as_ref().filter(|run| !run.kind.writes()).and_then(|run| self.copied_before(record.uid, run.run));
+        let asked = Instant::now();
+        self.tasks.insert(name, Task { record, run, active: None, schedule, totals, counted: None, restoring, copied, asked });
     }
 
     /// What a task waits for; what cannot be read is looked for by the next full run.
@@ -166,6 +181,18 @@ impl Supervisor {
             tracing::warn!("cannot read what is being restored: {error}");
             None
         })
+    }
+
+    /// The newest run before this one that copied. One that cannot be read is not shown.
+    fn copied_before(&self, uid: u64, run: u32) -> Option<RunRecord> {
+        let mut before = run;
+        loop {
+            let found = self.store.runs(uid, Some(before), 1).ok()?.pop()?;
+            if found.kind.writes() {
+                return Some(found);
+            }
+            before = found.run;
+        }
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -243,6 +270,7 @@ impl Supervisor {
                 self.keep_history();
             }
         }
+        self.forget_plans();
         self.fire(now);
         self.fill_slots();
         self.show_all();
@@ -281,17 +309,24 @@ impl Supervisor {
         let Some(task) = self.tasks.get_mut(name) else { return };
         let now = clock::now();
         let number = task.record.last_run + 1;
+        let writes = kind.writes();
         // a look at what is being restored moves no trigger
-        let counts = kind != RunKind::Restore;
+        let counts = writes && kind != RunKind::Restore;
         let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
         task.record.last_run = number;
         if counts {
             task.record.last_start = Some(now);
         }
+        if !writes && let Some(before) = task.run.take().filter(|run| run.kind.writes()) {
+            task.copied = Some(before);
+        }
+        task.record.held = !writes && task.record.phase == TaskPhase::Held;
         task.record.phase = TaskPhase::Queued;
         self.store.put_run(task.record.uid, &run);
         self.store.put_task(&task.record);
-        self.events.push(Level::Info, Some((name, Some(number))), format!("run {number} queued: {}", run.cause));
+        if !task.record.hidden {
+            self.events.push(Level::Info, Some((name, Some(number))), format!("run {number} queued: {}", run.cause));
+        }
         task.run = Some(run);
     }
 
@@ -322,8 +357,12 @@ impl Supervisor {
         task.record.phase = TaskPhase::Running;
         self.store.put_run(task.record.uid, &run);
         self.store.put_task(&task.record);
-        self.events.push(Level::Info, Some((name, Some(run.run))), format!("run {} began", run.run));
-        let progress = Progress::new(run.tally.clone(), false, Arc::clone(&task.totals));
+        if !task.record.hidden {
+            self.events.push(Level::Info, Some((name, Some(run.run))), format!("run {} began", run.run));
+        }
+        // what only looks is in no metric
+        let totals = if run.kind.writes() { Arc::clone(&task.totals) } else { Arc::default() };
+        let progress = Progress::new(run.tally.clone(), false, totals);
         let (stop, stopped) = watch::channel(Stop::Go);
         task.active = Some(Active::new(Arc::clone(&progress), run.clone(), stop));
         task.run = Some(run.clone());
@@ -362,16 +401,18 @@ impl Supervisor {
                 self.events.push(Level::Info, at, format!("run {} paused", record.run));
             }
             RunEnd::Finished(outcome, error) => {
-                task.record.phase = TaskPhase::Rest;
+                task.record.phase = if task.record.held { TaskPhase::Held } else { TaskPhase::Rest };
                 record.outcome = Some(outcome);
                 record.error.clone_from(&error);
                 record.ended = Some(clock::now());
                 let c = &record.tally.counters;
                 let level = if outcome == RunOutcome::Succeeded { Level::Info } else { Level::Warn };
                 let why = error.map(|e| format!(": {e}")).unwrap_or_default();
-                let counts =
-                    format!("listed {}, same {}, copied {}, skipped {}, failed {}", c.listed, c.same, c.copied, c.skipped, c.failed);
-                self.events.push(level, at, format!("run {} {}{why}; {counts}", record.run, outcome.word()));
+                let (verb, done) = if record.kind.writes() { ("copied", c.copied) } else { ("to copy", c.planned) };
+                let counts = format!("listed {}, same {}, {verb} {done}, skipped {}, failed {}", c.listed, c.same, c.skipped, c.failed);
+                if !task.record.hidden {
+                    self.events.push(level, at, format!("run {} {}{why}; {counts}", record.run, outcome.word()));
+                }
             }
         }
         self.store.put_run(task.record.uid, &record);
@@ -383,6 +424,7 @@ impl Supervisor {
         if let Some(task) = self.tasks.get_mut(&name) {
             task.restoring = restoring;
         }
+        self.ends.send_modify(|count| *count += 1);
         self.fill_slots();
         self.show_all();
     }
@@ -396,15 +438,44 @@ impl Supervisor {
                 let _ = answer.send(result);
             }
             Command::Detail { name, answer } => {
+                self.touch(&name);
                 let _ = answer.send(self.detail(&name).map(Box::new).ok_or_else(|| not_found(&name)));
             }
             Command::History { request, answer } => {
                 let _ = answer.send(self.rates(&request));
             }
+            Command::Uid { name, answer } => {
+                let _ = answer.send(self.tasks.get(&name).map(|task| task.record.uid).ok_or_else(|| not_found(&name)));
+            }
+            Command::Planned { name, answer } => {
+                self.touch(&name);
+                let _ = answer.send(self.planned(&name));
+            }
             Command::Newest { name, answer } => {
+                self.touch(&name);
                 let _ = answer.send(self.newest(&name));
             }
         }
+    }
+
+    fn touch(&mut self, name: &TaskName) {
+        if let Some(task) = self.tasks.get_mut(name) {
+            task.asked = Instant::now();
+        }
+    }
+
+    fn planned(&self, name: &TaskName) -> Result<(u64, u32), ApiError> {
+        let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
+        let mut run = task.run.as_ref().map(|run| (run.run, run.kind.writes()));
+        while let Some((number, true)) = run {
+            let before =
+                self.store.runs(task.record.uid, Some(number), 1).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
+            run = before.first().map(|run| (run.run, run.kind.writes()));
+        }
+        let Some((number, _)) = run else {
+            return Err(ApiError::new(ErrorCode::NotFound, format!("{name} has no plan")).hint(format!("dth plan {name}")));
+        };
+        Ok((task.record.uid, number))
     }
 
     fn newest(&self, name: &TaskName) -> Result<(u64, u32), ApiError> {
@@ -437,6 +508,11 @@ impl Supervisor {
 }
 
 impl Task {
+    /// The last run that copied, or is about to.
+    fn last_copy(&self) -> Option<&RunRecord> {
+        self.run.as_ref().filter(|run| run.kind.writes()).or(self.copied.as_ref())
+    }
+
     fn situation(&self) -> Situation {
         Situation {
             phase: self.record.phase,

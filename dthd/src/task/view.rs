@@ -3,7 +3,8 @@
 use dth_proto::{
     id::TaskName,
     time::Timestamp,
-    view::{Counters, Live, Phase, RunOutcome, RunView, TaskState, TaskView},
+    units,
+    view::{Counters, Live, Phase, RunKind, RunOutcome, RunView, TaskState, TaskView},
 };
 
 use crate::store::{RunRecord, TaskRecord};
@@ -77,7 +78,14 @@ impl Row<'_> {
         let failed = self.run.as_ref().is_some_and(|run| run.counters.failed > 0);
         let stalled = self.live.as_ref().is_some_and(|live| live.stalled_s.is_some());
         let outcome = self.run.as_ref().and_then(|run| run.outcome);
+        let kind = self.run.as_ref().map(|run| run.kind).unwrap_or_default();
+        let resting = matches!(self.state, TaskState::Idle | TaskState::Waiting);
         let word = match (self.state, outcome) {
+            (TaskState::Running, _) if !stalled && !failed && kind == RunKind::Plan => "planning",
+            (TaskState::Running, _) if !stalled && !failed && kind == RunKind::Verify => "verifying",
+            (_, Some(RunOutcome::Succeeded)) if resting && kind == RunKind::Plan => "planned",
+            (_, Some(RunOutcome::Succeeded)) if resting && kind == RunKind::Verify => "verified",
+            (_, Some(RunOutcome::Incomplete)) if resting && kind == RunKind::Verify && !failed => "DIFFERENT",
             (TaskState::Running, _) if stalled => "STALLED",
             (TaskState::Running, _) if failed => "DEGRADED",
             (TaskState::Running, _) => "running",
@@ -104,6 +112,11 @@ impl Row<'_> {
         }
         if let Some(failure) = &self.failure {
             return failure.clone();
+        }
+        if let Some(run) = self.run.as_ref().filter(|run| !run.kind.writes() && run.outcome.is_some()) {
+            let c = &run.counters;
+            let delete = if c.to_delete > 0 { format!(", {} to delete", units::grouped(c.to_delete)) } else { String::new() };
+            return format!("{} to copy{delete}", units::grouped(c.planned));
         }
         if let Some(restoring) = &self.restoring {
             return restoring.clone();
@@ -148,7 +161,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::store::{RunKind, TaskPhase};
+    use crate::store::{self, TaskPhase};
 
     fn task() -> TaskRecord {
         let job = S3Job { source: S3Source::default(), destination: S3Destination::default(), options: Default::default() };
@@ -169,12 +182,14 @@ mod tests {
             phase: TaskPhase::Rest,
             last_run: 0,
             last_start: None,
+            hidden: false,
+            held: false,
         }
     }
 
     fn word(state: TaskState, outcome: Option<RunOutcome>, failed: u64, stalled_s: Option<u64>) -> String {
         let task = task();
-        let mut record = RunRecord::queued(1, RunKind::Full, task.spec.clone(), "test".to_owned(), Timestamp(0));
+        let mut record = RunRecord::queued(1, store::RunKind::Full, task.spec.clone(), "test".to_owned(), Timestamp(0));
         record.outcome = outcome;
         let counters = Counters { failed, ..Counters::default() };
         let run = Some(run_view(&task.spec.name, &record, &counters));
@@ -185,7 +200,7 @@ mod tests {
     #[test]
     fn phases_count_what_the_engine_moves() {
         let task = task();
-        let record = RunRecord::queued(1, RunKind::Full, task.spec.clone(), "test".to_owned(), Timestamp(0));
+        let record = RunRecord::queued(1, store::RunKind::Full, task.spec.clone(), "test".to_owned(), Timestamp(0));
         let run = run_view(&task.spec.name, &record, &Counters { listed: 9, copied: 4, same: 2, pending: 3, ..Counters::default() });
         for items in ["objects", "images"] {
             let phases = phases(&run, None, items);

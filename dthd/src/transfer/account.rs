@@ -14,6 +14,7 @@ use crate::{
     },
     transfer::{
         TransferError,
+        estimate::Requests,
         progress::Progress,
         watermark::{Block, Piece, Seq, Span, Watermark},
     },
@@ -193,10 +194,10 @@ impl Account {
         self.close(open, &tally);
     }
 
-    /// A run that changes nothing would copy it by sending so many bytes.
-    pub fn planned(&self, open: &Open, bytes: u64, reason: &str) {
+    /// A run that changes nothing would copy it by sending so many bytes in these requests.
+    pub fn planned(&self, open: &Open, bytes: u64, requests: Requests, reason: &str) {
         self.put(&open.key, open.size, 1, ItemOutcome::Planned { reason: reason.to_owned() });
-        self.close(open, &Tally::planned(open.size, bytes, reason));
+        self.close(open, &Tally::planned(open.size, bytes, requests, reason));
     }
 
     /// Records that a run that changes nothing would remove an item from the destination. It is counted by whoever enters it
@@ -211,15 +212,23 @@ impl Account {
         self.close(open, &Tally::failed(open.size));
     }
 
-    /// One of a group is finished; `size` as it was listed, the outcome as it is recorded.
-    pub fn close_one(&self, group: &mut OpenGroup, name: &str, size: u64, tries: u32, outcome: ItemOutcome) {
+    /// One of a group is finished; `size` as it was listed, the outcome as it is recorded; `requests`: what it would take, where it is only
+    /// planned.
+    pub fn close_one(
+        &self,
+        group: &mut OpenGroup,
+        (name, size): (&str, u64),
+        tries: u32,
+        outcome: ItemOutcome,
+        requests: impl FnOnce() -> Requests,
+    ) {
         let tally = match &outcome {
             ItemOutcome::Copied { verified, .. } => {
                 self.progress.totals.add_copied(size);
                 Tally::copied(size, verified)
             }
             ItemOutcome::Skipped { reason } => Tally::skipped(size, reason),
-            ItemOutcome::Planned { reason } => Tally::planned(size, size, reason),
+            ItemOutcome::Planned { reason } => Tally::planned(size, size, requests(), reason),
             _ => Tally::failed(size),
         };
         match outcome {

@@ -17,6 +17,7 @@ pub mod account;
 pub mod bandwidth;
 pub mod budget;
 pub mod error;
+pub mod estimate;
 pub mod fair;
 pub mod glob;
 pub mod progress;

@@ -17,6 +17,7 @@ use crate::{
         words::WordCounts,
     },
     task::failure::Groups,
+    transfer::estimate::Requests,
 };
 
 /// Blobs that are shown of an image in flight.
@@ -381,6 +382,7 @@ impl Tally {
         self.skipped.add(&other.skipped);
         self.verified.add(&other.verified);
         self.planned.add(&other.planned);
+        self.requests.add(&other.requests);
         for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
             *mine += theirs;
         }
@@ -407,11 +409,11 @@ impl Tally {
         Self { skipped: WordCounts::once(rule), ..Self::of(counters) }
     }
 
-    /// One item of `size` bytes that would be copied for a reason, by sending `bytes` of them.
+    /// One item of `size` bytes that would be copied for a reason, by sending `bytes` of them in these requests.
     #[must_use]
-    pub fn planned(size: u64, bytes: u64, reason: &str) -> Self {
+    pub fn planned(size: u64, bytes: u64, requests: Requests, reason: &str) -> Self {
         let counters = Counters { planned: 1, bytes_done: size, bytes_planned: bytes, ..Counters::default() };
-        Self { planned: WordCounts::once(reason), ..Self::of(counters) }
+        Self { planned: WordCounts::once(reason), requests, ..Self::of(counters) }
     }
 
     /// One item that exists only at the destination and would be removed there.
@@ -448,7 +450,7 @@ mod tests {
             Tally::copied(7, "content-md5"),
             Tally::skipped(9, "excluded"),
             Tally::failed(11),
-            Tally::planned(13, 12, "missing"),
+            Tally::planned(13, 12, Requests::default(), "missing"),
         ];
         for outcome in &outcomes {
             let mut tally = Tally::default();

@@ -76,7 +76,9 @@ async fn a_killed_daemon_goes_on_in_the_middle_of_a_layer() {
 async fn an_upload_that_the_registry_has_lost_begins_anew() {
     let (source, destination, image) = ends(3, 100 * MIB).await;
     destination.faults().add(Fault::new(Action::BreakUpload(60 * MIB)).on([Operation::PatchBlob]).first(1));
-    destination.faults().add(Fault::new(Action::Answer(dth_tests::registry::refusal(404, "BLOB_UPLOAD_UNKNOWN"))).on([Operation::UploadStatus]));
+    destination
+        .faults()
+        .add(Fault::new(Action::Answer(dth_tests::registry::refusal(404, "BLOB_UPLOAD_UNKNOWN"))).on([Operation::UploadStatus]));
     let daemon = Daemon::start("").await;
     let task = copy(&source, &destination);
     task.start(&daemon).await;

@@ -11,7 +11,10 @@ use dth_proto::{
     id::{RequestId, TaskName},
     service::DthRequest,
     spec::TaskSpec,
-    view::{Action, DaemonInfo, History, HistoryRequest, ItemsReply, ItemsRequest, RunView, TaskDetail, TaskView},
+    view::{
+        Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, RunKind, RunView, TaskDetail,
+        TaskView,
+    },
     watch::{WatchReply, WatchRequest},
 };
 use tarpc::{client::RpcError, context::Context};
@@ -80,6 +83,18 @@ impl Dth for Tiny {
         reached()
     }
     async fn control(self, _: Context, _: RequestId, _: TaskName, _: Action) -> Result<TaskView, ApiError> {
+        reached()
+    }
+    async fn plan(self, _: Context, _: TaskName, _: Option<u32>, _: u32) -> Result<PlanReply, ApiError> {
+        reached()
+    }
+    async fn explain(self, _: Context, _: TaskName, _: String) -> Result<Explanation, ApiError> {
+        reached()
+    }
+    async fn begin(self, _: Context, _: RequestId, _: TaskName, _: RunKind) -> Result<TaskView, ApiError> {
+        reached()
+    }
+    async fn plan_spec(self, _: Context, _: RequestId, _: TaskSpec) -> Result<TaskView, ApiError> {
         reached()
     }
     async fn retry(self, _: Context, _: RequestId, _: TaskName, _: Option<FailureClass>) -> Result<TaskView, ApiError> {
@@ -169,11 +184,15 @@ async fn operator_requests_are_refused_to_viewers() {
         assert_eq!(code(client.edit(context(), id(), name(), spec()).await), expected);
         assert_eq!(code(client.clone_task(context(), id(), name(), name()).await), expected);
         assert_eq!(code(client.control(context(), id(), name(), Action::Start).await), expected);
+        assert_eq!(code(client.begin(context(), id(), name(), RunKind::Plan).await), expected);
+        assert_eq!(code(client.plan_spec(context(), id(), spec()).await), expected);
         assert_eq!(code(client.retry(context(), id(), name(), None).await), expected);
         assert_eq!(code(client.check_start(context(), spec()).await), expected);
         assert_eq!(code(client.check_poll(context(), 1, 0, 0).await), expected);
         // what a viewer may do, all may
         let failures = FailuresRequest { run: None, class: None, after: None, limit: 1 };
+        assert_eq!(code(client.plan(context(), name(), None, 0).await), ErrorCode::NotFound);
+        assert_eq!(code(client.explain(context(), name(), "k".to_owned()).await), ErrorCode::NotFound);
         assert_eq!(code(client.info(context()).await), ErrorCode::NotFound);
         assert_eq!(code(client.watch(context(), WatchRequest::default()).await), ErrorCode::NotFound);
         assert_eq!(code(client.failures(context(), name(), failures).await), ErrorCode::NotFound);

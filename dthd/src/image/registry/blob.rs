@@ -68,7 +68,8 @@ impl Registry {
     /// # Errors
     /// As [`Registry::blob`]; `RedirectRefused` where the address must not be asked.
     pub async fn linked_blob(&self, url: &str, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobBody, TransferError> {
-        let refused = |why| self.error(FailureClass::Permanent, GET, "RedirectRefused", format!("the address of {digest} in its manifest {why}"));
+        let refused =
+            |why| self.error(FailureClass::Permanent, GET, "RedirectRefused", format!("the address of {digest} in its manifest {why}"));
         let home = self.home()?;
         if !url.contains("://") {
             return Err(refused("is none".to_owned()));

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{feed::Task, look::filtered};
 use crate::{
     image::{
-        copy::{Copier, Image, Unfinished},
+        copy::{Claims, Copier, Estimate, Image, Unfinished},
         digest::Digest,
     },
     s3::{compare::Recorded, object::ETag},
@@ -52,14 +52,16 @@ struct Inner {
     progress: Arc<Progress>,
     copier: Arc<Copier>,
     stop: CancellationToken,
-    /// What is to be copied is copied; else it is only told.
-    writes: bool,
+    /// Of a run that only tells what a copy would do.
+    plans: Option<Claims>,
 }
 
 /// A finished image.
 struct Done {
     /// Nothing had to be written.
     same: bool,
+    /// What a copy would take, where nothing is written.
+    planned: Option<Estimate>,
     source: Digest,
     destination: Digest,
 }
@@ -67,8 +69,8 @@ struct Done {
 impl Work {
     pub(super) fn new(input: &RunInput, copier: Arc<Copier>, account: &Arc<Account>, stop: CancellationToken) -> Self {
         let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
-        let writes = input.record.kind.writes();
-        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, writes }))
+        let plans = (!input.record.kind.writes()).then(Claims::default);
+        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, plans }))
     }
 
     /// Copies what comes through the queue, at most `most` images at once and not many more than the registries take, until the queue is
@@ -116,7 +118,7 @@ impl Inner {
                 self.record(&image, &done);
                 self.account.same(&open);
             }
-            Ok(_) if !self.writes => self.account.planned(&open, open.size, reason),
+            Ok(Done { planned: Some(it), .. }) => self.account.planned(&open, it.bytes, it.requests, reason),
             Ok(done) => {
                 self.record(&image, &done);
                 let (source_etag, destination_etag) = (done.source.to_string(), done.destination.to_string());
@@ -162,8 +164,10 @@ impl Inner {
         // what arrived in an earlier try belongs to the image as well
         self.account.sized(open, plan.size.max(open.size));
         drop(reading);
-        let done = Done { same: plan.is_done(), source: plan.source_digest.clone(), destination: plan.digest().clone() };
-        if !done.same && self.writes {
+        let mut done = Done { same: plan.is_done(), planned: None, source: plan.source_digest.clone(), destination: plan.digest().clone() };
+        if let Some(claims) = self.plans.as_ref().filter(|_| !done.same) {
+            done.planned = Some(Box::pin(self.copier.estimate(image, &plan, claims)).await?);
+        } else if !done.same {
             let flight = self.progress.fly(&open.key, open.size);
             Box::pin(self.copier.execute(image, &plan, &flight.item, doubt)).await?;
         }

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     archives::{Archives, Away, RESTORE},
     ends::Ends,
+    estimate::requests,
     feed::Task,
 };
 use crate::{
@@ -153,7 +154,8 @@ impl Inner {
             }
         }
         if !self.writes {
-            self.account.planned(&task.open, task.open.size, task.reason.word());
+            let size = task.open.size;
+            self.account.planned(&task.open, size, requests(size), task.reason.word());
             return;
         }
         let (tries, result) = self.copy(&task.entry, &task.destination_key).await;
@@ -177,7 +179,7 @@ impl Inner {
         match self.archives.look(&task.entry, refused).await {
             Ok(None) => return false,
             Ok(Some(Away::Skipped(why))) => self.account.skipped(&task.open, why, true),
-            Ok(Some(Away::Planned)) => self.account.planned(&task.open, task.open.size, RESTORE),
+            Ok(Some(Away::Planned)) => self.account.planned(&task.open, task.open.size, requests(task.open.size), RESTORE),
             Err(error) if error.class == FailureClass::Changed => {
                 self.archives.forget(&task.entry.key);
                 self.account.skipped(&task.open, "vanished", true);

@@ -1,6 +1,6 @@
 //! Mutations: each is checked, carried out, made durable, and only then answered.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use dth_proto::{
     error::{ApiError, ErrorCode},
@@ -25,6 +25,9 @@ use crate::{
     transfer::Stop,
 };
 
+/// How long the plan of a definition is kept that nobody asks for: its client asks every few seconds.
+const PLAN_KEPT: Duration = Duration::from_mins(1);
+
 impl Supervisor {
     pub(super) async fn change(&mut self, id: &RequestId, by: &str, change: Change) -> Result<TaskView, ApiError> {
         let broken = |e: &dyn std::fmt::Display| ApiError::new(ErrorCode::Unavailable, e.to_string());
@@ -43,6 +46,8 @@ impl Supervisor {
                 self.create(spec, false, by)?
             }
             Change::Control { name, action } => self.control(&name, action, by).await?,
+            Change::Begin { name, kind } => self.begin_kind(&name, kind, by)?,
+            Change::Plan { spec } => self.plan(spec, by)?,
             Change::Retry { name, class } => self.retry(&name, class, by)?,
         };
         self.store.put_answer(id, &view, clock::now());
@@ -72,6 +77,8 @@ impl Supervisor {
             phase: TaskPhase::Rest,
             last_run: 0,
             last_start: None,
+            hidden: false,
+            held: false,
         };
         self.store.put_task(&record);
         self.add(record, None);
@@ -155,10 +162,17 @@ impl Supervisor {
                 run.tally.counters = counted;
             }
             self.store.put_run(task.record.uid, run);
-            let (uid, spec) = (task.record.uid, run.spec.clone());
-            self.abort_uploads(uid, spec);
+            // a run that changes nothing has begun none
+            let uploads = run.kind.writes().then(|| (task.record.uid, run.spec.clone()));
+            if run.kind.writes() {
+                task.copied = Some(run.clone());
+            }
+            if let Some((uid, spec)) = uploads {
+                self.abort_uploads(uid, spec);
+            }
         }
-        self.set_phase(name, TaskPhase::Rest);
+        let held = self.tasks.get(name).is_some_and(|task| task.record.held);
+        self.set_phase(name, if held { TaskPhase::Held } else { TaskPhase::Rest });
     }
 
     /// Aborts the uploads that no run will continue, by and by.
@@ -171,11 +185,81 @@ impl Supervisor {
         });
     }
 
+    /// Queues a run that changes nothing.
+    fn begin_kind(&mut self, name: &TaskName, kind: RunKind, by: &str) -> Result<TaskView, ApiError> {
+        let word = kind.view().word();
+        if kind.writes() {
+            return Err(ApiError::new(ErrorCode::Invalid, format!("{word} is not a kind of run that changes nothing: use plan or verify")));
+        }
+        let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
+        step(task.situation(), Action::Start).map_err(|refusal| {
+            let message = format!("cannot {word} {name}: it {}", refusal.why);
+            ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
+        })?;
+        self.queue(name, kind, format!("{word} by {by}"));
+        self.fill_slots();
+        self.row(name)
+    }
+
+    /// Plans a definition under a name that no list shows.
+    fn plan(&mut self, spec: TaskSpec, by: &str) -> Result<TaskView, ApiError> {
+        admit(&spec, &self.resources.config())?;
+        let broken = |e: &dyn std::fmt::Display| ApiError::new(ErrorCode::Unavailable, e.to_string());
+        let uid = self.store.new_uid().map_err(|e| broken(&e))?;
+        let name = TaskName::new(format!("_plan-{:016x}", rand::random::<u64>())).map_err(|e| broken(&e))?;
+        tracing::info!(by, name = %spec.name, plan = %name, "plans a definition");
+        let now = clock::now();
+        let record = TaskRecord {
+            uid,
+            spec: TaskSpec { name: name.clone(), trigger: None, ..spec },
+            created_by: by.to_owned(),
+            created: now,
+            trigger_set: now,
+            phase: TaskPhase::Rest,
+            last_run: 0,
+            last_start: None,
+            hidden: true,
+            held: false,
+        };
+        self.store.put_task(&record);
+        self.add(record, None);
+        self.queue(&name, RunKind::Plan, format!("plan by {by}"));
+        self.fill_slots();
+        self.row(&name)
+    }
+
+    /// Forgets the plans of definitions that nobody has asked for in a while.
+    pub(super) fn forget_plans(&mut self) {
+        let old: Vec<TaskName> =
+            self.tasks.iter().filter(|(_, t)| t.record.hidden && t.asked.elapsed() > PLAN_KEPT).map(|(name, _)| name.clone()).collect();
+        for name in old {
+            if self.tasks.get(&name).is_some_and(|t| t.active.is_some()) {
+                self.tell(&name, Stop::Cancel);
+            } else if let Some(task) = self.tasks.remove(&name) {
+                self.lock_totals().remove(&name);
+                self.forget(task.record.uid);
+            }
+        }
+    }
+
+    /// Removes what is recorded of a plan, by and by.
+    pub(super) fn forget(&self, uid: u64) {
+        let store = self.store.clone();
+        tokio::spawn(async move {
+            // what is left of it goes at the next start
+            if let Err(error) = store.remove_task(uid).await {
+                tracing::warn!("the records of a plan stay: {error}");
+            }
+        });
+    }
+
     async fn remove(&mut self, name: &TaskName) -> Result<TaskView, ApiError> {
         let view = self.row(name)?;
         if let Some(task) = self.tasks.remove(name) {
-            let spec = task.run.map_or(task.record.spec, |run| run.spec);
-            self.abort_uploads(task.record.uid, spec);
+            if !task.record.hidden {
+                let spec = task.run.map_or(task.record.spec, |run| run.spec);
+                self.abort_uploads(task.record.uid, spec);
+            }
             let removed = self.store.remove_task(task.record.uid).await;
             removed.map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
         }
@@ -190,7 +274,7 @@ impl Supervisor {
             let message = format!("cannot retry {name}: it {}", refusal.why);
             ApiError::new(ErrorCode::Conflict, message).hint(refusal.hint.replace("TASK", name.as_str()))
         })?;
-        let last = task.run.as_ref().filter(|run| run.tally.counters.failed > 0);
+        let last = task.last_copy().filter(|run| run.tally.counters.failed > 0);
         let failed = |run: &crate::store::RunRecord| run.failures.iter().any(|group| class.is_none_or(|c| c == group.class));
         let Some(run) = last.filter(|run| failed(run)) else {
             let of = class.map(|c| format!(" of class {c}")).unwrap_or_default();

@@ -27,7 +27,7 @@ const GROUPS: usize = 10;
 
 impl Supervisor {
     pub(super) fn show_all(&self) {
-        for task in self.tasks.values() {
+        for task in self.tasks.values().filter(|task| !task.record.hidden) {
             self.board.show(task.row());
         }
         let (summary, problems) = self.summary();
@@ -68,7 +68,7 @@ impl Supervisor {
     }
 
     fn summary(&self) -> (Summary, Vec<dth_proto::view::Problem>) {
-        let rows: Vec<(&Task, TaskView)> = self.tasks.values().map(|t| (t, t.row())).collect();
+        let rows: Vec<(&Task, TaskView)> = self.tasks.values().filter(|t| !t.record.hidden).map(|t| (t, t.row())).collect();
         let conditions = self.conditions.borrow().clone();
         let now = clock::now();
         let facts = Facts {
@@ -146,18 +146,20 @@ impl Task {
             TaskPhase::Paused => Activity::Paused,
             TaskPhase::Rest | TaskPhase::Held => Activity::Idle {
                 waiting: row.next_run.is_some(),
-                last: self.run.as_ref().and_then(|run| {
+                last: self.last_copy().and_then(|run| {
                     let outcome = run.outcome?;
                     Some(LastRun { outcome, ended: run.ended.unwrap_or(now), error: run.error.clone() })
                 }),
             },
         };
+        // what a run that changes nothing found does not stand for the task
+        let resting = self.last_copy().filter(|_| matches!(self.record.phase, TaskPhase::Rest | TaskPhase::Held));
         TaskFacts {
             task: row.name.clone(),
             items: self.record.spec.items(),
             activity,
-            failed: row.run.as_ref().map_or(0, |run| run.counters.failed),
-            top_failure: self.failures().into_iter().next(),
+            failed: resting.map_or_else(|| row.run.as_ref().map_or(0, |run| run.counters.failed), |run| run.tally.counters.failed),
+            top_failure: resting.map_or_else(|| self.failures(), |run| run.failures.clone()).into_iter().next(),
             due: self.schedule.as_ref().and_then(|s| s.due(now, self.record.last_start, self.record.trigger_set)),
         }
     }

@@ -144,15 +144,9 @@ async fn links_are_followed_without_a_password_and_not_everywhere() {
     assert!(elsewhere.heard().iter().all(|heard| heard.header("authorization").is_none()) && fake.heard().is_empty());
 
     // a name that nobody knows is none of this network
-    let public = Registry::open(
-        Site::of("registry.invalid"),
-        Side::Source,
-        Login::Anonymous,
-        None,
-        RetryPolicy::never(),
-        std::sync::Arc::default(),
-    )
-    .expect("a registry");
+    let public =
+        Registry::open(Site::of("registry.invalid"), Side::Source, Login::Anonymous, None, RetryPolicy::never(), std::sync::Arc::default())
+            .expect("a registry");
     for url in [&url, "https://169.254.169.254/latest", "https://[::1]/layer", "http://cdn.example/layer", "file:///etc/passwd", "layer"] {
         let error = public.linked_blob(url, &digest, None).await.expect_err(url);
         assert_eq!(code(&error), (FailureClass::Permanent, "GetBlob", "RedirectRefused"), "{url}");
