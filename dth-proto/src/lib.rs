@@ -13,6 +13,7 @@
 //! | [`view`] | what a screen shows: tasks, runs, summary, detail |
 //! | [`watch`] | the long poll and the mirror it keeps up to date |
 //! | [`failure`], [`event`], [`check`] | failed items and their groups; the log; preflight |
+//! | [`doctor`] | what was found out about a store |
 //! | [`error`] | the one error type that crosses the wire |
 //! | [`id`], [`time`], [`units`] | names and numbers: task names, timestamps, sizes, rates |
 //! | [`bandwidth`] | limits of bandwidth by the clock |
@@ -24,6 +25,7 @@ pub mod address;
 pub mod bandwidth;
 pub mod check;
 pub mod connect;
+pub mod doctor;
 pub mod document;
 pub mod error;
 pub mod event;

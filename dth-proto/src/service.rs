@@ -6,14 +6,15 @@
 
 use crate::{
     check::CheckReply,
+    doctor::DoctorReply,
     error::ApiError,
     event::{EventsReply, EventsRequest},
     failure::{FailureClass, FailuresReply, FailuresRequest},
     id::{RequestId, TaskName},
-    spec::TaskSpec,
+    spec::{Store, TaskSpec},
     view::{
-        Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, RunKind, RunView, TaskDetail,
-        TaskView,
+        Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, ProviderInfo, RunKind, RunView,
+        TaskDetail, TaskView,
     },
     watch::{WatchReply, WatchRequest},
 };
@@ -68,4 +69,11 @@ pub trait Dth {
     async fn check_start(spec: TaskSpec) -> Result<u64, ApiError>;
     /// operator: where a preflight stands; waits up to `max_wait_ms` until more than `seen` steps have ended, or all of them.
     async fn check_poll(job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError>;
+    /// operator: begins to find out what a store does, with scratch objects below a prefix of their own in its bucket; answers with the
+    /// job's id. One at a time: `Unavailable` while another is examined. It ends, and removes what it made, also when nobody asks for it.
+    async fn doctor_start(store: Store) -> Result<u64, ApiError>;
+    /// operator: where an examination stands; waits up to `max_wait_ms` until more than `seen` things were tried, or it is done.
+    async fn doctor_poll(job: u64, seen: u32, max_wait_ms: u32) -> Result<DoctorReply, ApiError>;
+    /// viewer: the stores that a task may name, for completion.
+    async fn providers() -> Result<Vec<ProviderInfo>, ApiError>;
 }

@@ -463,3 +463,18 @@ pub struct DaemonInfo {
     /// Verdict in words, as in [`Summary`].
     pub verdict: String,
 }
+
+/// A store that tasks can name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProviderInfo {
+    /// As task files name it.
+    pub name: String,
+    /// As its maker calls it.
+    pub title: String,
+    /// Regions that are known; a task may name any other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<String>,
+    /// Whether a task must say where it is, because the provider has no endpoint of its own.
+    #[serde(default)]
+    pub needs_endpoint: bool,
+}

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
-use dth_proto::{address::Address, event::Level, failure::FailureClass, id::TaskName, time::Span};
+use dth_proto::{address::Address, event::Level, failure::FailureClass, id::TaskName, spec::Store, time::Span};
 
 use crate::{
     config::{Config, ConfigError},
@@ -80,6 +80,36 @@ pub struct Look {
 pub struct Task {
     /// Name of the task
     pub task: TaskName,
+}
+
+/// A store to examine.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Where it is: https://host[:port]; for a provider with an endpoint of its own, its name is enough
+    #[arg(required_unless_present = "provider")]
+    pub endpoint: Option<String>,
+    /// The bucket for the scratch objects; it must exist
+    #[arg(long, value_name = "B")]
+    pub bucket: String,
+    /// The profile to begin with
+    #[arg(long, value_name = "P", default_value = "other")]
+    pub provider: String,
+    /// Region [default: the SDK's own, else us-east-1]
+    #[arg(long, value_name = "R")]
+    pub region: Option<String>,
+    /// A name from dthd.toml, or anonymous [default: the SDK's default chain]
+    #[arg(long, value_name = "C")]
+    pub credential: Option<String>,
+    /// Bucket in the path instead of in the host name [default: as the provider has it]
+    #[arg(long)]
+    pub path_style: bool,
+}
+
+impl From<Doctor> for Store {
+    fn from(doctor: Doctor) -> Self {
+        let Doctor { endpoint, bucket, provider, region, credential, path_style } = doctor;
+        Self { provider, bucket, region, endpoint, credential, path_style: path_style.then_some(true) }
+    }
 }
 
 /// What can be done without the dashboard.
@@ -210,6 +240,32 @@ Example:
         /// Its form [default: by the file's extension]
         #[arg(long, value_enum, value_name = "F")]
         format: Option<ReportFormat>,
+    },
+    /// Find out what a store does, with scratch objects that are removed again; print a provider profile
+    #[command(after_help = "\
+One request at a time, about two hundred in all and some 10 MiB, below one random prefix.
+Exit codes: 0 examined, 1 it could not be, or something is left in the bucket.
+
+Example:
+  dth doctor https://s3.example.com:9000 --bucket scratch --credential minio")]
+    Doctor(Doctor),
+    /// Make task files of definitions of AWS Data Transfer Hub
+    #[command(after_help = "\
+FILE is JSON: CloudFormation parameters of the S3 or the ECR plugin (a list of {\"ParameterKey\", \"ParameterValue\"}, an object with
+\"Parameters\", or names and values), what describe-stacks answers, or tasks of the hub's API. Without --out, everything goes to
+standard output. Exit code 1: a parameter is unknown.
+
+Example:
+  dth import parameters.json --out tasks/")]
+    Import {
+        /// The definitions; - is standard input
+        file: PathBuf,
+        /// An existing directory; files that are there already are not replaced
+        #[arg(long, value_name = "DIR")]
+        out: Option<PathBuf>,
+        /// The SQS queue that receives the source bucket's notifications, for tasks with S3 events
+        #[arg(long, value_name = "URL")]
+        queue: Option<String>,
     },
     /// Queue a run now
     #[command(after_help = "Example:\n  dth start photos-cn && dth wait photos-cn")]

@@ -212,6 +212,18 @@ impl Dth for Fake {
     async fn check_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<CheckReply, ApiError> {
         no("check")
     }
+
+    async fn doctor_start(self, _: Context, _: dth_proto::spec::Store) -> Result<u64, ApiError> {
+        no("examination")
+    }
+
+    async fn doctor_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<dth_proto::doctor::DoctorReply, ApiError> {
+        no("examination")
+    }
+
+    async fn providers(self, _: Context) -> Result<Vec<dth_proto::view::ProviderInfo>, ApiError> {
+        Ok(Vec::new())
+    }
 }
 
 impl Fake {

@@ -19,6 +19,7 @@
 //! |---|---|
 //! | [`cli`], [`config`], [`exit`] | the command line, `tui.toml`, exit codes |
 //! | [`headless`], [`session`] | the commands for scripts, and their connection |
+//! | [`import`] | from definitions of AWS Data Transfer Hub to task files |
 //! | [`dashboard`] | the entry: options, the loop, how often to draw |
 //! | [`command`] | every command once: keys, footer, help and palette read it |
 //! | [`model`] | what is known: the daemon's mirror, cursor, filter, form, log |
@@ -44,6 +45,7 @@ mod fake;
 pub mod filter;
 pub mod glyph;
 pub mod headless;
+pub mod import;
 pub mod input;
 pub mod link;
 pub mod model;

@@ -10,6 +10,7 @@ use std::{
 
 use dth_proto::{
     check::{CheckReply, CheckStep},
+    doctor::{DoctorReply, Finding, Probe},
     error::{ApiError, ErrorCode},
     event::{Event, EventsReply, EventsRequest, Level},
     failure::{FailureClass, FailureGroup, FailureItem, FailuresReply, FailuresRequest, Side},
@@ -20,7 +21,7 @@ use dth_proto::{
     time::Timestamp,
     view::{
         Action, Cost, Counters, DaemonInfo, Explanation, Found, History, HistoryRequest, ItemView, ItemsReply, ItemsRequest, PlanReply,
-        PlannedRequests, Problem, RunKind, RunOutcome, RunView, Summary, TaskDetail, TaskState, TaskView,
+        PlannedRequests, Problem, ProviderInfo, RunKind, RunOutcome, RunView, Summary, TaskDetail, TaskState, TaskView,
     },
     watch::{WatchReply, WatchRequest},
     wire,
@@ -520,6 +521,34 @@ impl Dth for Service {
         let shown: Vec<_> = all.iter().take(seen as usize + usize::try_from(job).expect("small")).cloned().collect();
         let done = shown.len() == all.len();
         Ok(CheckReply { steps: shown, done })
+    }
+
+    async fn doctor_start(self, _: Context, store: dth_proto::spec::Store) -> Result<u64, ApiError> {
+        match store.bucket.as_str() {
+            "" => Err(ApiError::new(ErrorCode::Invalid, "store.bucket: is missing")),
+            _ => Ok(1),
+        }
+    }
+
+    async fn doctor_poll(self, _: Context, _: u64, seen: u32, _: u32) -> Result<DoctorReply, ApiError> {
+        let probe = |name: &str, works, answer: &str| Probe { name: name.to_owned(), works, answer: answer.to_owned() };
+        let all = [probe("put", Finding::Yes, ""), probe("tags", Finding::No, "501 NotImplemented")];
+        // one more per poll, so that polling is needed
+        let probes: Vec<_> = all.iter().take(seen as usize + 1).cloned().collect();
+        let done = probes.len() == all.len();
+        let profile = done.then(|| "[provider.my-store]\ntags = false\n".to_owned());
+        let differs = if done { vec![("tags".to_owned(), "true".to_owned(), "false".to_owned())] } else { Vec::new() };
+        Ok(DoctorReply { probes, done, profile, differs, requests: 3, ..DoctorReply::default() })
+    }
+
+    async fn providers(self, _: Context) -> Result<Vec<ProviderInfo>, ApiError> {
+        let info = |name: &str, regions: &[&str]| ProviderInfo {
+            name: name.to_owned(),
+            title: name.to_uppercase(),
+            regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+            needs_endpoint: regions.is_empty(),
+        };
+        Ok(vec![info("aws", &["cn-north-1", "us-east-1"]), info("minio", &[])])
     }
 }
 

@@ -13,6 +13,7 @@ use crate::{
     api::{
         board::Board,
         check::Checks,
+        doctor::Doctors,
         listen::{self, Bound, ListenError},
         service::{Api, Shared},
         session::{Door, serve_connection},
@@ -26,6 +27,7 @@ use crate::{
     metrics::Amounts,
     metrics::cloudwatch::{self, JobSample, Publisher, Sample, Source, TaskSample},
     problem::DISK_LOW,
+    s3::provider,
     shutdown::{Request, Shutdown},
     store::{Store, StoreError},
     systemd::{self, Watchdog},
@@ -103,6 +105,7 @@ pub async fn run(config: Config, control: Control) -> Result<(), DaemonError> {
     let watchdog = Watchdog::new();
     let events = EventLog::new(epoch.clone());
     let board = Board::new(epoch.clone());
+    provider::install(&config.providers.profiles);
     let resources = Resources::new(config.clone());
     let (conditions, known) = watch::channel(Conditions::default());
     let life = watchdog.register("supervisor");
@@ -118,6 +121,7 @@ pub async fn run(config: Config, control: Control) -> Result<(), DaemonError> {
         store: store.clone(),
         resources: Arc::clone(&resources),
         checks: Checks::default(),
+        doctors: Doctors::default(),
         started,
         metrics: health.clone(),
     });
@@ -145,6 +149,7 @@ pub async fn run(config: Config, control: Control) -> Result<(), DaemonError> {
                     match reload(&resources.config()) {
                         Ok(config) => {
                             access_changed.send_replace(config.access.clone());
+                            provider::install(&config.providers.profiles);
                             resources.reconfigure(config);
                             conditions.send_modify(|c| c.reload_error = None);
                             tracing::info!("the configuration was read again");

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail, in its helpers too")]
 
+mod archives;
 mod bad_input;
 mod bench;
 mod by_store;
@@ -10,6 +11,7 @@ mod clients;
 mod control;
 mod dashboard;
 mod data;
+mod doctor;
 mod drawing;
 mod ecr;
 mod embedded_ecr;
@@ -17,6 +19,7 @@ mod embedded_registry;
 mod embedded_s3;
 mod faults;
 mod generations;
+mod hub;
 mod images;
 mod kill;
 mod lifecycle;
@@ -33,6 +36,7 @@ mod real_registries;
 mod real_servers;
 mod registry_features;
 mod roles;
+mod s3s_server;
 mod screen;
 mod seaweed;
 mod signing;
@@ -41,4 +45,5 @@ mod suite;
 mod throttle;
 mod triggers;
 mod verification;
+mod versions;
 mod wire;

@@ -6,7 +6,7 @@ mod s3;
 
 use std::fmt;
 
-use super::{Job, TaskSpec, Trigger};
+use super::{Job, TaskSpec, Trigger, Versions};
 
 /// One broken rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +41,14 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
         }
         Some(Trigger::Cron { cron, .. }) if cron.trim().is_empty() => {
             add("trigger.cron", "is empty: write it like \"0 2 * * *\"".to_owned());
+        }
+        Some(Trigger::Events { .. }) => {
+            if let Job::S3(job) = &spec.job
+                && (job.options.versions != Versions::Latest || job.options.as_of.is_some())
+            {
+                let why = "tell of the latest version only: use every or cron with versions = \"all\" and as_of";
+                add("trigger.events", format!("events {why}"));
+            }
         }
         _ => {}
     }

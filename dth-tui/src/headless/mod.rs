@@ -4,10 +4,12 @@ mod cell;
 mod check;
 mod control;
 mod create;
+mod doctor;
 mod edit;
 mod explain;
 mod export;
 mod failures;
+mod import;
 mod items;
 mod list;
 mod log;
@@ -29,7 +31,7 @@ mod tests;
 
 use std::io::{self, Read, Write};
 
-use dth_proto::{document::BadDocument, view::Action};
+use dth_proto::{document::BadDocument, spec::Store, view::Action};
 
 use self::output::Output;
 pub use self::{output::Format, report::Format as ReportFormat};
@@ -37,6 +39,7 @@ use crate::{
     cli::{Command, Surroundings, Target},
     exit,
     filter::FilterError,
+    import::ImportError,
     sanitise::sanitise,
     session::{Session, SessionError},
 };
@@ -50,6 +53,9 @@ enum CommandError {
     /// The task file is wrong.
     #[error(transparent)]
     Document(#[from] BadDocument),
+    /// The definition cannot be imported.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// A file cannot be read or written.
     #[error("cannot {verb} {file}: {source}")]
     File {
@@ -75,7 +81,7 @@ impl CommandError {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Session(error) if error.is_unreachable() => exit::UNREACHABLE,
-            Self::Session(_) | Self::Document(_) | Self::File { .. } => exit::FAILED,
+            Self::Session(_) | Self::Document(_) | Self::Import(_) | Self::File { .. } => exit::FAILED,
             Self::Usage(_) | Self::Filter(_) => exit::USAGE,
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => exit::OK,
             Self::Output(_) => exit::FAILED,
@@ -87,6 +93,7 @@ impl CommandError {
         let lines = match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Vec::new(),
             Self::Document(bad) => bad.lines(),
+            Self::Import(error) => format!("dth: {error}").lines().map(str::to_owned).collect(),
             Self::Session(SessionError::Api(error)) => {
                 let details = error.details.iter().map(|d| format!("  {d}"));
                 let hint = error.hint.iter().map(|h| format!("hint: {h}"));
@@ -167,6 +174,8 @@ async fn dispatch(command: Command, caller: &mut Caller<'_>) -> Result<u8, Comma
         Command::Verify { task, wait } => verify::run(caller, &task.task, wait).await,
         Command::Explain { task, key } => explain::run(caller, &task.task, &key).await,
         Command::Report { task, run, to, format } => report::run(caller, &task.task, run, &to, format).await,
+        Command::Doctor(doctor) => doctor::run(caller, &Store::from(doctor)).await,
+        Command::Import { file, out, queue } => import::run(caller, &import::Which { file: &file, out: out.as_deref(), queue }),
         Command::Start(task) => control::run(caller, &task.task, Action::Start).await,
         Command::Pause(task) => control::run(caller, &task.task, Action::Pause).await,
         Command::Resume(task) => control::run(caller, &task.task, Action::Resume).await,

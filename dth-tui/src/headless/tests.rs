@@ -4,6 +4,7 @@ mod image;
 mod life;
 mod live;
 mod reading;
+mod stores;
 
 use std::{
     ffi::OsString,

@@ -1,6 +1,6 @@
 //! A definition in words, for the detail of a task and for the last step of the form.
 
-use dth_proto::spec::{Compare, CreateRepository, ImageJob, RepositorySettings, S3Job};
+use dth_proto::spec::{Archived, Compare, CreateRepository, ImageJob, RepositorySettings, RestoreTier, S3Job, Versions};
 
 /// When an object counts as already there.
 pub(super) fn compare(compare: Compare) -> &'static str {
@@ -22,6 +22,20 @@ pub(super) fn objects(job: &S3Job) -> Vec<String> {
         (true, false) => parts.push("keep metadata".to_owned()),
         (false, true) => parts.push("keep tags".to_owned()),
         (false, false) => parts.push("no metadata, no tags".to_owned()),
+    }
+    let options = &job.options;
+    if options.versions == Versions::All {
+        parts.push("all versions and delete markers, oldest first".to_owned());
+    }
+    parts.extend(options.as_of.map(|at| format!("as of {at}")));
+    if options.archived == Archived::Restore {
+        let tier = match options.restore_tier {
+            RestoreTier::Expedited => "expedited",
+            RestoreTier::Standard => "standard",
+            RestoreTier::Bulk => "bulk",
+        };
+        let days = options.restore_days.map(|days| format!(" for {}", crate::columns::counted(u64::from(days), "day"))).unwrap_or_default();
+        parts.push(format!("restore archived objects ({tier}){days}"));
     }
     if let Some(class) = &job.destination.storage_class {
         parts.push(format!("class {class}"));
@@ -153,6 +167,22 @@ mod tests {
         assert_eq!(tags(&some), "tags v*, w*, versions >=1, <2, not *-rc*, newest 20 each, and images without a tag");
         let only = job(&[], ImageOptions { repositories: list(&["team/*"]), newest: Some(1), ..ImageOptions::default() });
         assert_eq!((repositories(&only).as_str(), tags(&only).as_str()), ("repositories team/*", "newest 1 each"));
+    }
+
+    #[test]
+    fn versions_and_archives_are_told() {
+        let (source, destination) = Default::default();
+        let mut job = S3Job { source, destination, options: Default::default() };
+        let plain = objects(&job);
+        job.options.versions = Versions::All;
+        job.options.archived = Archived::Restore;
+        job.options.restore_tier = RestoreTier::Bulk;
+        job.options.restore_days = Some(3);
+        let told = objects(&job);
+        assert_eq!(told[plain.len()..], ["all versions and delete markers, oldest first", "restore archived objects (bulk) for 3 days"]);
+        job.options.versions = Versions::Latest;
+        job.options.as_of = Some("2026-11-01T00:00:00Z".parse().expect("a time"));
+        assert!(objects(&job).contains(&"as of 2026-11-01T00:00:00Z".to_owned()), "{:?}", objects(&job));
     }
 
     #[test]

@@ -77,7 +77,8 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::Failures { .. }
         | DthRequest::Items { .. }
         | DthRequest::Plan { .. }
-        | DthRequest::Explain { .. } => Role::Viewer,
+        | DthRequest::Explain { .. }
+        | DthRequest::Providers { .. } => Role::Viewer,
         DthRequest::Create { .. }
         | DthRequest::Edit { .. }
         | DthRequest::CloneTask { .. }
@@ -86,13 +87,15 @@ pub fn needs(request: &DthRequest) -> Role {
         | DthRequest::PlanSpec { .. }
         | DthRequest::Retry { .. }
         | DthRequest::CheckStart { .. }
-        | DthRequest::CheckPoll { .. } => Role::Operator,
+        | DthRequest::CheckPoll { .. }
+        | DthRequest::DoctorStart { .. }
+        | DthRequest::DoctorPoll { .. } => Role::Operator,
     }
 }
 
 /// Whether the request is worth a line in the log: who changed what must be found there.
 fn changes_something(request: &DthRequest) -> bool {
-    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. })
+    needs(request) == Role::Operator && !matches!(request, DthRequest::CheckPoll { .. } | DthRequest::DoctorPoll { .. })
 }
 
 /// Whether the request is a long poll, which is answered when something happens.
@@ -104,6 +107,7 @@ fn may_wait(request: &DthRequest) -> bool {
             | DthRequest::WaitRun { .. }
             | DthRequest::Plan { .. }
             | DthRequest::CheckPoll { .. }
+            | DthRequest::DoctorPoll { .. }
     )
 }
 
@@ -130,5 +134,8 @@ fn refuse(request: &DthRequest, error: ApiError) -> DthResponse {
         DthRequest::Retry { .. } => DthResponse::Retry(Err(error)),
         DthRequest::CheckStart { .. } => DthResponse::CheckStart(Err(error)),
         DthRequest::CheckPoll { .. } => DthResponse::CheckPoll(Err(error)),
+        DthRequest::DoctorStart { .. } => DthResponse::DoctorStart(Err(error)),
+        DthRequest::DoctorPoll { .. } => DthResponse::DoctorPoll(Err(error)),
+        DthRequest::Providers { .. } => DthResponse::Providers(Err(error)),
     }
 }

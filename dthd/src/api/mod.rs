@@ -6,6 +6,7 @@
 
 pub mod board;
 pub mod check;
+pub mod doctor;
 pub mod gate;
 pub mod listen;
 pub mod role;

@@ -4,15 +4,17 @@ use std::{sync::Arc, time::Duration};
 
 use dth_proto::{
     check::CheckReply,
+    doctor::DoctorReply,
     error::{ApiError, ErrorCode},
     event::{EventsReply, EventsRequest},
     failure::{FailureClass, FailuresReply, FailuresRequest},
     id::{RequestId, TaskName},
     service::Dth,
-    spec::TaskSpec,
+    spec::{Store as S3Store, TaskSpec},
     time::Timestamp,
     view::{
-        self, Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, RunView, TaskDetail, TaskView,
+        self, Action, DaemonInfo, Explanation, History, HistoryRequest, ItemsReply, ItemsRequest, PlanReply, ProviderInfo, RunView,
+        TaskDetail, TaskView,
     },
     watch::{WatchReply, WatchRequest},
     wire::{MAX_WAIT, PAGE},
@@ -20,11 +22,12 @@ use dth_proto::{
 use tarpc::context::Context;
 use tokio::sync::watch;
 
-use super::{board::Board, check::Checks, session::Session, watch::watch as answer_watch};
+use super::{board::Board, check::Checks, doctor::Doctors, session::Session, watch::watch as answer_watch};
 use crate::{
     event::EventLog,
     metrics::cloudwatch::Health,
     price::costs,
+    s3::provider,
     store::{RunKind, RunRecord, Store, record::Tally},
     task::{
         self, Handle,
@@ -52,6 +55,8 @@ pub struct Shared {
     pub resources: Arc<Resources>,
     /// Preflights.
     pub checks: Checks,
+    /// Examinations of stores.
+    pub doctors: Doctors,
     /// When the daemon started.
     pub started: Timestamp,
     /// How publishing metrics is going; `None`: off.
@@ -303,5 +308,23 @@ impl Dth for Api {
 
     async fn check_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<CheckReply, ApiError> {
         self.shared.checks.poll(job, seen, Duration::from_millis(max_wait_ms.into()).min(MAX_WAIT)).await
+    }
+
+    async fn doctor_start(self, _: Context, store: S3Store) -> Result<u64, ApiError> {
+        self.shared.doctors.start(store, &self.shared.resources)
+    }
+
+    async fn doctor_poll(self, _: Context, job: u64, seen: u32, max_wait_ms: u32) -> Result<DoctorReply, ApiError> {
+        self.shared.doctors.poll(job, seen, Duration::from_millis(max_wait_ms.into()).min(MAX_WAIT)).await
+    }
+
+    async fn providers(self, _: Context) -> Result<Vec<ProviderInfo>, ApiError> {
+        let info = |profile: &provider::Profile| ProviderInfo {
+            name: profile.name.clone(),
+            title: profile.title.clone(),
+            regions: profile.regions.clone(),
+            needs_endpoint: !profile.has_place(),
+        };
+        Ok(provider::all().into_iter().map(info).collect())
     }
 }

@@ -34,6 +34,7 @@ pub(super) struct Values {
     pub(super) operators: Option<Vec<Principal>>,
     pub(super) viewers: Option<Vec<Principal>>,
     pub(super) cloudwatch: Option<CloudWatch>,
+    pub(super) providers: Option<PathBuf>,
     pub(super) log_filter: Option<String>,
     pub(super) log_format: Option<LogFormat>,
     pub(super) credentials: BTreeMap<String, CredentialSpec>,
@@ -58,6 +59,7 @@ fn root(t: &mut Table<'_, '_>) -> Values {
         values.viewers = principals(a, "viewers");
     });
     values.cloudwatch = t.table("cloudwatch", |c| cloudwatch(c, &credentials));
+    values.providers = t.table("providers", |p| path(p, "file", "providers.file", &|p| validate::absolute(p))).flatten();
     let _ = t.table("log", |l| {
         let filter = l.text("filter");
         values.log_filter = checked(l, "filter", "log.filter", filter, &validate::log_filter);

@@ -7,10 +7,11 @@ use std::{
 };
 
 use super::{
-    Access, Config, DEFAULT_DRAIN, DEFAULT_LOG_FILTER, Environment, Limits,
+    Access, Config, DEFAULT_DRAIN, DEFAULT_LOG_FILTER, Environment, Limits, Providers,
     file::{self, Values},
     validate,
 };
+use crate::s3::provider::{self, Profile};
 
 /// Read when it exists and nobody names another file.
 pub const DEFAULT_FILE: &str = "/etc/dth/dthd.toml";
@@ -110,10 +111,24 @@ fn load_with(
     let named_by = [(Origin::Flag, flags.config.is_some()), (Origin::Environment, named.is_some())];
     let named_by = named_by.into_iter().find_map(|(origin, named)| named.then_some(origin));
     merged.origins.insert("config", named_by.unwrap_or(Origin::BuiltIn));
+    merged.config.providers.profiles = match &merged.config.providers.file {
+        Some(file) => own_profiles(file, read).unwrap_or_else(|bad| {
+            problems.extend(bad);
+            Vec::new()
+        }),
+        None => Vec::new(),
+    };
     if let Err(why) = validate::socket(&merged.config.socket) {
         problems.push(format!("socket {} {why}", merged.config.socket.display()));
     }
     if problems.is_empty() { Ok(merged) } else { Err(ConfigError { problems }) }
+}
+
+/// The profiles of `providers.file`, or all that is wrong with it.
+fn own_profiles(file: &Path, read: &dyn Fn(&Path) -> io::Result<String>) -> Result<Vec<Profile>, Vec<String>> {
+    let name = file.display().to_string();
+    let text = read(file).map_err(|error| vec![format!("cannot read providers.file {name}: {error}")])?;
+    provider::own(&name, &text).map_err(|bad| bad.lines())
 }
 
 fn merge(flags: &Values, environment: &Values, file: &Values, defaults: &Environment) -> Effective {
@@ -139,6 +154,7 @@ fn merge(flags: &Values, environment: &Values, file: &Values, defaults: &Environ
             viewers: merge.pick("access.viewers", |v| v.viewers.clone()).unwrap_or_default(),
         },
         cloudwatch: merge.pick("cloudwatch", |v| v.cloudwatch.clone()),
+        providers: Providers { file: merge.pick("providers.file", |v| v.providers.clone()), profiles: Vec::new() },
         log_filter: merge.pick("log.filter", |v| v.log_filter.clone()).unwrap_or_else(|| DEFAULT_LOG_FILTER.to_owned()),
         log_format: merge.pick("log.format", |v| v.log_format).unwrap_or_default(),
         drain: merge.pick("drain", |v| v.drain).map_or(DEFAULT_DRAIN, |span| span.0),
@@ -246,6 +262,30 @@ mod tests {
         assert!(bad.to_string().contains("cannot read the configuration /missing.toml"), "{bad}");
         let by_variable = run(&Flags::default(), &[("HOME", "/h"), ("DTHD_CONFIG", "/named.toml")], Some(FILE)).expect("named");
         assert_eq!(by_variable.config.file.as_deref(), Some(Path::new("/named.toml")));
+    }
+
+    #[test]
+    fn own_profiles_are_read_with_their_mistakes() {
+        let with = |text: &'static str| {
+            let environment = Environment::of([("HOME", "/h")], false);
+            load_with(&Flags::default(), &environment, Path::new("/etc/dth/dthd.toml"), &|path| match path.to_str() {
+                Some("/etc/dth/dthd.toml") => Ok("[providers]\nfile = '/etc/dth/providers.toml'\n".to_owned()),
+                Some("/etc/dth/providers.toml") if !text.is_empty() => Ok(text.to_owned()),
+                _ => Err(io::ErrorKind::NotFound.into()),
+            })
+        };
+        let good = with("[provider.cellar]\nlike = 'ceph'\n").expect("good");
+        assert_eq!(good.origins["providers.file"], Origin::File);
+        let names: Vec<&str> = good.config.providers.profiles.iter().map(|profile| profile.name.as_str()).collect();
+        assert_eq!(names, ["cellar"]);
+        let bad = with("[provider.cellar]\nlike = 'ceph'\ntasg = true\n").expect_err("a key that nobody knows");
+        assert_eq!(bad.problems.len(), 1, "{bad}");
+        assert!(
+            bad.problems[0].starts_with("/etc/dth/providers.toml:3: provider.cellar.tasg is not a known key: did you mean \"tags\"?"),
+            "{bad}"
+        );
+        let none = with("").expect_err("no file");
+        assert!(none.problems[0].starts_with("cannot read providers.file /etc/dth/providers.toml: "), "{none}");
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub use self::{
     show::show,
     template::TEMPLATE,
 };
-use crate::{credential::CredentialSpec, price::Prices};
+use crate::{credential::CredentialSpec, price::Prices, s3::provider::Profile};
 
 /// Everything that can be configured, after precedence and validation.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,12 +44,23 @@ pub struct Config {
     pub access: Access,
     /// CloudWatch; `None`: off.
     pub cloudwatch: Option<CloudWatch>,
+    /// Profiles of stores besides the embedded ones.
+    pub providers: Providers,
     /// Log filter, as in RUST_LOG.
     pub log_filter: String,
     /// Form of a log line.
     pub log_format: LogFormat,
     /// How long a stop waits for requests in flight.
     pub drain: Duration,
+}
+
+/// An operator's own profiles of stores.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Providers {
+    /// The file; `None`: there is none.
+    pub file: Option<PathBuf>,
+    /// What it holds.
+    pub profiles: Vec<Profile>,
 }
 
 /// Form of a log line on stderr.

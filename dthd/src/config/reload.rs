@@ -4,7 +4,7 @@ use super::Config;
 
 /// The configuration to go on with, and the keys whose new value waits for a restart.
 ///
-/// Limits, credentials, prices, access, CloudWatch, the log filter and the drain time change at once; where the state and the
+/// Limits, credentials, prices, access, CloudWatch, profiles of stores, the log filter and the drain time change at once; where the state and the
 /// socket are, and the form of the log, stay as they were.
 #[must_use]
 pub fn reload(old: &Config, new: Config) -> (Config, Vec<&'static str>) {
@@ -29,7 +29,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Access, CloudWatch, Limits, LogFormat, Principal},
+        config::{Access, CloudWatch, Limits, LogFormat, Principal, Providers},
         credential::CredentialSpec,
     };
 
@@ -43,6 +43,7 @@ mod tests {
             prices: BTreeMap::new(),
             access: Access::default(),
             cloudwatch: None,
+            providers: Providers::default(),
             log_filter: "info".to_owned(),
             log_format: LogFormat::Auto,
             drain: Duration::from_secs(30),

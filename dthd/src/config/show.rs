@@ -33,6 +33,7 @@ pub fn show(effective: &Effective) -> String {
         ("limits.parts", limits.parts.to_string()),
         ("access.operators", list(&config.access.operators, "root and the daemon's user")),
         ("access.viewers", list(&config.access.viewers, "everyone who can open the socket")),
+        ("providers.file", or(config.providers.file.as_ref().map(|file| file.display().to_string()), "none")),
         ("log.filter", config.log_filter.clone()),
         ("log.format", config.log_format.word().to_owned()),
     ]

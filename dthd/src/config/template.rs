@@ -42,7 +42,14 @@ mod tests {
     #[test]
     fn what_it_calls_defaults_are_the_defaults() {
         let built_in = effective("");
-        let mut written = effective(&uncommented());
+        // the example of a file of own profiles must be there to be read
+        let own = tempfile::NamedTempFile::new().expect("file");
+        std::fs::write(own.path(), "[provider.cellar]\nlike = 'ceph'\n").expect("written");
+        let own = own.into_temp_path();
+        let text = uncommented();
+        assert!(text.contains("\"/etc/dth/providers.toml\""));
+        let mut written = effective(&text.replace("/etc/dth/providers.toml", &own.display().to_string()));
+        let own = own.to_path_buf();
         assert_eq!(
             written.limits.bandwidth.take().map(|r| r.to_string()).as_deref(),
             Some("200MB/s mon-fri 08:00-18:00, 1250MB/s"),
@@ -62,6 +69,9 @@ mod tests {
         assert_eq!(kinds.len(), 7, "one example of each type: {kinds:?}");
         let prices = std::mem::take(&mut written.prices);
         assert!(prices["aws-cn"].reads.is_some(), "an example: {prices:?}");
+        assert_eq!(std::mem::take(&mut written.providers.file), Some(own), "an example");
+        let profiles = std::mem::take(&mut written.providers.profiles);
+        assert_eq!(profiles.iter().map(|profile| profile.name.as_str()).collect::<Vec<_>>(), ["cellar"]);
         let cloudwatch = written.cloudwatch.take().expect("an example");
         assert_eq!(cloudwatch.interval, crate::config::DEFAULT_INTERVAL);
         assert_eq!(cloudwatch.namespace, crate::config::DEFAULT_NAMESPACE);
@@ -85,6 +95,7 @@ mod tests {
             operators,
             viewers,
             cloudwatch,
+            providers,
             log_filter,
             log_format,
             credentials,
@@ -102,6 +113,7 @@ mod tests {
             parts.is_some(),
             operators.is_some(),
             viewers.is_some(),
+            providers.is_some(),
             log_filter.is_some(),
             log_format.is_some(),
             !credentials.is_empty(),

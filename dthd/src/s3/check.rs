@@ -84,7 +84,7 @@ pub fn problems(job: &S3Job, config: &Config) -> Vec<String> {
     found
 }
 
-fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
+pub(super) fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     match provider::find(&store.provider) {
         Err(unknown) => found.push(format!("{end}.provider: {unknown}")),

@@ -15,6 +15,7 @@
 //! | `wire` | the three requests that move bytes, without the SDK |
 //! | [`provider`] | what is known of stores, from config/providers.toml |
 //! | [`check`] | preflight |
+//! | [`doctor`] | what a store does, found out by trying |
 //! | [`version`] | versions and delete markers: all of them in order, or the keys as of a time |
 //! | [`archive`] | objects that must be restored before they can be read |
 //! | [`object`], [`page`], [`payload`] | an object as a listing shows it; many of them; the bytes of one |
@@ -25,6 +26,7 @@ pub mod check;
 pub mod client;
 pub mod compare;
 pub mod copy;
+pub mod doctor;
 pub mod error;
 pub mod filter;
 pub mod hedge;

@@ -146,6 +146,12 @@ impl Profile {
         self.storage_classes.iter().any(|known| known == class)
     }
 
+    /// Whether the store is found without an endpoint in the task.
+    #[must_use]
+    pub fn has_place(&self) -> bool {
+        self.endpoint.is_some() || self.name.starts_with("aws")
+    }
+
     /// Whether objects can be uploaded in parts.
     #[must_use]
     pub fn has_uploads(&self) -> bool {

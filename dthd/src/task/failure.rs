@@ -53,6 +53,10 @@ pub fn hint(class: FailureClass, code: &str, side: Side, operation: &str) -> Opt
     let right = match operation {
         "ListObjectsV2" => "s3:ListBucket on the bucket",
         "GetObject" | "HeadObject" => "s3:GetObject on the objects, and kms:Decrypt if they are encrypted with a KMS key",
+        "ListObjectVersions" => "s3:ListBucketVersions on the bucket",
+        "GetBucketVersioning" => "s3:GetBucketVersioning on the bucket",
+        "RestoreObject" => "s3:RestoreObject on the objects, or set archived = \"skip\"",
+        "DeleteObject" => "s3:DeleteObject on the objects",
         "GetObjectTagging" => "s3:GetObjectTagging, or set tags = false",
         "PutObject" | "CreateMultipartUpload" | "UploadPart" | "CompleteMultipartUpload" => {
             "s3:PutObject on the objects, and kms:GenerateDataKey if the bucket encrypts with a KMS key"

@@ -89,14 +89,16 @@ async fn an_upload_that_the_registry_has_lost_begins_anew() {
     ended_well(daemon).await;
 }
 
-/// Where each connection is slow, several bring more; where a source knows no ranges, or is fast, one has to do.
+/// Where each connection is slow, several bring more; where a source knows no ranges, or the destination is slower, one has to do.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn slow_connections_are_helped_by_others() {
-    const SIZE: u64 = 120 * MIB;
+    const SIZE: u64 = 80 * MIB;
     for (slow, ranges) in [(true, true), (true, false), (false, true)] {
         let (source, destination, image) = ends(4, SIZE).await;
         if slow {
-            source.faults().add(Fault::new(Action::Slow(12 * MIB)).on([Operation::GetBlob]));
+            source.faults().add(Fault::new(Action::Slow(6 * MIB)).on([Operation::GetBlob]));
+        } else {
+            destination.set_bandwidth(Some(20 * MIB));
         }
         if !ranges {
             source.faults().add(Fault::new(Action::IgnoreRange).on([Operation::GetBlob]));

@@ -38,6 +38,9 @@ errors! {
     invalid_access_key FORBIDDEN "InvalidAccessKeyId" "The AWS Access Key Id you provided does not exist in our records.";
     no_such_bucket NOT_FOUND "NoSuchBucket" "The specified bucket does not exist";
     no_such_key NOT_FOUND "NoSuchKey" "The specified key does not exist.";
+    no_such_version NOT_FOUND "NoSuchVersion" "The specified version does not exist.";
+    method_not_allowed METHOD_NOT_ALLOWED "MethodNotAllowed" "The specified method is not allowed against this resource.";
+    restore_in_progress CONFLICT "RestoreAlreadyInProgress" "Object restore is already in progress";
     no_object_lock NOT_FOUND "NoSuchObjectLockConfiguration" "The specified object does not have a ObjectLock configuration";
     no_such_upload NOT_FOUND "NoSuchUpload" "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.";
     key_too_long BAD_REQUEST "KeyTooLongError" "Your key is too long";
@@ -100,6 +103,12 @@ impl S3Error {
     /// The body is not what `header` says.
     pub(super) fn bad_digest(header: &str) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "BadDigest", format!("The {header} you specified did not match what we received."))
+    }
+
+    /// An object in an archive is asked for, or one that is in none is to be restored.
+    pub(super) fn invalid_object_state(key: &str) -> Self {
+        let message = format!("The operation is not valid for the object's storage class: {key}");
+        Self::new(StatusCode::FORBIDDEN, "InvalidObjectState", message)
     }
 
     /// A part of S3 that this server does not have.

@@ -21,6 +21,7 @@
 //! | `list`, `read`, `write`, `multipart`, `tagging` | the answers |
 //! | `data`, `digest`, `chunked`, `xml`, `error`, `reply`, `pace` | bytes on the way |
 
+mod archive;
 mod chunked;
 mod count;
 mod damage;
@@ -43,11 +44,13 @@ pub(crate) mod socket;
 mod store;
 mod tagging;
 mod tls;
+mod versions;
 mod wire;
 mod write;
 mod xml;
 
 pub use self::{
+    archive::{ARCHIVE_STATUS, Restored},
     count::{Listed, Requests},
     data::Data,
     digest::{Algorithm, Checksum, md5_hex},
@@ -57,5 +60,6 @@ pub use self::{
     settings::{ACCESS_KEY, Builder, SECRET_KEY},
     store::{Attributes, Object, PartInfo, Store, UploadInfo},
     tls::Ca,
+    versions::Version,
     wire::Wire,
 };

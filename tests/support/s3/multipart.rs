@@ -134,8 +134,9 @@ pub(super) fn complete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Er
         }
     }));
     seal::tell(&mut reply, &object.attributes);
-    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    let version = bucket.insert(&call.key, Arc::new(object));
     bucket.uploads.remove(call.query.get("uploadId").unwrap_or_default());
+    write::set_version(&mut reply, version);
     Ok(reply)
 }
 

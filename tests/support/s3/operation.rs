@@ -24,7 +24,8 @@ macro_rules! operations {
 
 operations! {
     ListBuckets HeadBucket CreateBucket DeleteBucket GetBucketLocation
-    ListObjectsV2 ListObjects ListMultipartUploads
+    ListObjectsV2 ListObjects ListObjectVersions ListMultipartUploads GetBucketVersioning PutBucketVersioning
+    RestoreObject
     GetObject HeadObject PutObject CopyObject DeleteObject DeleteObjects
     GetObjectAcl GetObjectRetention GetObjectTagging PutObjectTagging DeleteObjectTagging
     CreateMultipartUpload UploadPart UploadPartCopy CompleteMultipartUpload AbortMultipartUpload ListParts

@@ -6,13 +6,14 @@ use hyper::StatusCode;
 use jiff::Timestamp;
 
 use super::{
+    archive,
     error::S3Error,
     operation::Operation,
     reply::Reply,
     route::Call,
     seal,
     store::{Buckets, Object},
-    write::LOCK,
+    write::{self, LOCK},
     xml::Xml,
 };
 
@@ -24,7 +25,10 @@ enum Span {
 }
 
 pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
-    let object = buckets.bucket(&call.bucket)?.objects.get(&call.key).ok_or_else(S3Error::no_such_key)?;
+    let bucket = buckets.bucket(&call.bucket)?;
+    let (object, version) = bucket.found(call)?;
+    let restored = bucket.restored.get(&(call.key.clone(), version.clone().unwrap_or_default())).cloned();
+    let object = &*object;
     check_conditions(call, "", object)?;
     let part = call.query.number("partNumber")?;
     let span = match part {
@@ -43,6 +47,8 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error
     };
     seal::read(call, &mut reply, object)?;
     set_headers(&mut reply, object);
+    write::set_version(&mut reply, version);
+    archive::tell(&mut reply, call, object, restored.as_ref(), call.operation == Operation::HeadObject)?;
     if let Some(number) = part.filter(|_| !object.parts.is_empty()) {
         reply.set("x-amz-mp-parts-count", object.parts.len());
         for sum in object.parts.get(number as usize - 1).map(|part| part.checksums.as_slice()).unwrap_or_default() {

@@ -98,19 +98,23 @@ fn operation(method: &Method, bucket: &str, key: &str, query: &Query, headers: &
     use Operation as O;
     let copy = headers.contains_key("x-amz-copy-source");
     let unknown = || S3Error::not_implemented(&format!("{method} with this query"));
-    let subresource = ["policy", "versioning", "versions", "cors", "lifecycle", "attributes", "legal-hold", "restore"];
+    let subresource = ["policy", "cors", "lifecycle", "attributes", "legal-hold"];
     if subresource.iter().any(|name| query.has(name)) {
         return Err(unknown());
     }
     let found = match (method.as_str(), bucket.is_empty(), key.is_empty()) {
         ("GET", true, _) => O::ListBuckets,
         ("HEAD", false, true) => O::HeadBucket,
-        ("PUT", false, true) => O::CreateBucket,
         ("DELETE", false, true) => O::DeleteBucket,
         ("GET", false, true) if query.has("location") => O::GetBucketLocation,
+        ("GET", false, true) if query.has("versions") => O::ListObjectVersions,
+        ("GET", false, true) if query.has("versioning") => O::GetBucketVersioning,
+        ("PUT", false, true) if query.has("versioning") => O::PutBucketVersioning,
+        ("POST", false, false) if query.has("restore") => O::RestoreObject,
         ("GET", false, true) if query.has("uploads") => O::ListMultipartUploads,
         ("GET", false, true) if query.get("list-type") == Some("2") => O::ListObjectsV2,
         ("GET", false, true) => O::ListObjects,
+        ("PUT", false, true) => O::CreateBucket,
         ("POST", false, true) if query.has("delete") => O::DeleteObjects,
         ("GET", false, false) if query.has("tagging") => O::GetObjectTagging,
         ("GET", false, false) if query.has("acl") => O::GetObjectAcl,

@@ -13,7 +13,7 @@ use tokio::{
 use tokio_util::either::Either;
 
 use super::{
-    chunked,
+    archive, chunked,
     count::{Counter, Requests},
     damage,
     data::Data,
@@ -30,7 +30,7 @@ use super::{
     settings::Builder,
     socket::{End, Switch},
     store::{Buckets, Store},
-    tagging, write,
+    tagging, versions, write,
     xml::{self, Xml},
 };
 
@@ -318,6 +318,10 @@ fn carry_out(settings: &Builder, buckets: &mut Buckets, call: &Call, defects: De
         }
         O::GetBucketLocation => buckets.bucket(&call.bucket).map(|_| Reply::xml(Xml::document("LocationConstraint", |_| {}))),
         O::ListObjects | O::ListObjectsV2 => list::reply(call, buckets, defects, settings.most_keys),
+        O::ListObjectVersions => versions::reply(call, buckets, settings.most_keys),
+        O::GetBucketVersioning => versions::status(call, buckets),
+        O::PutBucketVersioning => versions::configure(call, buckets),
+        O::RestoreObject => archive::restore(call, buckets),
         O::ListMultipartUploads => multipart::list_uploads(call, buckets),
         O::GetObjectAcl => read::acl(call, buckets),
         O::GetObjectRetention => read::retention(call, buckets),

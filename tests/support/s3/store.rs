@@ -3,15 +3,18 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use jiff::Timestamp;
 
 use super::{
+    archive::Restored,
     data::Data,
     digest::{Algorithm, Checksum, md5, md5_hex},
     error::S3Error,
+    versions::Version,
 };
 
 /// What is kept with an object besides its bytes.
@@ -137,9 +140,17 @@ pub(super) struct Part {
     pub checksums: Vec<Checksum>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Bucket {
     pub objects: BTreeMap<String, Arc<Object>>,
+    /// Every write makes a version.
+    pub versioned: bool,
+    /// Oldest first; of keys that were written since the bucket keeps versions.
+    pub versions: BTreeMap<String, Vec<Version>>,
+    /// Versions made so far.
+    pub made: u64,
+    /// By key and version, empty where there are none.
+    pub restored: BTreeMap<(String, String), Restored>,
     pub uploads: BTreeMap<String, Upload>,
 }
 
@@ -147,6 +158,7 @@ pub(super) struct Bucket {
 pub(super) struct Buckets {
     map: BTreeMap<String, Bucket>,
     uploads_made: u64,
+    pub restore_delay: Duration,
 }
 
 impl Buckets {
@@ -162,7 +174,7 @@ impl Buckets {
     pub fn create(&mut self, name: &str) -> bool {
         let is_new = !self.map.contains_key(name);
         if is_new {
-            self.map.insert(name.to_owned(), Bucket { objects: BTreeMap::new(), uploads: BTreeMap::new() });
+            self.map.insert(name.to_owned(), Bucket::default());
         }
         is_new
     }
@@ -210,7 +222,7 @@ impl Store {
         let mut buckets = self.lock();
         buckets.create(bucket);
         if let Ok(bucket) = buckets.bucket(bucket) {
-            bucket.objects.insert(key.to_owned(), object);
+            bucket.insert(key, object);
         }
     }
 
@@ -222,7 +234,11 @@ impl Store {
 
     /// Takes an object away; answers with what it was.
     pub fn remove(&self, bucket: &str, key: &str) -> Option<Arc<Object>> {
-        self.lock().bucket(bucket).ok()?.objects.remove(key)
+        let mut buckets = self.lock();
+        let bucket = buckets.bucket(bucket).ok()?;
+        let gone = bucket.objects.get(key).cloned();
+        bucket.delete(key);
+        gone
     }
 
     /// All objects of a bucket, by key in byte order; empty when there is no such bucket.

@@ -32,9 +32,9 @@ fn checked(pairs: Vec<(String, String)>) -> Result<BTreeMap<String, String>, S3E
 }
 
 pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
-    let object = buckets.bucket(&call.bucket)?.objects.get_mut(&call.key).ok_or_else(S3Error::no_such_key)?;
-    match call.operation {
-        Operation::GetObjectTagging => Ok(Reply::xml(Xml::document("Tagging", |xml| {
+    if call.operation == Operation::GetObjectTagging {
+        let (object, _) = buckets.bucket(&call.bucket)?.found(call)?;
+        return Ok(Reply::xml(Xml::document("Tagging", |xml| {
             xml.element("TagSet", |xml| {
                 for (key, value) in &object.attributes.tags {
                     xml.element("Tag", |xml| {
@@ -43,7 +43,10 @@ pub(super) fn reply(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error
                     });
                 }
             });
-        }))),
+        })));
+    }
+    let object = buckets.bucket(&call.bucket)?.objects.get_mut(&call.key).ok_or_else(S3Error::no_such_key)?;
+    match call.operation {
         Operation::PutObjectTagging => {
             let body = call.body.to_bytes();
             let text = std::str::from_utf8(&body).map_err(|_| S3Error::malformed_xml())?;

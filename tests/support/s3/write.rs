@@ -106,8 +106,15 @@ pub(super) fn put(call: &Call, buckets: &mut Buckets, aws_checksums: bool) -> Re
     reply.set("etag", format_args!("\"{etag}\""));
     set_checksums(&mut reply, &checksums);
     let object = Object { data: call.body.clone(), etag, modified: Timestamp::now(), attributes, checksums, parts: Vec::new() };
-    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    set_version(&mut reply, bucket.insert(&call.key, Arc::new(object)));
     Ok(reply)
+}
+
+/// The version that a request made, or is about.
+pub(super) fn set_version(reply: &mut Reply, version: Option<String>) {
+    if let Some(version) = version {
+        reply.set("x-amz-version-id", version);
+    }
 }
 
 /// What is locked must come with a digest (AWS: PutObject and UploadPart with Object Lock).
@@ -130,11 +137,13 @@ pub(super) fn set_checksums(reply: &mut Reply, checksums: &[Checksum]) {
 
 /// The object that `x-amz-copy-source` names, when its conditions hold.
 pub(super) fn copy_source(call: &Call, buckets: &mut Buckets) -> Result<Arc<Object>, S3Error> {
-    let source = decode(call.header("x-amz-copy-source").unwrap_or_default())?;
+    let source = call.header("x-amz-copy-source").unwrap_or_default();
+    let (source, version) = source.split_once("?versionId=").map_or((source, None), |(source, version)| (source, Some(version)));
+    let (source, version) = (decode(source)?, version.map(decode).transpose()?);
     let source = source.strip_prefix('/').unwrap_or(&source);
     let (bucket, key) =
         source.split_once('/').ok_or_else(|| S3Error::invalid_argument("Copy Source must mention the source bucket and key"))?;
-    let object = buckets.bucket(bucket)?.objects.get(key).cloned().ok_or_else(S3Error::no_such_key)?;
+    let (object, _) = buckets.bucket(bucket)?.find(key, version.as_deref())?;
     seal::opens(call, "x-amz-copy-source-", &object.attributes)?;
     read::check_conditions(call, "x-amz-copy-source-", &object)?;
     Ok(object)
@@ -182,13 +191,18 @@ pub(super) fn copy(call: &Call, buckets: &mut Buckets, most: u64) -> Result<Repl
     seal::tell(&mut reply, &object.attributes);
     let bucket = buckets.bucket(&call.bucket)?;
     check_write_conditions(call, bucket.objects.get(&call.key))?;
-    bucket.objects.insert(call.key.clone(), Arc::new(object));
+    set_version(&mut reply, bucket.insert(&call.key, Arc::new(object)));
     Ok(reply)
 }
 
 pub(super) fn delete(call: &Call, buckets: &mut Buckets) -> Result<Reply, S3Error> {
-    buckets.bucket(&call.bucket)?.objects.remove(&call.key);
-    Ok(Reply::new(StatusCode::NO_CONTENT))
+    let marker = buckets.bucket(&call.bucket)?.delete(&call.key);
+    let mut reply = Reply::new(StatusCode::NO_CONTENT);
+    if marker.is_some() {
+        reply.set("x-amz-delete-marker", true);
+    }
+    set_version(&mut reply, marker);
+    Ok(reply)
 }
 
 /// At most 1,000 keys (AWS), with a digest of the body as AWS demands.
@@ -205,7 +219,7 @@ pub(super) fn delete_many(call: &Call, buckets: &mut Buckets) -> Result<Reply, S
     let bucket = buckets.bucket(&call.bucket)?;
     Ok(Reply::xml(Xml::document("DeleteResult", |xml| {
         for key in &keys {
-            bucket.objects.remove(key);
+            bucket.delete(key);
             if !quiet {
                 xml.element("Deleted", |xml| xml.text("Key", key));
             }

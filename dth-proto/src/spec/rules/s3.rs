@@ -1,7 +1,7 @@
 //! The rules of an S3 task.
 
 use super::{LONGEST_KEY, keep};
-use crate::spec::{PrefixList, S3Job, S3Source, Store, Versions};
+use crate::spec::{Archived, Compare, PrefixList, RestoreTier, S3Job, S3Source, Store, Versions};
 
 /// Prefixes that a definition names itself: it is shown on screens, and kept with every run.
 const MOST_PREFIXES: usize = 1_000;
@@ -32,6 +32,8 @@ pub(super) fn problems(job: &S3Job, add: &mut impl FnMut(&'static str, String)) 
         add("destination.prefix", format!("{place}: {why}; use another bucket or prefix"));
     }
     deletes(job, add);
+    versions(job, add);
+    archives(job, add);
     keep::problems(job, add);
 }
 
@@ -89,6 +91,35 @@ fn deletes(job: &S3Job, add: &mut impl FnMut(&'static str, String)) {
     {
         if given {
             add(field, "guards nothing: it belongs to delete = \"mirror\"".to_owned());
+        }
+    }
+}
+
+/// What versions go together with.
+fn versions(job: &S3Job, add: &mut impl FnMut(&'static str, String)) {
+    let options = &job.options;
+    if options.versions == Versions::Latest {
+        return;
+    }
+    if options.as_of.is_some() {
+        add("options.as_of", "is one version of each key, versions = \"all\" is every one: keep one of them".to_owned());
+    }
+    if options.compare != Compare::Auto {
+        add("options.compare", "versions = \"all\" compares what both ends have of each key, in order: leave compare out".to_owned());
+    }
+}
+
+/// What restoring goes together with.
+fn archives(job: &S3Job, add: &mut impl FnMut(&'static str, String)) {
+    let options = &job.options;
+    if options.archived == Archived::Restore {
+        return;
+    }
+    for (field, given) in
+        [("options.restore_tier", options.restore_tier != RestoreTier::Standard), ("options.restore_days", options.restore_days.is_some())]
+    {
+        if given {
+            add(field, "restores nothing: it belongs to archived = \"restore\"".to_owned());
         }
     }
 }

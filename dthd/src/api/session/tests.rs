@@ -106,6 +106,15 @@ impl Dth for Tiny {
     async fn check_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<CheckReply, ApiError> {
         reached()
     }
+    async fn doctor_start(self, _: Context, _: dth_proto::spec::Store) -> Result<u64, ApiError> {
+        reached()
+    }
+    async fn doctor_poll(self, _: Context, _: u64, _: u32, _: u32) -> Result<dth_proto::doctor::DoctorReply, ApiError> {
+        reached()
+    }
+    async fn providers(self, _: Context) -> Result<Vec<dth_proto::view::ProviderInfo>, ApiError> {
+        reached()
+    }
 }
 
 struct Daemon {
@@ -189,11 +198,14 @@ async fn operator_requests_are_refused_to_viewers() {
         assert_eq!(code(client.retry(context(), id(), name(), None).await), expected);
         assert_eq!(code(client.check_start(context(), spec()).await), expected);
         assert_eq!(code(client.check_poll(context(), 1, 0, 0).await), expected);
+        assert_eq!(code(client.doctor_start(context(), dth_proto::spec::Store::default()).await), expected);
+        assert_eq!(code(client.doctor_poll(context(), 1, 0, 0).await), expected);
         // what a viewer may do, all may
         let failures = FailuresRequest { run: None, class: None, after: None, limit: 1 };
         assert_eq!(code(client.plan(context(), name(), None, 0).await), ErrorCode::NotFound);
         assert_eq!(code(client.explain(context(), name(), "k".to_owned()).await), ErrorCode::NotFound);
         assert_eq!(code(client.info(context()).await), ErrorCode::NotFound);
+        assert_eq!(code(client.providers(context()).await), ErrorCode::NotFound);
         assert_eq!(code(client.watch(context(), WatchRequest::default()).await), ErrorCode::NotFound);
         assert_eq!(code(client.failures(context(), name(), failures).await), ErrorCode::NotFound);
     }

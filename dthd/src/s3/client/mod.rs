@@ -10,6 +10,7 @@ mod load;
 mod multipart;
 #[cfg(test)]
 mod odd_stores;
+mod raw;
 mod read;
 mod seal;
 mod versions;

@@ -43,7 +43,7 @@ pub fn own(file: &str, text: &str) -> Result<Vec<Profile>, BadDocument> {
     Document::parse(file, text, |root| {
         root.tables("provider", |name, table| {
             if !is_name(name) {
-                table.problem(None, format!("provider.{name} is not a provider's name: use 1 to 64 of a-z 0-9 . _ -"));
+                table.problem(None, format!("provider.{name} is not a provider's name: use 1 to 64 of a-z 0-9 _ -"));
             }
             let like = table.text("like");
             if let Some(like) = like.as_ref().filter(|like| !EMBEDDED.contains_key(*like)) {
@@ -63,7 +63,7 @@ pub fn own(file: &str, text: &str) -> Result<Vec<Profile>, BadDocument> {
 }
 
 fn is_name(name: &str) -> bool {
-    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_-".contains(c);
     !name.is_empty() && name.len() <= 64 && name.chars().all(known)
 }
 

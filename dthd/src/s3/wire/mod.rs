@@ -10,6 +10,7 @@
 //! | [`refusal`], [`answer`] | a store's errors; an object's headers |
 //! | [`seal`] | keys of ours on their way (SSE-C) |
 //! | [`get`], [`put`], [`list`], [`copy`] | the requests themselves |
+//! | [`raw`] | any other, to find out what a store does |
 
 mod address;
 mod answer;
@@ -18,6 +19,7 @@ mod encode;
 mod get;
 mod list;
 mod put;
+mod raw;
 mod refusal;
 mod request;
 mod seal;
@@ -30,6 +32,7 @@ pub(super) use self::{
     get::{Found, Pinned},
     list::{Listing, Versions},
     put::{Digests, Part},
+    raw::{Raw, Reply},
     refusal::{Refusal, retry_after},
     send::{Failure, Wire},
 };

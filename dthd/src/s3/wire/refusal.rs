@@ -78,7 +78,7 @@ pub(super) fn element(xml: &[u8], name: &str) -> Option<String> {
 }
 
 /// Text of XML without its entities. What is none stays as it is: the text is for people.
-fn unescape(text: &str) -> Cow<'_, str> {
+pub(super) fn unescape(text: &str) -> Cow<'_, str> {
     if !text.contains('&') {
         return Cow::Borrowed(text);
     }

@@ -1,0 +1,71 @@
+//! Copies that the store makes by itself, and deletes.
+
+use dth_proto::doctor::Finding;
+use http::Method;
+
+use super::{
+    examination::{CONTENT, Examination, judged, refuses},
+    object::OBJECT,
+};
+use crate::s3::{payload::Payload, wire::Raw};
+
+/// CopyObject.
+pub(super) const COPY: &str = "copy";
+/// DeleteObjects.
+pub(super) const BULK: &str = "delete of several";
+
+pub(super) async fn examine(x: &mut Examination<'_>) {
+    let source = format!("/{}/{}", x.bucket(), x.key(OBJECT));
+    let key = x.key("copy");
+    x.keys.insert(key.clone());
+    let copied = x.about(Method::PUT, Some(&key), &[], &[("x-amz-copy-source", &source)]).await;
+    let (works, answer) = judged(copied, |_| Ok(()));
+    if works == Finding::Yes {
+        let read = x.get("copy", &[]).await;
+        x.judge(COPY, read, |reply| if reply.body == CONTENT { Ok(()) } else { Err("the copy has other bytes".to_owned()) });
+        let headers = [("x-amz-copy-source", source.as_str()), ("x-amz-copy-source-if-match", "\"00000000000000000000000000000000\"")];
+        let wrong = x.about(Method::PUT, Some(&key), &[], &headers).await;
+        let (works, answer) = refuses(wrong, "a copy of another generation than there is");
+        x.found("copy on condition", works, answer);
+    } else {
+        x.found(COPY, works, answer);
+    }
+    deletes(x).await;
+}
+
+async fn deletes(x: &mut Examination<'_>) {
+    for rest in ["bulk-1", "bulk-2", "single"] {
+        // what is not there cannot be seen to go
+        let _ = x.put(rest, CONTENT, &[]).await;
+    }
+    let object = |rest: &str| format!("<Object><Key>{}</Key></Object>", x.key(rest));
+    let body = format!("<Delete xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{}{}</Delete>", object("bulk-1"), object("bulk-2"));
+    let body = Payload::from(bytes::Bytes::from(body));
+    let md5 = body.md5().base64();
+    let headers = [("content-md5", md5.as_str()), ("content-type", "application/xml")];
+    let request = Raw { method: Method::POST, key: None, query: &[("delete", "")], headers: &headers, body: Some(&body), unsigned: false };
+    let answer = x.ask(request).await;
+    let (works, answer) = judged(answer, |reply| match reply.elements("Code").pop() {
+        None => Ok(()),
+        Some(code) => Err(format!("answers {code}")),
+    });
+    let mut left = 0;
+    for rest in ["bulk-1", "bulk-2"] {
+        left += u32::from(x.get(rest, &[]).await.is_ok_and(|reply| reply.is_ok()));
+    }
+    match (works, left) {
+        (Finding::Yes, 0) => x.found(BULK, Finding::Yes, ""),
+        (Finding::Yes, left) => x.found(BULK, Finding::No, format!("answers that all is well, but {left} of 2 objects are left")),
+        (works, _) => x.found(BULK, works, answer),
+    }
+    let key = x.key("single");
+    let deleted = x.about(Method::DELETE, Some(&key), &[], &[]).await;
+    let (works, answer) = judged(deleted, |_| Ok(()));
+    let left = x.get("single", &[]).await;
+    match (works, left) {
+        (Finding::Yes, Ok(reply)) if reply.status == 404 => x.found("delete", Finding::Yes, ""),
+        (Finding::Yes, Ok(reply)) => x.found("delete", Finding::No, format!("the object still answers {}", reply.words())),
+        (Finding::Yes, Err(why)) => x.found("delete", Finding::Unknown, why),
+        (works, _) => x.found("delete", works, answer),
+    }
+}

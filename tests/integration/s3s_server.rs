@@ -1,0 +1,65 @@
+//! s3s-fs as a fixture: a server by others that keeps objects as files, in this process.
+
+use std::path::Path;
+
+use aws_sdk_s3::Client;
+use dth_tests::client;
+use hyper_util::rt::TokioIo;
+use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
+use s3s_fs::FileSystem;
+use tempfile::TempDir;
+use tokio::{net::TcpListener, task::AbortHandle};
+
+/// Keys that the server knows.
+pub(crate) const KEYS: (&str, &str) = ("s3s-key", "s3s-secret");
+
+/// A running server; ends when dropped.
+pub(crate) struct S3s {
+    port: u16,
+    accepting: AbortHandle,
+    // dropped after the server
+    _folder: TempDir,
+}
+
+impl S3s {
+    /// Starts a server on a free port; it is ready at once.
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let service = service(folder.path());
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("a free port");
+        let port = listener.local_addr().expect("a bound socket").port();
+        let accepting = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                let service = service.clone();
+                tokio::spawn(async move {
+                    // a client that goes away ends its connection
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+                });
+            }
+        });
+        Self { port, accepting: accepting.abort_handle(), _folder: folder }
+    }
+
+    /// `http://127.0.0.1:PORT`.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// A client with the right keys.
+    pub(crate) fn client(&self) -> Client {
+        client::s3(&self.endpoint(), Some(KEYS))
+    }
+}
+
+impl Drop for S3s {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+fn service(folder: &Path) -> s3s::service::S3Service {
+    let store = FileSystem::new(folder).expect("a folder that exists");
+    let mut builder = S3ServiceBuilder::new(store);
+    builder.set_auth(SimpleAuth::from_single(KEYS.0, KEYS.1));
+    builder.build()
+}
