@@ -176,6 +176,12 @@ pub async fn sums(bytes: &Payload, md5: bool, crc: Option<Crc>) -> Sums {
     Sums { md5: Some(md5), crc }
 }
 
+/// The checksum of received bytes, as it goes along with them.
+#[must_use]
+pub fn stored(bytes: &Payload, crc: Crc) -> StoredChecksum {
+    StoredChecksum { crc, value: bytes.crc(crc) }
+}
+
 /// Whether what a store answered to a write agrees with what was sent.
 ///
 /// # Errors

@@ -3,7 +3,7 @@
 use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 
-use super::{Crc, IN_PLACE, StoredChecksum};
+use super::{Crc, IN_PLACE, StoredChecksum, stored};
 use crate::s3::payload::Payload;
 
 /// The longest value, SHA-256's, in bytes.
@@ -78,7 +78,7 @@ impl Algorithm {
     /// The value over some bytes; that of a SHA over many of them is computed away from the reactor.
     pub async fn of(self, bytes: &Payload) -> Checksum {
         match self {
-            Self::Crc(crc) => StoredChecksum { crc, value: bytes.crc(crc) }.into(),
+            Self::Crc(crc) => stored(bytes, crc).into(),
             _ if bytes.len() <= IN_PLACE => self.sha(bytes),
             _ => {
                 let shared = bytes.clone();
