@@ -55,7 +55,7 @@ struct Line<'a> {
 /// Writes records in one form; holds one of them at a time.
 enum Sink<W: Write> {
     Ndjson(W),
-    Csv(csv::Writer<W>),
+    Csv(Box<csv::Writer<W>>),
 }
 
 impl<W: Write> Sink<W> {
@@ -69,7 +69,7 @@ impl<W: Write> Sink<W> {
             Format::Csv => {
                 let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
                 writer.write_record(COLUMNS)?;
-                Ok(Self::Csv(writer))
+                Ok(Self::Csv(Box::new(writer)))
             }
         }
     }

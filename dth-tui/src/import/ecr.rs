@@ -45,7 +45,7 @@ pub(super) fn tasks(taken: &mut Taken<'_>, credentials: &mut Credentials) -> Vec
     for (name, why) in NOT_NEEDED {
         taken.not_needed(name, why);
     }
-    taken.to_do("alarmEmail", MAIL);
+    taken.left_to_do("alarmEmail", MAIL);
     let public = taken.is("sourceType", "Public");
     let images = images(taken, public);
     let options = ImageOptions::default();

@@ -208,7 +208,7 @@ impl<'d> Taken<'d> {
         self.fates.insert(name, Fate::NotNeeded(why.into()));
     }
 
-    pub(crate) fn to_do(&mut self, name: &'static str, what: impl Into<String>) {
+    pub(crate) fn left_to_do(&mut self, name: &'static str, what: impl Into<String>) {
         self.fates.insert(name, Fate::ToDo(what.into()));
     }
 

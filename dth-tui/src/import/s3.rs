@@ -74,7 +74,7 @@ pub(super) fn task(taken: &mut Taken<'_>, credentials: &mut Credentials, extra: 
     for (name, why) in NOT_NEEDED {
         taken.not_needed(name, why);
     }
-    taken.to_do("alarmEmail", MAIL);
+    taken.left_to_do("alarmEmail", MAIL);
     let source = source(taken, credentials);
     let destination = destination(taken, credentials);
     let mut options = S3Options { metadata: taken.is("includeMetadata", "true"), tags: false, ..S3Options::default() };
@@ -109,7 +109,7 @@ fn source(taken: &mut Taken<'_>, credentials: &mut Credentials) -> S3Source {
     let provider = if known == Some("aws") && elsewhere { "other" } else { known.unwrap_or("other") };
     match known {
         Some(_) => taken.becomes("srcType", format!("source.provider = {provider:?}")),
-        None => taken.to_do("srcType", format!("source.provider = \"other\": {kind:?} is not known here; name the provider")),
+        None => taken.left_to_do("srcType", format!("source.provider = \"other\": {kind:?} is not known here; name the provider")),
     }
     taken.becomes("srcBucket", "source.bucket");
     if let Some(url) = &endpoint {
@@ -228,7 +228,7 @@ fn trigger(taken: &mut Taken<'_>, extra: &Extra) -> Option<Trigger> {
         return Some(Trigger::Events { events });
     }
     if events {
-        taken.to_do("srcEvent", format!("name the queue that receives the bucket's notifications (--queue URL){removals}"));
+        taken.left_to_do("srcEvent", format!("name the queue that receives the bucket's notifications (--queue URL){removals}"));
     } else {
         taken.not_needed("srcEvent", "No: the schedule starts the runs");
     }

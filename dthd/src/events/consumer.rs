@@ -238,7 +238,7 @@ impl<A: Apply> Consumer<A> {
     /// Begins what can be begun.
     fn begin(&mut self) {
         while self.working < WORKING
-            && let Some((key, hint)) = self.inbox.next()
+            && let Some((key, hint)) = self.inbox.take()
         {
             let last = self.failed.get(&key).is_some_and(|turns| *turns >= RESTS.len());
             let apply = Arc::clone(&self.apply);

@@ -112,7 +112,7 @@ impl<H: Hint, P> Inbox<H, P> {
     }
 
     /// The next item to work on, with everything that is said of it by now.
-    pub fn next(&mut self) -> Option<(Arc<str>, H)> {
+    pub fn take(&mut self) -> Option<(Arc<str>, H)> {
         let key = self.ready.pop_front()?;
         let item = self.items.get_mut(&key)?;
         item.state = State::Working;
@@ -230,14 +230,14 @@ mod tests {
         for n in 0..10 {
             assert!(receive(&mut inbox, &format!("m{n}"), n, &[("k", usize::try_from(n).expect("small"))]));
         }
-        assert_eq!(inbox.next(), Some(("k".into(), Newest(9))));
-        assert_eq!(inbox.next(), None, "one at a time");
+        assert_eq!(inbox.take(), Some(("k".into(), Newest(9))));
+        assert_eq!(inbox.take(), None, "one at a time");
         for n in 10..13 {
             receive(&mut inbox, &format!("m{n}"), n, &[("k", usize::try_from(n).expect("small"))]);
         }
         assert_eq!(finished(&mut inbox, "k").len(), 10);
         assert_eq!((inbox.held(), inbox.oldest()), (3, Some(Timestamp(10))));
-        assert_eq!(inbox.next(), Some(("k".into(), Newest(12))));
+        assert_eq!(inbox.take(), Some(("k".into(), Newest(12))));
         assert_eq!(finished(&mut inbox, "k").len(), 3);
         assert!(inbox.is_empty() && inbox.held() == 0 && inbox.oldest().is_none());
     }
@@ -246,7 +246,7 @@ mod tests {
     fn a_message_of_several_items_waits_for_all_of_them() {
         let mut inbox = inbox();
         receive(&mut inbox, "m", 1, &[("a", 1), ("b", 1), ("a", 2)]);
-        assert_eq!((inbox.next(), inbox.next()), (Some(("a".into(), Newest(2))), Some(("b".into(), Newest(1)))));
+        assert_eq!((inbox.take(), inbox.take()), (Some(("a".into(), Newest(2))), Some(("b".into(), Newest(1)))));
         assert_eq!(finished(&mut inbox, "a"), Vec::<String>::new());
         assert_eq!(finished(&mut inbox, "b"), ["m"]);
     }
@@ -255,7 +255,7 @@ mod tests {
     fn what_is_received_again_is_held_by_its_newest_handle() {
         let mut inbox = inbox();
         assert!(receive(&mut inbox, "m", 1, &[("a", 1)]));
-        inbox.next();
+        inbox.take();
         assert!(!inbox.receive("m", "newer".to_owned(), Timestamp(1), vec![("a".to_owned(), Newest(1))], ()));
         assert_eq!(finished(&mut inbox, "a"), ["newer"]);
         assert!(inbox.is_empty(), "and it makes no second turn");
@@ -265,19 +265,19 @@ mod tests {
     fn what_failed_rests_with_everything_that_came_meanwhile() {
         let mut inbox = inbox();
         receive(&mut inbox, "m1", 1, &[("a", 1)]);
-        let (key, hint) = inbox.next().expect("ready");
+        let (key, hint) = inbox.take().expect("ready");
         receive(&mut inbox, "m2", 2, &[("a", 2)]);
         inbox.rest(&key, &hint);
-        assert_eq!(inbox.next(), None);
+        assert_eq!(inbox.take(), None);
         receive(&mut inbox, "m3", 3, &[("a", 3)]);
-        assert_eq!(inbox.next(), None, "it rests");
+        assert_eq!(inbox.take(), None, "it rests");
         inbox.wake("a");
         inbox.wake("a");
-        assert_eq!(inbox.next(), Some(("a".into(), Newest(3))));
-        assert_eq!(inbox.next(), None);
+        assert_eq!(inbox.take(), Some(("a".into(), Newest(3))));
+        assert_eq!(inbox.take(), None);
         assert_eq!(finished(&mut inbox, "a"), ["m1", "m2", "m3"]);
         inbox.wake("a");
-        assert_eq!(inbox.next(), None);
+        assert_eq!(inbox.take(), None);
     }
 
     proptest! {
@@ -308,7 +308,7 @@ mod tests {
                         messages.insert(id, named);
                     }
                     1 => {
-                        if let Some((key, Newest(n))) = inbox.next() {
+                        if let Some((key, Newest(n))) = inbox.take() {
                             let key = keys.iter().position(|k| *k == &*key).expect("one of ours");
                             prop_assert!(working.insert(key, n).is_none(), "one at a time");
                         }
@@ -338,7 +338,7 @@ mod tests {
             while let Some(key) = resting.pop() {
                 inbox.wake(keys[key]);
             }
-            while let Some((key, _)) = inbox.next() {
+            while let Some((key, _)) = inbox.take() {
                 working.insert(keys.iter().position(|k| *k == &*key).expect("ours"), usize::MAX);
             }
             for _ in 0..3 {
@@ -346,7 +346,7 @@ mod tests {
                     working.remove(&n);
                     inbox.applied(key);
                 }
-                while inbox.next().is_some() {}
+                while inbox.take().is_some() {}
             }
             prop_assert!(inbox.is_empty() && inbox.held() == 0 && inbox.oldest().is_none());
         }

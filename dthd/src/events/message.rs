@@ -73,7 +73,7 @@ pub(super) fn unwrapped(body: &str) -> Result<Value, &'static str> {
     for _ in 0..ENVELOPES {
         match (text(&value, "Type"), text(&value, "Message")) {
             (Some("Notification"), Some(inner)) => {
-                value = serde_json::from_str(inner).map_err(|_| "a notification of SNS without JSON in it")?
+                value = serde_json::from_str(inner).map_err(|_| "a notification of SNS without JSON in it")?;
             }
             (Some("SubscriptionConfirmation" | "UnsubscribeConfirmation"), _) => return Err("a confirmation that SNS asks for"),
             _ => return Ok(value),

@@ -95,7 +95,7 @@ impl Selection {
         let source = match (&job.source.prefix_list, job.source.prefixes.as_slice()) {
             (Some(place), _) => Some((open_list(place, list).await?, named(place))),
             (None, []) => None,
-            (None, prefixes) => Some((Source::given(prefixes), "source.prefixes".to_owned())),
+            (None, prefixes) => Some((Source::given(prefixes.to_vec()), "source.prefixes".to_owned())),
         };
         let Some((source, name)) = source else {
             let map = KeyMap::new(&job.source, &job.destination).map_err(|e| e.to_string())?;

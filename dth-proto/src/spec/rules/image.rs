@@ -243,7 +243,7 @@ mod tests {
             ),
             (
                 to_ecr(|job| {
-                    job.destination.repository.encryption = Some(Encryption { kind: "aws:kms".into(), key: None, bucket_key: None })
+                    job.destination.repository.encryption = Some(Encryption { kind: "aws:kms".into(), key: None, bucket_key: None });
                 }),
                 "destination.repository.encryption.type",
                 "use AES256 or KMS",

@@ -114,15 +114,15 @@ impl Field {
     /// Replaces the text by parts with commas between them, on one line; they stay as they are until it is changed.
     pub(super) fn put_parts(&mut self, parts: &[String]) {
         let shown = parts.iter().map(|part| part.replace(',', "\\,")).collect::<Vec<_>>().join(", ");
-        self.keep(shown, parts.to_vec());
+        self.keep(&shown, parts.to_vec());
     }
 
     /// Replaces the text by one that may have several lines; it stays as it is until it is changed.
     pub(super) fn put_whole(&mut self, text: &str) {
-        self.keep(text.to_owned(), vec![text.to_owned()]);
+        self.keep(text, vec![text.to_owned()]);
     }
 
-    fn keep(&mut self, shown: String, parts: Vec<String>) {
+    fn keep(&mut self, shown: &str, parts: Vec<String>) {
         let shown: String = shown.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
         self.kind = Kind::Text(Input::new(shown.clone()));
         self.kept = Some((shown, parts));

@@ -33,7 +33,7 @@ impl Wizard {
 
     /// A choice; `None`: its first word, which stands for "nothing said".
     pub(super) fn chosen(&self, id: &str) -> Option<&str> {
-        self.field(id).filter(|field| field.is_set()).map(|field| field.value())
+        self.field(id).filter(|field| field.is_set()).map(Field::value)
     }
 
     /// A choice between yes and no; `None`: its first word, which stands for "nothing said".

@@ -59,7 +59,7 @@ impl Registry {
     pub async fn blob(&self, repository: &str, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobBody, TransferError> {
         let call = self.ranged(request(GET, Method::GET, repository, digest), digest, range.as_ref())?;
         let response = self.call(&call).await.map_err(|error| unknown(error, "BLOB_UNKNOWN"))?;
-        self.body(response, digest, range)
+        self.body(response, digest, range.as_ref())
     }
 
     /// The same of a blob that is elsewhere: at `url`, which a manifest of this registry names. It is asked without a password, and only
@@ -82,7 +82,7 @@ impl Registry {
             let (_, refusal) = self.refusal(GET, response).await;
             return Err(unknown(self.refused(GET, &refusal, Some(&by)), "BLOB_UNKNOWN"));
         }
-        self.body(response, digest, range)
+        self.body(response, digest, range.as_ref())
     }
 
     fn ranged<'a>(&self, mut call: Call<'a>, digest: &Digest, range: Option<&Range<u64>>) -> Result<Call<'a>, TransferError> {
@@ -99,7 +99,7 @@ impl Registry {
         Ok(call)
     }
 
-    fn body(&self, response: Response<Incoming>, digest: &Digest, range: Option<Range<u64>>) -> Result<BlobBody, TransferError> {
+    fn body(&self, response: Response<Incoming>, digest: &Digest, range: Option<&Range<u64>>) -> Result<BlobBody, TransferError> {
         let (head, body) = response.into_parts();
         let length = number(&head.headers, &header::CONTENT_LENGTH);
         let whole = BlobBody { registry: self.clone(), body, total: length, first: 0, got: 0, length };
@@ -108,11 +108,11 @@ impl Registry {
         }
         let stated = text(&head.headers, &header::CONTENT_RANGE).unwrap_or_default();
         let wrong = || {
-            let asked = range.as_ref().map_or_else(|| "all of it".to_owned(), |range| format!("bytes {}-{}", range.start, range.end - 1));
+            let asked = range.map_or_else(|| "all of it".to_owned(), |range| format!("bytes {}-{}", range.start, range.end - 1));
             self.trouble(GET, "RANGE_INVALID", format!("asked {} for {asked} of {digest}, got {stated:?}", self.host()))
         };
         let (sent, total) = content_range(stated).ok_or_else(wrong)?;
-        let asked = range.clone().unwrap_or(0..u64::MAX);
+        let asked = range.cloned().unwrap_or(0..u64::MAX);
         let end = total.map_or(asked.end, |total| asked.end.min(total));
         let length_fits = length.is_none_or(|length| length == sent.end - sent.start);
         // without the blob's size, less than was asked for may be all there is

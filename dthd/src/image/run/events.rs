@@ -158,7 +158,7 @@ impl Apply for Events {
             Decision::Failed(outcome) => match transfer_error(&outcome) {
                 // it was pushed, and removed since
                 Some(error) if error.code == "MANIFEST_UNKNOWN" && error.side == Side::Source => {
-                    self.skipped(&mut block, &key, "gone", true)
+                    self.skipped(&mut block, &key, "gone", true);
                 }
                 Some(error) if !last && may_pass(&error) => return Applied::Again(error),
                 _ => {

@@ -25,7 +25,7 @@ impl Bucket {
         let told = Told {
             class: output.storage_class().map_or(class, |class| class.as_str()),
             restore: output.restore(),
-            archive_status: output.archive_status().map(|status| status.as_str()),
+            archive_status: output.archive_status().map(aws_sdk_s3::types::ArchiveStatus::as_str),
         };
         Ok((info(&output), told.state(self.inner.profile)))
     }

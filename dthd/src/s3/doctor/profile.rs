@@ -48,11 +48,13 @@ pub(super) fn found(base: &Profile, store: &Store, findings: &BTreeMap<&'static 
     p.url_encoding = or(ENCODING, base.url_encoding);
     p.etag_is_md5 = or(ETAG, base.etag_is_md5);
     p.multipart_etag_is_md5 = or(upload::ETAG, base.multipart_etag_is_md5);
-    let checksums =
+    let mut checksums =
         CHECKSUMS.map(|(name, ..)| known(name)).into_iter().chain([known(upload::PART_CHECKSUM), known(upload::WHOLE_CHECKSUM)]);
-    p.checksums = checksums
-        .fold(Some(true), |all, one| if one == Some(false) { Some(false) } else { all.zip(one).map(|(all, one)| all && one) })
-        .unwrap_or(base.checksums);
+    p.checksums = match () {
+        () if checksums.clone().any(|one| one == Some(false)) => false,
+        () if checksums.all(|one| one == Some(true)) => true,
+        () => base.checksums,
+    };
     p.unsigned_payload = match (known(UNSIGNED), base.unsigned_payload) {
         (Some(false), _) => UnsignedPayload::Never,
         (Some(true), UnsignedPayload::Never) => UnsignedPayload::Tls,

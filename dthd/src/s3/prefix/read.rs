@@ -48,8 +48,8 @@ enum Pieces {
 
 impl Source {
     /// Prefixes of a task.
-    pub(super) fn given(prefixes: &[String]) -> Self {
-        Self::new(Pieces::Given(prefixes.to_vec().into_iter()))
+    pub(super) fn given(prefixes: Vec<String>) -> Self {
+        Self::new(Pieces::Given(prefixes.into_iter()))
     }
 
     /// A list on this machine.
