@@ -232,7 +232,7 @@ async fn a_million_lines_over_a_million_objects_take_little_memory() {
     for n in 0..MILLION {
         // from the back, so that there is something to sort
         let n = MILLION - 1 - n;
-        writeln!(file, "k/{n:08}{}", if n % 3 == 0 { "/none" } else { "" }).unwrap();
+        writeln!(file, "k/{n:08}{}", if n.is_multiple_of(3) { "/none" } else { "" }).unwrap();
         source.store().put("from", &format!("k/{n:08}"), Arc::clone(&object));
     }
     file.flush().unwrap();

@@ -1,6 +1,9 @@
 //! A definition in words, for the detail of a task and for the last step of the form.
 
-use dth_proto::spec::{Archived, Compare, CreateRepository, Delete, ImageJob, RepositorySettings, RestoreTier, S3Job, Trigger, Versions};
+use dth_proto::{
+    spec::{Archived, Compare, CreateRepository, Delete, ImageJob, RepositorySettings, RestoreTier, S3Job, S3Options, Trigger, Versions},
+    units,
+};
 
 /// When an object counts as already there.
 pub(super) fn compare(compare: Compare) -> &'static str {
@@ -34,8 +37,8 @@ pub(super) fn copying(job: &S3Job) -> Vec<String> {
     match options.delete {
         Delete::Never => parts.push(NO_DELETES.to_owned()),
         Delete::Mirror => {
-            let most = options.max_deletes.map_or("1000".to_owned(), |n| n.to_string());
-            let percent = options.max_delete_percent.unwrap_or(10);
+            let most = units::grouped(options.max_deletes.unwrap_or(S3Options::MAX_DELETES));
+            let percent = options.max_delete_percent.unwrap_or(S3Options::MAX_DELETE_PERCENT);
             parts.push(format!("DELETES what only the destination has (at most {most}, {percent}%)"));
         }
     }
@@ -217,34 +220,13 @@ fn settings(of: &RepositorySettings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::spec::{Encryption, ImageOptions, ImageSource, S3Destination, S3Options, S3Source};
+    use dth_proto::spec::{Encryption, ImageOptions, ImageSource, S3Destination, S3Source};
 
     use super::*;
 
     fn job(images: &[&str], options: ImageOptions) -> ImageJob {
         let images = images.iter().map(|name| (*name).to_owned()).collect();
         ImageJob { source: ImageSource { images, ..ImageSource::default() }, options, ..ImageJob::default() }
-    }
-
-    #[test]
-    fn objects_are_told_by_what_is_taken_and_what_is_deleted() {
-        let list = |texts: &[&str]| texts.iter().map(|t| (*t).to_owned()).collect::<Vec<_>>();
-        let plain = S3Job { source: S3Source::default(), destination: S3Destination::default(), options: S3Options::default() };
-        assert!(selection(&plain).is_empty());
-        assert_eq!(deletes(&plain), "nothing is deleted at the destination");
-        let source = S3Source { prefixes: list(&["a/", "b/"]), ..S3Source::default() };
-        let options = S3Options {
-            include: list(&["**.jpg"]),
-            include_regex: list(&["^x"]),
-            exclude_regex: list(&["tmp"]),
-            storage_classes: list(&["STANDARD"]),
-            delete: Delete::Mirror,
-            max_deletes: Some(5_000),
-            ..S3Options::default()
-        };
-        let job = S3Job { source, options, ..plain };
-        assert_eq!(selection(&job), ["prefixes a/, b/", "only **.jpg or /^x/", "not /tmp/", "only class STANDARD"]);
-        assert_eq!(deletes(&job), "what the source lacks is deleted at the destination, at most 5,000 and 10%");
     }
 
     #[test]
@@ -297,7 +279,7 @@ mod tests {
         };
         let text = objects(&job).join(", ");
         for words in [
-            "DELETES what only the destination has (at most 1000, 5%)",
+            "DELETES what only the destination has (at most 1,000, 5%)",
             "all versions and delete markers",
             "as of 2026-12-01",
             "restore what is archived (bulk, for 1 day)",

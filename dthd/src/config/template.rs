@@ -119,7 +119,7 @@ mod tests {
             !credentials.is_empty(),
             !prices.is_empty(),
         ];
-        assert_eq!(there, [true; 15]);
+        assert_eq!(there, [true; 16]);
         let cloudwatch = cloudwatch.expect("an example");
         assert!(cloudwatch.region.is_some() && cloudwatch.credential.is_some() && cloudwatch.endpoint.is_some());
     }
