@@ -208,11 +208,11 @@ mod tests {
 
     use super::*;
 
-    fn record(source: &str, name: &str, object: Value) -> Value {
+    fn record(source: &str, name: &str, object: &Value) -> Value {
         json!({"eventVersion": "2.1", "eventSource": source, "eventName": name, "s3": {"bucket": {"name": "b"}, "object": object}})
     }
 
-    fn records(records: Vec<Value>) -> String {
+    fn records(records: &[Value]) -> String {
         json!({ "Records": records }).to_string()
     }
 
@@ -226,7 +226,7 @@ mod tests {
     #[test]
     fn notifications_are_read_in_all_their_forms() {
         use Happened::{Created, Removed, VersionRemoved};
-        let s3 = |name: &str, object: Value| records(vec![record("aws:s3", name, object)]);
+        let s3 = |name: &str, object: Value| records(&[record("aws:s3", name, &object)]);
         let bridge = |kind: &str, detail: Value| json!({"source": "aws.s3", "detail-type": kind, "detail": detail}).to_string();
         let sns = |inner: String| json!({"Type": "Notification", "TopicArn": "arn:aws:sns:x", "Message": inner}).to_string();
         let object = json!({"key": "a+b/%C3%A4%2B1", "size": 5, "eTag": "x", "sequencer": "0055AED6DCD90281E5"});
@@ -242,7 +242,7 @@ mod tests {
             (s3("ObjectRestore:Completed", json!({"key": "k"})), Some("b"), "k", Created, None),
             // its sequencer is no order
             (
-                records(vec![record("minio:s3", "s3:ObjectCreated:Put", json!({"key": "a%2Fb", "sequencer": "17E3"}))]),
+                records(&[record("minio:s3", "s3:ObjectCreated:Put", &json!({"key": "a%2Fb", "sequencer": "17E3"}))]),
                 Some("b"),
                 "a/b",
                 Created,
@@ -302,10 +302,10 @@ mod tests {
 
     #[test]
     fn a_message_may_have_several_records_and_some_of_no_interest() {
-        let body = records(vec![
-            record("aws:s3", "ObjectTagging:Put", json!({"key": "t"})),
-            record("aws:s3", "ObjectCreated:Put", json!({"key": "1"})),
-            record("aws:s3", "ObjectCreated:Put", json!({"key": "2"})),
+        let body = records(&[
+            record("aws:s3", "ObjectTagging:Put", &json!({"key": "t"})),
+            record("aws:s3", "ObjectCreated:Put", &json!({"key": "1"})),
+            record("aws:s3", "ObjectCreated:Put", &json!({"key": "2"})),
         ]);
         let Reading::Changes(changes) = read(&body) else { panic!("{body}") };
         assert_eq!(changes.iter().map(|c| c.key.as_str()).collect::<Vec<_>>(), ["1", "2"]);
@@ -315,16 +315,16 @@ mod tests {
     fn what_asks_for_nothing_is_told_from_what_cannot_be_read() {
         for (body, expected) in [
             (json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "b"}).to_string(), Reading::Nothing("test event")),
-            (records(vec![record("aws:s3", "ObjectAcl:Put", json!({"key": "k"}))]), Reading::Nothing("an event that asks for nothing")),
+            (records(&[record("aws:s3", "ObjectAcl:Put", &json!({"key": "k"}))]), Reading::Nothing("an event that asks for nothing")),
             (json!({"Records": []}).to_string(), Reading::Nothing("an event that asks for nothing")),
             ("not json".to_owned(), Reading::Unknown("not JSON")),
             ("{}".to_owned(), Reading::Unknown("JSON of an unknown form")),
             ("[1]".to_owned(), Reading::Unknown("JSON of an unknown form")),
             (json!({"Type": "SubscriptionConfirmation", "Message": "x"}).to_string(), Reading::Unknown("a confirmation that SNS asks for")),
             (json!({"Type": "Notification", "Message": "x"}).to_string(), Reading::Unknown("a notification of SNS without JSON in it")),
-            (records(vec![json!({"eventName": "ObjectCreated:Put"})]), Reading::Unknown("a record that is not about an object")),
-            (records(vec![record("aws:s3", "ObjectCreated:Put", json!({"key": "%FF"}))]), Reading::Unknown("a key that is not UTF-8")),
-            (records(vec![record("aws:s3", "ObjectCreated:Put", json!({"key": ""}))]), Reading::Unknown("a record without a key")),
+            (records(&[json!({"eventName": "ObjectCreated:Put"})]), Reading::Unknown("a record that is not about an object")),
+            (records(&[record("aws:s3", "ObjectCreated:Put", &json!({"key": "%FF"}))]), Reading::Unknown("a key that is not UTF-8")),
+            (records(&[record("aws:s3", "ObjectCreated:Put", &json!({"key": ""}))]), Reading::Unknown("a record without a key")),
         ] {
             assert_eq!(read(&body), expected, "{body}");
         }
@@ -334,14 +334,14 @@ mod tests {
         #[test]
         fn keys_survive_s3s_encoding(key in "\\PC{1,40}") {
             let encoded: String = percent_encoding::utf8_percent_encode(&key, percent_encoding::NON_ALPHANUMERIC).to_string().replace("%20", "+");
-            let body = records(vec![record("aws:s3", "ObjectCreated:Put", json!({"key": encoded}))]);
+            let body = records(&[record("aws:s3", "ObjectCreated:Put", &json!({"key": encoded}))]);
             prop_assert_eq!(one(&body).key, key);
         }
 
         #[test]
         fn nothing_that_arrives_is_a_surprise(body in "\\PC{0,60}", name in "[A-Za-z:]{0,20}") {
             let _ = read(&body);
-            let _ = read(&records(vec![record("aws:s3", &name, json!({"key": body}))]));
+            let _ = read(&records(&[record("aws:s3", &name, &json!({"key": body}))]));
         }
     }
 }

@@ -178,7 +178,7 @@ mod tests {
         Sender::bucket(QUEUE, "photos")
     }
 
-    fn policy(statements: Value) -> String {
+    fn policy(statements: &Value) -> String {
         json!({"Version": "2012-10-17", "Id": "theirs", "Statement": statements}).to_string()
     }
 
@@ -202,7 +202,7 @@ mod tests {
     fn statements_of_others_stay() {
         let theirs =
             json!({"Sid": "owner", "Effect": "Allow", "Principal": {"AWS": "arn:aws:iam::1:root"}, "Action": "sqs:*", "Resource": QUEUE});
-        let before = policy(theirs.clone());
+        let before = policy(&theirs);
         let once = sender().add_to(Some(&before), QUEUE).expect("a policy");
         assert_eq!(sender().add_to(Some(&once), QUEUE).as_ref(), Ok(&once), "twice is once");
         let after: Value = serde_json::from_str(&once).expect("json");
@@ -217,7 +217,7 @@ mod tests {
     fn policies_in_many_words_are_understood() {
         let allow = |principal: Value, action: Value, resource: &str, condition: Value| {
             policy(
-                json!([{"Sid": "x", "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource, "Condition": condition}]),
+                &json!([{"Sid": "x", "Effect": "Allow", "Principal": principal, "Action": action, "Resource": resource, "Condition": condition}]),
             )
         };
         let service = json!({"Service": "s3.amazonaws.com"});
@@ -232,7 +232,7 @@ mod tests {
             (allow(service.clone(), json!("sqs:SendMessage"), "arn:aws-cn:sqs:cn-north-1:111122223333:other", json!({})), Verdict::Missing),
             (allow(json!({"Service": "sns.amazonaws.com"}), json!("sqs:SendMessage"), QUEUE, json!({})), Verdict::Missing),
             (
-                policy(json!([
+                policy(&json!([
                     {"Effect": "Allow", "Principal": service, "Action": "sqs:SendMessage", "Resource": QUEUE},
                     {"Sid": "no", "Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE},
                 ])),
@@ -240,7 +240,7 @@ mod tests {
             ),
             // a common one: only over TLS
             (
-                policy(json!([
+                policy(&json!([
                     {"Effect": "Allow", "Principal": {"Service": "s3.amazonaws.com"}, "Action": "sqs:SendMessage", "Resource": QUEUE},
                     {"Effect": "Deny", "Principal": "*", "Action": "sqs:*", "Resource": QUEUE, "Condition": {"Bool": {"aws:SecureTransport": "false"}}},
                 ])),

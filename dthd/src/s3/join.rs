@@ -19,7 +19,7 @@ pub struct Pair<'a> {
 }
 
 /// What comes next in the order of keys.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Met<'j> {
     /// An object of the source.
     Pair(Pair<'j>),

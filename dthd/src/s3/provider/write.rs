@@ -64,7 +64,7 @@ mod tests {
         for profile in embedded() {
             let text = to_toml(profile);
             let read = own("p.toml", &text).unwrap_or_else(|bad| panic!("{bad}\n{text}"));
-            assert_eq!(read, [profile.clone()], "{text}");
+            assert_eq!(read, std::slice::from_ref(profile), "{text}");
         }
     }
 }

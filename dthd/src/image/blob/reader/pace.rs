@@ -82,7 +82,8 @@ mod tests {
 
     #[tokio::test]
     async fn connections_are_added_where_each_brings_more() {
-        let cases: [(&str, fn(usize) -> u64, f64, usize); 4] = [
+        type Rate = fn(usize) -> u64;
+        let cases: [(&str, Rate, f64, usize); 4] = [
             ("each connection is slow", |n| n as u64 * 2_000_000, 0.95, MOST),
             ("the link is full", |_| 50_000_000, 0.95, 1),
             ("two fill it", |n| n.min(2) as u64 * 10_000_000, 0.95, 2),
