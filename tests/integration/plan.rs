@@ -212,7 +212,7 @@ async fn a_plan_of_images_counts_every_blob_once() {
     }
     source.store().push("team/a", Some("again"), &image);
     let daemon = Daemon::start("").await;
-    let task = Task::images("images", &source.host(), &destination.host());
+    let task = Task::images("images", &source.endpoint(), &destination.endpoint());
     daemon.dth(&["create", "--file", &task.file(&daemon)]).ok().await;
     let plan: Plan = daemon.dth(&["plan", "images", "--items", "9"]).json().await;
     let c = plan.plan.detail.view.run.as_ref().unwrap().counters;
