@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::{
+    primitives::ByteStream,
+    types::{Event, NotificationConfiguration, QueueConfiguration},
+};
 use dth_tests::{
     moto::Moto,
     s3::Server,
@@ -38,6 +41,11 @@ async fn create_overwrite_and_delete_arrive_in_seconds() {
     let queue = moto.queue("events").await;
     let s3 = moto.client();
     s3.create_bucket().bucket("from").send().await.unwrap();
+    // an empty answer of moto's has another root element than S3's
+    let theirs = QueueConfiguration::builder().id("theirs").queue_arn(&moto.queue("theirs").await.arn);
+    let theirs = theirs.events(Event::from("s3:ReducedRedundancyLostObject")).build().unwrap();
+    let before = NotificationConfiguration::builder().queue_configurations(theirs).build();
+    s3.put_bucket_notification_configuration().bucket("from").notification_configuration(before).send().await.unwrap();
     let put = async |key: &str, body: &str| {
         s3.put_object().bucket("from").key(key).body(ByteStream::from(body.as_bytes().to_vec())).send().await.unwrap();
     };

@@ -1,8 +1,7 @@
 //! `dth setup-events` and `dth check`: the bucket sends what is needed, and what it sent before.
 
 use aws_sdk_s3::types::{
-    Event, EventBridgeConfiguration, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
-    QueueConfiguration, S3KeyFilter,
+    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter, QueueConfiguration, S3KeyFilter,
 };
 use dth_proto::check::{CheckReply, CheckState, CheckStep};
 use dth_tests::{
@@ -38,7 +37,6 @@ async fn world(prefix: &str) -> (Moto, Server, Daemon, Task, Queue) {
     let (theirs, queue) = (moto.queue("theirs").await, moto.queue("ours").await);
     let before = NotificationConfiguration::builder()
         .queue_configurations(entry("thumbnails", &theirs, Event::from("s3:ObjectCreated:*"), "thumbs/"))
-        .event_bridge_configuration(EventBridgeConfiguration::builder().build())
         .build();
     s3.put_bucket_notification_configuration().bucket("from").notification_configuration(before).send().await.unwrap();
     let daemon = daemon().await;
@@ -48,13 +46,13 @@ async fn world(prefix: &str) -> (Moto, Server, Daemon, Task, Queue) {
     (moto, destination, daemon, task, queue)
 }
 
-async fn entries(moto: &Moto) -> (Vec<(String, String, Vec<String>)>, bool) {
+async fn entries(moto: &Moto) -> Vec<(String, String, Vec<String>)> {
     let found = moto.client().get_bucket_notification_configuration().bucket("from").send().await.unwrap();
     let entries = found.queue_configurations().iter().map(|c| {
         let events = c.events().iter().map(|event| event.as_str().to_owned()).collect();
         (c.id().unwrap_or_default().to_owned(), c.queue_arn().to_owned(), events)
     });
-    (entries.collect(), found.event_bridge_configuration().is_some())
+    entries.collect()
 }
 
 async fn policy(moto: &Moto, queue: &Queue) -> Value {
@@ -92,13 +90,11 @@ async fn it_adds_what_is_missing_and_leaves_the_rest() {
     for _ in 0..2 {
         let reply: CheckReply = daemon.dth(&["setup-events", task.name(), "--policy"]).json().await;
         assert!(reply.passed(), "{reply:?}");
-        let (found, bridge) = entries(&moto).await;
-        assert!(bridge, "EventBridge stays on");
-        let mut found = found;
+        let mut found = entries(&moto).await;
         found.sort();
         let both = ["s3:ObjectCreated:*", "s3:ObjectRemoved:*"].map(str::to_owned).to_vec();
         assert_eq!(found[0], ("dth-set-up".to_owned(), queue.arn.clone(), both));
-        assert_eq!(found[1..], before.0[..], "what others have stays");
+        assert_eq!(found[1..], before[..], "what others have stays");
         let policy = policy(&moto, &queue).await;
         assert_eq!(policy["Statement"].as_array().map(Vec::len), Some(2), "{policy}");
         assert_eq!(policy["Statement"][0], theirs);
@@ -139,10 +135,13 @@ async fn a_queue_that_is_not_there_is_told() {
     assert_eq!(queue.state, CheckState::Failed);
     assert!(queue.hint.as_ref().is_some_and(|hint| hint.contains("name in the URL")), "{queue:?}");
     // what is wrong in the file is told before anything is asked
-    let file = listening(task, "nowhere").with("trigger.events.reconcile", "1s").with("trigger.events.credential", "motto").file(&daemon);
+    let file = listening(task.clone(), "nowhere").with("trigger.events.reconcile", "1s").file(&daemon);
     let refused = daemon.dth(&["create", "--file", &file]).run().await;
-    for part in ["trigger.events.queue: \"nowhere\" is not the URL of a queue", "trigger.events.reconcile", "did you mean \"moto\"?"] {
+    for part in ["trigger.events.queue \"nowhere\" is not the URL of a queue", "trigger.events.reconcile 1s is too short"] {
         assert!(refused.err.contains(part), "{part}: {refused:?}");
     }
+    let file = listening(task, "https://sqs.us-east-1.amazonaws.com/1/q").with("trigger.events.credential", "motto").file(&daemon);
+    let refused = daemon.dth(&["create", "--file", &file]).run().await;
+    assert!(refused.err.contains("trigger.events.credential: ") && refused.err.contains("did you mean \"moto\"?"), "{refused:?}");
     ended_well(daemon).await;
 }
