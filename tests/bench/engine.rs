@@ -107,7 +107,8 @@ pub fn task(endpoint: &str) -> anyhow::Result<TaskSpec> {
         job: Job::S3(S3Job {
             source: S3Source { store: store(SOURCE), ..S3Source::default() },
             destination: S3Destination { store: store(DESTINATION), ..S3Destination::default() },
-            options: S3Options::default(),
+            // one store serves both buckets, and what passes through the daemon is measured
+            options: S3Options { server_side_copy: false, ..S3Options::default() },
         }),
         limits: TaskLimits::default(),
         trigger: None,

@@ -19,7 +19,7 @@ async fn store() -> Server {
 }
 
 fn task(name: &str, server: &Server) -> Task {
-    Task::new(name, (&server.endpoint(), "from"), (&server.endpoint(), "to"))
+    Task::new(name, (&server.endpoint(), "from"), (&server.endpoint(), "to")).with("options.server_side_copy", true)
 }
 
 /// How each object was copied, by key.

@@ -55,7 +55,9 @@ impl World {
             TaskSpec::from_toml("task.toml", "name = \"x\"\nengine = \"s3\"\n[source]\nbucket = \"a\"\n[destination]\nbucket = \"b\"\n")
                 .unwrap();
         spec.name = name.parse().unwrap();
-        spec.job = Job::S3(S3Job { source, destination, options: S3Options::default() });
+        // both buckets are in one store
+        let options = S3Options { server_side_copy: false, ..S3Options::default() };
+        spec.job = Job::S3(S3Job { source, destination, options });
         spec.limits.bandwidth = bandwidth.map(|rate| Rate(rate).into());
         spec
     }

@@ -19,7 +19,7 @@ pub struct Task {
 }
 
 impl Task {
-    /// Everything in a bucket of one store into a bucket of another, as the provider `aws` with anonymous access at both ends. `from`
+    /// Everything in a bucket of one store into a bucket of another, through the daemon, as the provider `aws` with anonymous access at both ends. `from`
     /// and `to` are endpoint and bucket.
     #[must_use]
     pub fn new(name: &str, from: (&str, &str), to: (&str, &str)) -> Self {
@@ -33,6 +33,8 @@ impl Task {
                 task.put(&format!("{end}.{key}"), value);
             }
         }
+        // both buckets are in one embedded store as a rule, and what passes through the daemon is what most tests are about
+        task.put("options.server_side_copy", false);
         task
     }
 

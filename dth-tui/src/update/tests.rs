@@ -127,7 +127,7 @@ fn marks_survive_the_filter_and_bulk_actions_ask() {
     assert!(asks(press(&mut model, &[Key::Char('p')])).is_empty(), "several tasks: a question first");
     let asked = asks(press(&mut model, &[Key::Enter]));
     let tasks = ["ml-datasets", "photos-cn-to-global"].map(sample::name).to_vec();
-    assert_eq!(asked, [Ask::Control { tasks, action: Action::Pause, confirmed: false }], "the paused one is left alone");
+    assert_eq!(asked, [Ask::Control { tasks, action: Action::Pause, confirmed: true }], "the paused one is left alone");
 }
 
 #[test]
