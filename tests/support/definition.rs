@@ -40,8 +40,8 @@ pub fn definition(task: &str, source: &Bucket, destination: &Bucket, more: &str)
     let mut text = format!("name = {task:?}\nengine = \"s3\"\n");
     source.table(&mut text, "source");
     destination.table(&mut text, "destination");
-    // both buckets are in one store as a rule, and what passes through the daemon is what the tests are about
-    text.push_str("[options]\nserver_side_copy = false\n");
     text.push_str(more);
+    // both buckets are in one store as a rule, and what passes through the daemon is what the tests are about
+    text.push_str("\n[options]\nserver_side_copy = false\n");
     text
 }

@@ -203,7 +203,7 @@ impl<J: Journal> Copier<J> {
             loop {
                 if let Some(refusal) = doubt.take() {
                     let (md5, crc) = now.evidence();
-                    let received = verify::sums(&got.body, md5, crc).await;
+                    let received = Box::pin(verify::sums(&got.body, md5, crc)).await;
                     match now.judge(&facts, received, before) {
                         Judgement::SendAgain => {
                             if let Some(refusal) = refusal.filter(|_| sends >= SENDS) {

@@ -198,5 +198,11 @@ async fn complete(
     let parts: String = (1..).zip(tags).map(part).collect();
     let body = format!("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{parts}</CompleteMultipartUpload>");
     let body = Payload::from(bytes::Bytes::from(body));
-    x.ask(Raw { method: Method::POST, key: Some(&key), query: &[("uploadId", id)], headers, body: Some(&body), unsigned: false }).await
+    let request = Raw { method: Method::POST, key: Some(&key), query: &[("uploadId", id)], headers, body: Some(&body), unsigned: false };
+    let reply = x.ask(request).await?;
+    if reply.is_ok() && !reply.elements("ETag").is_empty() {
+        // nothing is left to abort, and some stores answer 403 to who tries
+        x.uploads.retain(|(_, begun)| begun != id);
+    }
+    Ok(reply)
 }
