@@ -85,7 +85,7 @@ pub struct Task {
 /// A store to examine.
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Where it is: https://host[:port]; for a provider with an endpoint of its own, its name is enough
+    /// Where it is: URL with host and port; for a provider with an endpoint of its own, its name is enough
     #[arg(required_unless_present = "provider")]
     pub endpoint: Option<String>,
     /// The bucket for the scratch objects; it must exist

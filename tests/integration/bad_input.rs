@@ -298,9 +298,9 @@ async fn starts_that_cannot_be_are_refused() {
 
     let schema = daemon.state().join("SCHEMA");
     let good = fs::read_to_string(&schema).unwrap();
-    let newer = good.replace("\"schema\":2", "\"schema\":7").replace(env!("CARGO_PKG_VERSION"), "9.9.9");
+    let newer = good.replace("\"schema\":3", "\"schema\":7").replace(env!("CARGO_PKG_VERSION"), "9.9.9");
     fs::write(&schema, &newer).unwrap();
-    let said = "dthd: DIR/state: the state has schema 7, written by dthd 9.9.9; this dthd reads up to schema 2: use a newer dthd";
+    let said = "dthd: DIR/state: the state has schema 7, written by dthd 9.9.9; this dthd reads up to schema 3: use a newer dthd";
     expect("a state of a newer schema", 78, said, &daemon).await;
     assert_eq!(fs::read_to_string(&schema).unwrap(), newer);
     fs::write(&schema, "{").unwrap();

@@ -35,7 +35,11 @@ async fn examined(daemon: &Daemon, endpoint: &str, provider: &str) -> (serde_jso
     for probe in probes {
         println!("{provider}: {} {} {}", text(probe, "works"), text(probe, "name"), text(probe, "answer"));
     }
-    assert_eq!(ended.code, 0, "{:#}", { let mut r = reply.clone(); r["probes"] = serde_json::Value::Null; r });
+    assert_eq!(ended.code, 0, "{:#}", {
+        let mut r = reply.clone();
+        r["probes"] = serde_json::Value::Null;
+        r
+    });
     (reply, found)
 }
 

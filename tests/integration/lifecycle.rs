@@ -239,7 +239,7 @@ async fn a_killed_daemon_leaves_a_state_that_opens() {
         text(&output.stdout)
     };
     let info = offline(&["info"]);
-    assert!(info.starts_with(&format!("{state}: schema 2, written by dthd {}", env!("CARGO_PKG_VERSION"))), "{info}");
+    assert!(info.starts_with(&format!("{state}: schema 3, written by dthd {}", env!("CARGO_PKG_VERSION"))), "{info}");
     assert!(info.lines().any(|l| l.split_whitespace().collect::<Vec<_>>() == ["tasks", "1"]), "{info}");
     assert_eq!(offline(&["check"]), format!("{state}: every record can be read\n"));
     let copied = offline(&["backup", &backup.display().to_string()]);

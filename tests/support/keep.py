@@ -72,7 +72,11 @@ def about(endpoint, wanted):
         said.clear()
         said.update(sealed(seal))
         said["x-amz-checksum-mode"] = "ENABLED"
-        headers = s3.head_object(Bucket=bucket, Key=key)["ResponseMetadata"]["HTTPHeaders"]
+        head = s3.head_object(Bucket=bucket, Key=key)
+        headers = head["ResponseMetadata"]["HTTPHeaders"]
+        if "ExpiresString" in head:
+            # botocore takes one that is no date out of the headers
+            headers["expires"] = head["ExpiresString"]
         body = s3.get_object(Bucket=bucket, Key=key)["Body"].read()
         said.clear()
         tags = {t["Key"]: t["Value"] for t in s3.get_object_tagging(Bucket=bucket, Key=key)["TagSet"]}

@@ -89,12 +89,26 @@ impl Task {
         path.display().to_string()
     }
 
-    /// `dth create --file … --start`.
+    /// `dth create --file … --start`, confirmed where the task deletes.
     ///
     /// # Panics
     /// When `dth` fails.
     pub async fn start(&self, daemon: &Daemon) {
-        daemon.dth(&["create", "--file", &self.file(daemon), "--start"]).ok().await;
+        self.make(daemon, &["--start"]).await;
+    }
+
+    /// `dth create --file …`, confirmed where the task deletes.
+    ///
+    /// # Panics
+    /// When `dth` fails.
+    pub async fn create(&self, daemon: &Daemon) {
+        self.make(daemon, &[]).await;
+    }
+
+    async fn make(&self, daemon: &Daemon, more: &[&str]) {
+        let deletes = self.definition.get("options").and_then(|options| options.get("delete")).and_then(Value::as_str) == Some("mirror");
+        let confirm: &[&str] = if deletes { &["--confirm", &self.name] } else { &[] };
+        daemon.dth(&[&["create", "--file", &self.file(daemon)], more, confirm].concat()).ok().await;
     }
 
     /// `dth COMMAND TASK ARGUMENTS`, which must succeed.

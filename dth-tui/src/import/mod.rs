@@ -2,9 +2,9 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`definition`] | what a file of definitions may look like |
+//! | `definition` | what a file of definitions may look like |
 //! | [`s3`], [`ecr`] | the parameters of the two plugins, and what each becomes |
-//! | [`credential`] | from secrets of Secrets Manager to credentials of `dthd.toml` |
+//! | `credential` | from secrets of Secrets Manager to credentials of `dthd.toml` |
 //!
 //! The names and defaults of parameters are those of the CloudFormation templates `DataTransferS3Stack` and `DataTransferECRStack`, version
 //! 2.6.

@@ -4,10 +4,10 @@
 //!
 //! | file | holds |
 //! |---|---|
-//! | [`examination`] | asking, noting what was found and what was made |
-//! | [`object`], [`listing`], [`key`], [`digest`], [`upload`], [`attribute`], [`copy`] | what is tried |
-//! | [`remove`] | taking everything away again |
-//! | [`profile`] | from what was found to a profile |
+//! | `examination` | asking, noting what was found and what was made |
+//! | `object`, `listing`, `key`, `digest`, `upload`, `attribute`, `copy` | what is tried |
+//! | `remove` | taking everything away again |
+//! | `profile` | from what was found to a profile |
 
 mod attribute;
 mod copy;

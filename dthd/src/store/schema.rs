@@ -20,7 +20,8 @@ use super::{StoreError, Trees};
 /// |---|---|
 /// | 1 | the first |
 /// | 2 | a run's checkpoint is what remains of its listing, not one key; runs of schema 1 are read as they are |
-pub const SCHEMA: u32 = 2;
+/// | 3 | runs that plan, verify, restore or follow events, and what they plan; records of schema 2 are read as they are |
+pub const SCHEMA: u32 = 3;
 
 /// The file beside the database.
 pub(crate) const FILE: &str = "SCHEMA";
@@ -155,7 +156,7 @@ mod tests {
         drop(Store::open(dir.path()).expect("new"));
         SchemaFile { schema: SCHEMA + 1, written_by: "dthd 9.0.0".to_owned(), identity: "x".to_owned() }.write(dir.path()).expect("file");
         let error = Store::open(dir.path()).err().expect("refused").to_string();
-        assert!(error.contains("schema 3, written by dthd 9.0.0"), "{error}");
+        assert!(error.contains("schema 4, written by dthd 9.0.0"), "{error}");
     }
 
     #[test]

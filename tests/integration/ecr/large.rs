@@ -35,8 +35,9 @@ async fn a_token_that_expires_in_the_middle_of_a_layer_costs_nothing() {
     let (keys, password) = (daemon.credential("ecr", "key", "secret"), daemon.folder().join("password"));
     std::fs::write(&password, r#"{"username":"me","password":"secret"}"#).unwrap();
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o600)).unwrap();
-    let credential = |name: &str, path: &Path| format!("[credentials.{name}]\ntype = \"file\"\npath = {:?}\n", path.display().to_string());
-    daemon.configure(&format!("{}{}", credential("ecr", &keys), credential("me", &password)));
+    let credential =
+        |name: &str, kind: &str, path: &Path| format!("[credentials.{name}]\ntype = \"{kind}\"\npath = {:?}\n", path.display().to_string());
+    daemon.configure(&format!("{}{}", credential("ecr", "file", &keys), credential("me", "registry", &password)));
     daemon.restart().await;
     let task = at(Task::images("large", "ecr", &destination.endpoint()), "source", &source).with("destination.credential", "me");
     task.start(&daemon).await;

@@ -30,7 +30,7 @@ async fn messages_wait_in_the_queue_while_the_task_is_paused_or_stopped() {
     source.store().put("from", "first", Object::new("first"));
     let task = task("life", &source, &destination, &queue.url);
     // without a start: its trigger begins with a full compare, as every trigger that is due
-    daemon.dth(&["create", "--file", &task.file(&daemon)]).ok().await;
+    task.create(&daemon).await;
     listens(&task, &daemon).await;
     assert_eq!(runs(&task, &daemon).await.iter().map(|run| run.kind).collect::<Vec<_>>(), [RunKind::Events, RunKind::Copy]);
     assert!(destination.store().get("to", "first").is_some());

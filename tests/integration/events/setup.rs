@@ -42,7 +42,7 @@ async fn world(prefix: &str) -> (Moto, Server, Daemon, Task, Queue) {
     let daemon = daemon().await;
     let task = Task::new("set-up", (&moto.endpoint(), "from"), (&destination.endpoint(), "to"));
     let task = listening(task, &queue.url).with("source.credential", "moto").with("source.prefix", prefix).with("options.delete", "mirror");
-    daemon.dth(&["create", "--file", &task.file(&daemon)]).ok().await;
+    task.create(&daemon).await;
     (moto, destination, daemon, task, queue)
 }
 
@@ -118,7 +118,7 @@ async fn it_does_not_take_events_away_from_others() {
 
     // a task without events has nothing to set up
     let other = Task::new("manual", (&moto.endpoint(), "from"), (&moto.endpoint(), "to"));
-    daemon.dth(&["create", "--file", &other.file(&daemon)]).ok().await;
+    other.create(&daemon).await;
     let refused = daemon.dth(&["setup-events", "manual"]).run().await;
     assert!(refused.code == 1 && refused.err.contains("manual has no events"), "{refused:?}");
     ended_well(daemon).await;

@@ -176,26 +176,26 @@ async fn a_versioned_bucket_gets_a_delete_marker_and_keeps_its_versions() {
     use aws_sdk_s3::types::{BucketVersioningStatus, VersioningConfiguration};
     let moto = Moto::start().await;
     let s3 = moto.client();
-    for bucket in ["from", "to"] {
+    for bucket in ["from", "target"] {
         s3.create_bucket().bucket(bucket).send().await.unwrap();
     }
     let enabled = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    s3.put_bucket_versioning().bucket("to").versioning_configuration(enabled).send().await.unwrap();
-    for (bucket, key) in [("from", "kept"), ("to", "kept"), ("to", "gone"), ("to", "gone")] {
+    s3.put_bucket_versioning().bucket("target").versioning_configuration(enabled).send().await.unwrap();
+    for (bucket, key) in [("from", "kept"), ("target", "kept"), ("target", "gone"), ("target", "gone")] {
         s3.put_object().bucket(bucket).key(key).body(b"x".to_vec().into()).send().await.unwrap();
     }
     let mut daemon = dth_tests::daemon::Daemon::prepare();
     let keys = daemon.credential("moto", KEYS.0, KEYS.1);
     daemon.configure(&format!("[credentials.moto]\ntype = \"file\"\npath = \"{}\"\n", keys.display()));
     daemon.restart().await;
-    let task = Task::new("mirror", (&moto.endpoint(), "from"), (&moto.endpoint(), "to"))
+    let task = Task::new("mirror", (&moto.endpoint(), "from"), (&moto.endpoint(), "target"))
         .at_both_ends("credential", "moto")
         .with("options.delete", "mirror")
         .with("options.max_delete_percent", 100);
     daemon.dth(&["create", "--file", &task.file(&daemon)]).ok().await;
     task.tell(&daemon, "start", &["--confirm", "mirror"]).await;
     succeeded(&task.succeeds(&daemon).await, 1);
-    let versions = s3.list_object_versions().bucket("to").send().await.unwrap();
+    let versions = s3.list_object_versions().bucket("target").send().await.unwrap();
     let of = |key: &str| versions.versions().iter().filter(|version| version.key() == Some(key)).count();
     assert_eq!((of("gone"), of("kept")), (2, 1), "{versions:?}");
     let markers: Vec<_> = versions.delete_markers().iter().map(|marker| marker.key()).collect();

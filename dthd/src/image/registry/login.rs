@@ -48,7 +48,7 @@ pub trait Renew: Send + Sync {
         true
     }
 
-    /// By which it is seen that another one gives the same ([`Login::mark`]); `None`: nobody can tell.
+    /// By which it is seen that another one gives the same (`Login::mark`); `None`: nobody can tell.
     fn mark(&self) -> Option<Digest> {
         None
     }
