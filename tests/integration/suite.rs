@@ -1,4 +1,4 @@
-//! One suite over every store: what a copy must do, with the embedded server, the same over TLS, SeaweedFS, moto and s3s-fs at both ends.
+//! One suite over every store: what a copy must do, with the embedded server, the same over TLS, SeaweedFS and moto at both ends.
 //!
 //! What a server cannot keep stands in [`Stand::not_kept`], with the reason.
 
@@ -24,10 +24,7 @@ use dth_tests::{
 };
 use futures::{StreamExt as _, stream};
 
-use crate::{
-    data::{ODD, noise},
-    s3s_server::{self, S3s},
-};
+use crate::data::{ODD, noise};
 
 const MIB: usize = 1 << 20;
 const PART: usize = 8 * MIB;
@@ -119,26 +116,6 @@ impl Stand {
             not_kept,
             leaves_uploads,
             _server: Box::new(moto),
-        }
-    }
-
-    async fn s3s() -> Self {
-        let s3s = S3s::start().await;
-        let not_kept: &[NotKept] = &[
-            (is_no_path, "it keeps files: it resolves the steps of a path, and has folders for what ends in a slash"),
-            (|key| key.len() > 200, "a name of a file has at most 255 bytes"),
-        ];
-        let (endpoint, client) = (s3s.endpoint(), s3s.client());
-        Self {
-            name: "s3s-fs",
-            provider: "s3s-fs",
-            endpoint,
-            keys: s3s_server::KEYS,
-            ca: None,
-            client,
-            not_kept,
-            leaves_uploads: "",
-            _server: Box::new(s3s),
         }
     }
 
@@ -321,11 +298,6 @@ async fn the_suite_holds_over_tls_with_a_private_authority() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_suite_holds_over_seaweedfs() {
     Stand::seaweedfs().await.holds().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn the_suite_holds_over_s3s_fs() {
-    Stand::s3s().await.holds().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
