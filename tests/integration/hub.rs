@@ -74,7 +74,8 @@ async fn profiles_of_ones_own_are_known_at_once_and_their_mistakes_told() {
     assert_eq!(created.code, 0, "{created:?}");
     daemon.kill();
     fs::write(&own, "[provider.cellar]\nlike = \"ceph\"\ntasg = false\n").unwrap();
-    let output = daemon.command(&["run"]).output().unwrap();
+    let (config, state) = (daemon.config().display().to_string(), daemon.state().display().to_string());
+    let output = daemon.command(&["run", "--config", &config, "--state", &state]).output().unwrap();
     assert_eq!(output.status.code(), Some(78), "{output:?}");
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(said.contains(&format!("{}:3: provider.cellar.tasg is not a known key: did you mean \"tags\"?", own.display())), "{said}");

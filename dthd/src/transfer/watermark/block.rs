@@ -101,6 +101,7 @@ impl Block {
     /// Several items under one key were listed and are finished.
     pub fn finished_all(&mut self, key: &str, tally: &Tally) {
         self.run.add(tally);
+        self.is_run = true;
         self.set_last(key);
     }
 
