@@ -20,6 +20,9 @@ use crate::{command::Dth, installed, process::Process};
 
 /// How long a daemon may take until it answers.
 const START: Duration = Duration::from_secs(60);
+/// Bytes of a thread's stack: three quarters of what `dthd` has otherwise, so that a future that has grown too deep is found here. A debug
+/// build takes several times as much as a release build.
+const STACK: &str = "1572864";
 /// Variables of the tester's environment that must not reach the daemon.
 const NOT_INHERITED: [&str; 6] = ["DTHD_CONFIG", "DTHD_STATE", "DTHD_SOCKET", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "NOTIFY_SOCKET"];
 
@@ -124,7 +127,7 @@ impl Daemon {
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(installed::from_cargo("dthd"));
-        command.args(arguments).env("AWS_EC2_METADATA_DISABLED", "true");
+        command.args(arguments).env("AWS_EC2_METADATA_DISABLED", "true").env("RUST_MIN_STACK", STACK);
         for name in NOT_INHERITED {
             command.env_remove(name);
         }

@@ -47,12 +47,14 @@ where
         if changes_something(&request) {
             tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
         }
-        if !may_wait(&request) {
-            return self.inner.serve(context, request).await;
+        let (may_wait, refusal) = (may_wait(&request), refuse(&request, stopping()));
+        // one future of all requests: held here, it would be in every frame of the stack above
+        let answer = Box::pin(self.inner.serve(context, request));
+        if !may_wait {
+            return answer.await;
         }
-        let refusal = refuse(&request, stopping());
         tokio::select! {
-            answer = self.inner.serve(context, request) => answer,
+            answer = answer => answer,
             // a long poll must not hold up the stop; nothing is lost with a question
             () = self.shutdown.draining() => Ok(refusal),
         }

@@ -22,24 +22,21 @@ use dth_proto::{
 use tarpc::context::Context;
 use tokio::sync::watch;
 
-use super::{board::Board, check::Checks, doctor::Doctors, session::Session, watch::watch as answer_watch};
+use super::{board::Board, check::Checks, doctor::Doctors, explain::explain, session::Session, watch::watch as answer_watch};
 use crate::{
     event::EventLog,
     metrics::cloudwatch::Health,
     price::costs,
     s3::provider,
-    store::{RunKind, RunRecord, Store, record::Tally},
+    store::{RunKind, Store},
     task::{
         self, Handle,
         failure::Groups,
         handle::{Change, not_found},
         view::run_view,
     },
-    transfer::{Stop, progress::Progress, resources::Resources, run::RunInput},
+    transfer::resources::Resources,
 };
-
-/// Runs in which an explanation looks for the record of an item, newest first.
-const RUNS_LOOKED_AT: usize = 100;
 
 /// What every connection shares.
 pub struct Shared {
@@ -98,7 +95,7 @@ impl Api {
     }
 }
 
-fn unreadable(error: impl std::fmt::Display) -> ApiError {
+pub(super) fn unreadable(error: impl std::fmt::Display) -> ApiError {
     ApiError::new(ErrorCode::Internal, error.to_string()).hint("dthd state check tells what is damaged; stop dthd first")
 }
 
@@ -233,36 +230,8 @@ impl Dth for Api {
     }
 
     async fn explain(self, _: Context, name: TaskName, key: String) -> Result<Explanation, ApiError> {
-        let detail = self.shared.tasks.detail(name.clone()).await?;
-        let uid = self.shared.tasks.uid(name.clone()).await?;
         self.settled().await?;
-        let record = RunRecord::queued(0, RunKind::Plan, detail.spec, String::new(), crate::clock::now());
-        // dropped with this request: nobody stops it otherwise
-        let (_stop, stop) = watch::channel(Stop::Go);
-        let input = RunInput {
-            uid,
-            name: name.clone(),
-            record,
-            store: self.shared.store.clone(),
-            events: self.shared.events.clone(),
-            resources: Arc::clone(&self.shared.resources),
-            progress: Progress::new(Tally::default(), false, Arc::default()),
-            stop,
-        };
-        let explained = task::engine::explain(&input, &key).await;
-        let mut explanation =
-            explained.map_err(|why| ApiError::new(ErrorCode::Invalid, format!("cannot explain {key:?} of {name}: {why}")))?;
-        let store = self.shared.store.clone();
-        let last = move || {
-            for run in store.runs(uid, None, RUNS_LOOKED_AT)? {
-                if let Some(record) = store.item(uid, run.run, &key)? {
-                    return Ok::<_, crate::store::StoreError>(Some((run.run, record.view(key))));
-                }
-            }
-            Ok(None)
-        };
-        explanation.last = tokio::task::spawn_blocking(last).await.map_err(unreadable)?.map_err(unreadable)?;
-        Ok(explanation)
+        explain(&self.shared, name, key).await
     }
 
     async fn begin(self, _: Context, id: RequestId, name: TaskName, kind: view::RunKind) -> Result<TaskView, ApiError> {

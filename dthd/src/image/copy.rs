@@ -65,7 +65,7 @@ pub(super) struct Pair {
     pub(super) attached: Option<BTreeMap<Digest, Vec<String>>>,
     /// What the destination's has.
     pub(super) there: There,
-    /// An earlier start of the daemon may have sent blobs already, which no listing shows.
+    /// An earlier run, or an earlier start of the daemon, may have sent blobs already, which no listing shows.
     pub(super) continued: bool,
 }
 
@@ -91,6 +91,14 @@ pub(super) struct Image {
     pub(super) digest: Option<Digest>,
     /// What the destination has under the tag.
     pub(super) there: Option<Digest>,
+}
+
+impl Image {
+    /// Whether its blobs are sent without asking for each whether it is there: nothing is, and nothing of this task can have been sent
+    /// before. `doubt`: what was known of the destination is wrong.
+    pub(super) fn is_sent_unasked(&self, doubt: bool) -> bool {
+        !doubt && !self.pair.continued && matches!(self.pair.there, There::Nothing)
+    }
 }
 
 /// Why an image was not copied.
@@ -244,8 +252,7 @@ impl Copier {
         let blobs = plan.graph.blobs(self.options.foreign_layers);
         progress.begin(plan.size, u32::try_from(blobs.len()).unwrap_or(u32::MAX));
         self.blobs.look(&pair.to, &blobs).await?;
-        let ask = doubt || pair.continued || !matches!(pair.there, There::Nothing);
-        self.carry(pair, &blobs, ask, progress).await?;
+        self.carry(pair, &blobs, !image.is_sent_unasked(doubt), progress).await?;
         self.publish(pair, &plan.graph).await?;
         if self.destination.ecr.is_some() {
             // ECR mounts blobs from where a manifest names them

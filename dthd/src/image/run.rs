@@ -100,7 +100,7 @@ async fn pass(input: &mut RunInput, job: &ImageJob, ends: Ends, account: &Arc<Ac
         Err(why) => return PassEnd::Failed(why),
     };
     let newest = consuming.is_some().then(Arc::default);
-    let work = Work::new(input, copier, account, stop.clone(), newest);
+    let work = Work::new(input, copier, (account, &books), stop.clone(), newest);
     let mut feeding = match input.record.kind {
         RunKind::Events => tokio::spawn(until_told(queue, Arc::clone(account), input.stop.clone(), stop.clone())),
         _ => tokio::spawn(Feed::new(input, look, account, queue).run(stop.clone())),

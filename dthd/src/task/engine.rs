@@ -30,8 +30,8 @@ pub async fn run(input: RunInput) -> (RunRecord, RunEnd) {
 /// When an end cannot be opened, or the key cannot be one, in words.
 pub async fn explain(input: &RunInput, key: &str) -> Result<Explanation, String> {
     match &input.record.spec.job {
-        Job::S3(job) => s3::run::explain(input, job, key).await,
-        Job::Image(job) => image::run::explain(input, job, key).await,
+        Job::S3(job) => Box::pin(s3::run::explain(input, job, key)).await,
+        Job::Image(job) => Box::pin(image::run::explain(input, job, key)).await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
+use tokio::{sync::OnceCell, time::Instant};
 
 use super::{account::Account, run::RunInput};
 use crate::store::{RunRecord, Store, StoreError};
@@ -21,6 +21,7 @@ pub struct Checkpoint {
     store: Store,
     /// Of two writers the later one must not write what is older.
     order: Mutex<()>,
+    first: OnceCell<()>,
 }
 
 impl Checkpoint {
@@ -35,6 +36,7 @@ impl Checkpoint {
             account: Arc::clone(account),
             store: input.store.clone(),
             order: Mutex::default(),
+            first: OnceCell::new(),
         })
     }
 
@@ -51,5 +53,13 @@ impl Checkpoint {
     pub async fn durable(&self) -> Result<(), StoreError> {
         self.put();
         self.store.writer().durable().await
+    }
+
+    /// That this pass has begun is on disk when this returns, if the disk takes it; it is written once, for all who wait. Who relies on
+    /// nothing having been sent before waits for this with what it sends first: a pass after a kill must not rely on it again.
+    pub async fn begun(&self) {
+        if let Err(error) = self.first.get_or_try_init(|| self.durable()).await {
+            tracing::debug!("the beginning of a run is not on disk: {error}");
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::{
 
 /// Bytes of a request: a registry that loses what it has of a broken one loses no more. docker-registry writes each to its disk before it
 /// answers, and opens the upload anew for the next one, so that many small ones are slow.
-const CHUNK: u64 = 256 << 20;
+const CHUNK: u64 = 64 << 20;
 /// Between two questions how far a broken request has come: the registry may still be writing what it had received.
 const SETTLE: Duration = Duration::from_millis(100);
 

@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Copier, Image, Plan, There, Unfinished};
+use super::{Copier, Image, Plan, Unfinished};
 use crate::{
     image::digest::Digest,
     transfer::estimate::{Operation, Requests},
@@ -69,8 +69,7 @@ impl Copier {
     pub(in crate::image) async fn estimate(&self, image: &Image, plan: &Plan, claims: &Claims) -> Result<Estimate, Unfinished> {
         let pair = &*image.pair;
         let blobs = plan.graph.blobs(self.options.foreign_layers);
-        // nothing is in a repository that does not exist
-        let ask = !matches!(pair.there, There::Nothing);
+        let ask = !image.is_sent_unasked(false);
         if ask {
             self.blobs.look(&pair.to, &blobs).await?;
         }

@@ -55,7 +55,7 @@ impl Ends {
             first_asked: OnceCell::new(),
             platforms: job.options.platforms.clone(),
             referrers: job.options.referrers,
-            continued: input.record.remaining.is_some(),
+            continued: input.record.remaining.is_some() || input.record.run > 1,
             recorded: account.is_continued(),
         };
         let copier = Copier {

@@ -48,7 +48,7 @@ pub(super) struct Look {
     /// As the task has them.
     pub(super) platforms: Vec<String>,
     pub(super) referrers: bool,
-    /// The run had begun before.
+    /// An earlier run, or an earlier start of the daemon, may have sent something.
     pub(super) continued: bool,
     /// It left records.
     pub(super) recorded: bool,

@@ -22,6 +22,7 @@ use crate::{
     transfer::{
         TransferError,
         account::{Account, Open, failed},
+        checkpoint::Checkpoint,
         progress::Progress,
         retry::RetryPolicy,
         run::RunInput,
@@ -52,6 +53,7 @@ struct Inner {
     account: Arc<Account>,
     progress: Arc<Progress>,
     copier: Arc<Copier>,
+    books: Arc<Checkpoint>,
     stop: CancellationToken,
     /// Events may tell of an image that is being copied.
     newest: Option<Arc<Newest>>,
@@ -73,13 +75,14 @@ impl Work {
     pub(super) fn new(
         input: &RunInput,
         copier: Arc<Copier>,
-        account: &Arc<Account>,
+        (account, books): (&Arc<Account>, &Arc<Checkpoint>),
         stop: CancellationToken,
         newest: Option<Arc<Newest>>,
     ) -> Self {
         let (store, progress) = (input.store.clone(), Arc::clone(&input.progress));
         let plans = (!input.record.kind.writes()).then(Claims::default);
-        Self(Arc::new(Inner { uid: input.uid, store, account: Arc::clone(account), progress, copier, stop, plans, newest }))
+        let (account, books) = (Arc::clone(account), Arc::clone(books));
+        Self(Arc::new(Inner { uid: input.uid, store, account, progress, copier, books, stop, plans, newest }))
     }
 
     /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` images at once and not many more than the registries take, until the queue is
@@ -204,6 +207,9 @@ impl Inner {
         if let Some(claims) = self.plans.as_ref().filter(|_| !done.same) {
             done.planned = Some(Box::pin(self.copier.estimate(image, &plan, claims)).await?);
         } else if !done.same {
+            if image.is_sent_unasked(doubt) {
+                self.books.begun().await;
+            }
             let flight = self.progress.fly(&open.key, open.size);
             Box::pin(self.copier.execute(image, &plan, &flight.item, doubt)).await?;
         }
