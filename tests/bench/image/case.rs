@@ -118,6 +118,12 @@ impl Case {
         format!("{name}: {images} image{} {what}, {layers} layer{} of {size} each{base}{latency}", plural(*images), plural(*layers))
     }
 
+    /// Whether all that counts is one blob.
+    #[must_use]
+    pub fn is_one_upload(&self) -> bool {
+        self.images == 1 && self.layers == 1 && !self.base && !self.unchanged
+    }
+
     /// The images with their tags, the same every time. The layers cannot be compressed, and say so: gzip, stored.
     pub fn make(&self) -> impl Iterator<Item = (String, Manifest)> {
         let base = self.base.then(|| layer(0, 0, BASE));

@@ -76,8 +76,13 @@ pub struct Figures {
     pub destination_requests: u64,
     /// Those of them that were to change something.
     pub writes: u64,
-    /// CPU of both registries meanwhile.
-    pub registries_cpu_s: f64,
+    /// CPU of the source's registry meanwhile.
+    pub source_cpu_s: f64,
+    /// CPU of the destination's.
+    pub destination_cpu_s: f64,
+    /// The shortest wall time in which these registries can do what they did on this machine, whoever asks them: with all of its cores for
+    /// nothing else, and with one core for one upload, whose bytes a registry takes one after the other.
+    pub floor_s: f64,
     /// Why the run is not complete or not right.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub wrong: Option<String>,
@@ -126,7 +131,7 @@ impl Filled {
 pub async fn run(participant: Participant, case: &Case, source: &Filled, filled: Option<&Filled>) -> anyhow::Result<Figures> {
     let fresh = if filled.is_none() { Some(DockerRegistry::start().await) } else { None };
     let destination = fresh.as_ref().or(filled.map(|filled| &filled.registry)).context("a destination")?;
-    let (before, cpu_before) = (looked(&source.registry, destination).await, cpu_of(&source.registry, destination));
+    let (before, cpu_before) = (looked(&source.registry, destination).await, [&source.registry, destination].map(cpu_of));
     let tunnels = if case.latency.is_zero() {
         None
     } else {
@@ -145,7 +150,11 @@ pub async fn run(participant: Participant, case: &Case, source: &Filled, filled:
     });
     // dropped when it takes too long, which kills the process
     let took = took.await.unwrap_or_else(|_| anyhow::bail!("not done after {LIMIT:?}"));
-    let registries_cpu_s = cpu_of(&source.registry, destination) - cpu_before;
+    let source_cpu_s = cpu_of(&source.registry) - cpu_before[0];
+    let destination_cpu_s = cpu_of(destination) - cpu_before[1];
+    let cores = std::thread::available_parallelism().map_or(1, usize::from) as f64;
+    let one_upload = if case.is_one_upload() { destination_cpu_s } else { 0.0 };
+    let floor_s = one_upload.max((source_cpu_s + destination_cpu_s) / cores);
     let after = looked(&source.registry, destination).await;
     let mut figures = took.unwrap_or_else(|error| Figures { wrong: Some(format!("{error:#}")), ..Figures::default() });
     if figures.wrong.is_none() {
@@ -156,7 +165,7 @@ pub async fn run(participant: Participant, case: &Case, source: &Filled, filled:
         figures.wrong = figures.wrong.or_else(|| Some(format!("{writes} requests to change what is the same")));
     }
     let (source_requests, destination_requests) = ((after.0.len() - before.0.len()) as u64, (after.1.len() - before.1.len()) as u64);
-    Ok(Figures { source_requests, destination_requests, writes, registries_cpu_s, ..figures })
+    Ok(Figures { source_requests, destination_requests, writes, source_cpu_s, destination_cpu_s, floor_s, ..figures })
 }
 
 /// All requests that both have had.
@@ -164,9 +173,9 @@ async fn looked(source: &DockerRegistry, destination: &DockerRegistry) -> (Vec<R
     (source.requests().await, destination.requests().await)
 }
 
-/// CPU that both have used, seconds.
-fn cpu_of(source: &DockerRegistry, destination: &DockerRegistry) -> f64 {
-    [source, destination].map(|registry| cpu_s(registry.id())).iter().sum()
+/// CPU that a registry has used, seconds.
+fn cpu_of(registry: &DockerRegistry) -> f64 {
+    cpu_s(registry.id())
 }
 
 /// CPU that a process has used, by fields 14 and 15 of /proc/PID/stat (proc_pid_stat(5)): hundredths of a second.
