@@ -48,8 +48,7 @@ pub(super) async fn explain(shared: &Shared, name: TaskName, key: String) -> Res
         engine::explain(&input, &asked).await
     });
     let explained = AbortOnDropHandle::new(asking).await.map_err(unreadable)?;
-    let mut explanation =
-        explained.map_err(|why| ApiError::new(ErrorCode::Invalid, format!("cannot explain {key:?} of {name}: {why}")))?;
+    let mut explanation = explained.map_err(|why| ApiError::new(ErrorCode::Invalid, format!("cannot explain {key:?} of {name}: {why}")))?;
     let store = shared.store.clone();
     let last = move || {
         for run in store.runs(uid, None, RUNS_LOOKED_AT)? {
