@@ -14,6 +14,7 @@
 //! | [`watch`] | the long poll and the mirror it keeps up to date |
 //! | [`failure`], [`event`], [`check`] | failed items and their groups; the log; preflight |
 //! | [`doctor`] | what was found out about a store |
+//! | [`report`] | the forms of reports, for whoever writes one |
 //! | [`error`] | the one error type that crosses the wire |
 //! | [`id`], [`time`], [`units`] | names and numbers: task names, timestamps, sizes, rates |
 //! | [`bandwidth`] | limits of bandwidth by the clock |
@@ -32,6 +33,7 @@ pub mod event;
 pub mod failure;
 pub mod handshake;
 pub mod id;
+pub mod report;
 pub mod service;
 pub mod spec;
 pub mod ssh;

@@ -2,6 +2,7 @@
 
 mod file;
 pub mod image;
+pub mod report;
 mod rules;
 pub mod s3;
 
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     image::{CreateRepository, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings},
+    report::ReportPlace,
     rules::SpecProblem,
     s3::{Archived, Compare, Delete, Encryption, PrefixList, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, Versions},
 };
@@ -41,6 +43,9 @@ pub struct TaskSpec {
     /// When it runs; `None`: when someone starts it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub trigger: Option<Trigger>,
+    /// Where the report of each run goes; `None`: nowhere by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub report: Option<ReportPlace>,
 }
 
 /// What to move.

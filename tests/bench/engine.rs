@@ -112,6 +112,7 @@ pub fn task(endpoint: &str) -> anyhow::Result<TaskSpec> {
         }),
         limits: TaskLimits::default(),
         trigger: None,
+        report: None,
     })
 }
 

@@ -84,6 +84,7 @@ pub fn spec(source: &str, destination: &str) -> anyhow::Result<TaskSpec> {
         }),
         limits: TaskLimits::default(),
         trigger: None,
+        report: None,
     })
 }
 

@@ -47,6 +47,7 @@ pub fn spec(route: &Route, source: &str, destination: &str) -> anyhow::Result<Ta
         }),
         limits: TaskLimits::default(),
         trigger: None,
+        report: None,
     })
 }
 

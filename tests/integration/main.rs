@@ -39,6 +39,7 @@ mod readme;
 mod real_registries;
 mod real_servers;
 mod registry_features;
+mod report;
 mod roles;
 mod s3s_server;
 mod screen;

@@ -80,7 +80,8 @@ fn task(t: &mut Table<'_, '_>) -> Option<TaskSpec> {
     };
     let limits = t.table("limits", |l| TaskLimits { bandwidth: BandwidthPlan::read(l, "bandwidth") }).unwrap_or_default();
     let trigger = t.table("trigger", trigger).flatten();
-    Some(TaskSpec { name: name?, description, labels, job: job?, limits, trigger })
+    let report = t.table("report", s3::report);
+    Some(TaskSpec { name: name?, description, labels, job: job?, limits, trigger, report })
 }
 
 fn encryption(t: &mut Table<'_, '_>, kinds: &str) -> Option<Encryption> {

@@ -2,6 +2,7 @@
 
 mod image;
 mod keep;
+mod report;
 mod s3;
 
 use std::fmt;
@@ -34,6 +35,9 @@ pub(super) fn problems(spec: &TaskSpec) -> Vec<SpecProblem> {
     match &spec.job {
         Job::S3(job) => s3::problems(job, &mut add),
         Job::Image(job) => image::problems(job, &mut add),
+    }
+    if let Some(place) = &spec.report {
+        report::problems(place, spec, &mut add);
     }
     match &spec.trigger {
         Some(Trigger::Every { every }) if every.0.as_secs() < SHORTEST_EVERY_S => {

@@ -43,6 +43,14 @@ pub struct Store {
     pub path_style: Option<bool>,
 }
 
+impl Store {
+    /// Whether both are one bucket, by what the definition says of them.
+    #[must_use]
+    pub fn is_same_place(&self, other: &Self) -> bool {
+        self.bucket == other.bucket && self.endpoint == other.endpoint && self.region == other.region
+    }
+}
+
 /// Where objects come from.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct S3Source {
@@ -347,8 +355,7 @@ impl S3Job {
     /// Whether objects go to the bucket they come from.
     #[must_use]
     pub fn has_one_bucket(&self) -> bool {
-        let (from, to) = (&self.source.store, &self.destination.store);
-        from.bucket == to.bucket && from.endpoint == to.endpoint && from.region == to.region
+        self.source.store.is_same_place(&self.destination.store)
     }
 
     /// Whether objects that only the destination has are deleted.

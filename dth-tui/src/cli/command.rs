@@ -4,9 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use clap_complete::Shell;
-use dth_proto::{event::Level, failure::FailureClass, id::TaskName, spec::Store, time::Span};
-
-use crate::headless::ReportFormat;
+use dth_proto::{event::Level, failure::FailureClass, id::TaskName, report, spec::Store, time::Span};
 
 /// One task by name.
 #[derive(Debug, Args)]
@@ -191,9 +189,9 @@ Example:
         /// The file; - is standard output
         #[arg(long, value_name = "FILE")]
         to: PathBuf,
-        /// Its form [default: by the file's extension]
-        #[arg(long, value_enum, value_name = "F")]
-        format: Option<ReportFormat>,
+        /// Its form: ndjson or csv [default: by the file's extension]
+        #[arg(long, value_name = "F")]
+        format: Option<report::Format>,
     },
     /// Find out what a store does, with scratch objects that are removed again; print a provider profile
     #[command(after_help = "\

@@ -35,7 +35,7 @@ use std::io::{self, Read, Write};
 use dth_proto::{document::BadDocument, spec::Store, view::Action};
 
 use self::output::Output;
-pub use self::{output::Format, report::Format as ReportFormat};
+pub use self::output::Format;
 use crate::{
     cli::{Command, Surroundings, Target},
     exit,

@@ -6,115 +6,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use clap::ValueEnum;
 use dth_proto::{
     id::TaskName,
-    view::{ItemView, ItemsRequest, RunView},
+    report::Format,
+    view::{ItemsRequest, RunView},
     wire,
 };
-use serde::Serialize;
 
 use super::{Caller, CommandError, cell};
 use crate::{
     exit,
     session::{Session, SessionError},
 };
-
-/// The form of a report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// One JSON object per line; the first has the run's figures.
-    Ndjson,
-    /// A header, and one line per record.
-    Csv,
-}
-
-/// The first line of ndjson.
-#[derive(Serialize)]
-struct Summary<'a> {
-    report: &'a RunView,
-}
-
-/// A record as a line of csv: always the same columns.
-#[derive(Serialize)]
-struct Line<'a> {
-    key: &'a str,
-    size: u64,
-    outcome: &'a str,
-    at: String,
-    tries: u32,
-    reason: &'a str,
-    verified: &'a str,
-    source_etag: &'a str,
-    destination_etag: &'a str,
-    class: &'a str,
-    side: &'a str,
-    message: &'a str,
-}
-
-/// Writes records in one form; holds one of them at a time.
-enum Sink<W: Write> {
-    Ndjson(W),
-    Csv(Box<csv::Writer<W>>),
-}
-
-impl<W: Write> Sink<W> {
-    fn begin(format: Format, mut out: W, run: &RunView) -> io::Result<Self> {
-        match format {
-            Format::Ndjson => {
-                serde_json::to_writer(&mut out, &Summary { report: run })?;
-                out.write_all(b"\n")?;
-                Ok(Self::Ndjson(out))
-            }
-            Format::Csv => {
-                let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(out);
-                writer.write_record(COLUMNS)?;
-                Ok(Self::Csv(Box::new(writer)))
-            }
-        }
-    }
-
-    fn item(&mut self, item: &ItemView) -> io::Result<()> {
-        match self {
-            Self::Ndjson(out) => {
-                serde_json::to_writer(&mut *out, item)?;
-                out.write_all(b"\n")
-            }
-            Self::Csv(out) => Ok(out.serialize(line(item))?),
-        }
-    }
-
-    fn finish(self) -> io::Result<W> {
-        match self {
-            Self::Ndjson(mut out) => {
-                out.flush()?;
-                Ok(out)
-            }
-            Self::Csv(out) => out.into_inner().map_err(csv::IntoInnerError::into_error),
-        }
-    }
-}
-
-/// Of csv, in the order of [`Line`].
-const COLUMNS: [&str; 12] =
-    ["key", "size", "outcome", "at", "tries", "reason", "verified", "source_etag", "destination_etag", "class", "side", "message"];
-
-fn line(item: &ItemView) -> Line<'_> {
-    Line {
-        key: &item.key,
-        size: item.size,
-        outcome: &item.outcome,
-        at: item.at.to_string(),
-        tries: item.tries,
-        reason: item.reason.as_deref().unwrap_or_default(),
-        verified: item.verified.as_deref().unwrap_or_default(),
-        source_etag: item.source_etag.as_deref().unwrap_or_default(),
-        destination_etag: item.destination_etag.as_deref().unwrap_or_default(),
-        class: item.class.map_or("", |class| class.word()),
-        side: item.side.map_or("", |side| side.word()),
-        message: item.message.as_deref().unwrap_or_default(),
-    }
-}
 
 pub(super) async fn run(
     caller: &mut Caller<'_>,
@@ -127,18 +30,14 @@ pub(super) async fn run(
     let mut session = caller.connect().await?;
     let run = figures(&mut session, task, run).await?;
     if to == Path::new("-") {
-        pages(&mut session, task, &run, Sink::begin(format, caller.output.writer(), &run)?).await?;
+        pages(&mut session, task, &run, format, caller.output.writer()).await?;
         return Ok(exit::OK);
     }
     let failed = |source: io::Error| CommandError::File { verb: "write", file: to.to_string_lossy().into_owned(), source };
     // who finds the file finds all of it
     let part = partial(to);
     let file = BufWriter::new(fs::File::create(&part).map_err(failed)?);
-    let written = async {
-        let sink = Sink::begin(format, file, &run).map_err(failed)?;
-        pages(&mut session, task, &run, sink).await
-    };
-    let count = match written.await {
+    let count = match pages(&mut session, task, &run, format, file).await {
         Ok(count) => count,
         Err(error) => {
             // what is incomplete helps nobody
@@ -188,19 +87,24 @@ async fn figures(session: &mut Session, task: &TaskName, run: Option<u32>) -> Re
     })
 }
 
-async fn pages<W: Write>(session: &mut Session, task: &TaskName, run: &RunView, mut sink: Sink<W>) -> Result<u64, CommandError> {
+async fn pages(
+    session: &mut Session,
+    task: &TaskName,
+    run: &RunView,
+    format: Format,
+    mut out: impl Write,
+) -> Result<u64, CommandError> {
+    format.head(run, &mut out)?;
     let mut count: u64 = 0;
     let mut after = None;
     loop {
         let request = ItemsRequest { run: Some(run.run), outcome: None, prefix: None, after, limit: wire::PAGE };
         let reply = ask(session, task, &request).await?;
-        for item in &reply.items {
-            sink.item(item)?;
-        }
+        format.items(&reply.items, &mut out)?;
         count += reply.items.len() as u64;
         after = reply.next;
         if after.is_none() {
-            sink.finish()?;
+            out.flush()?;
             return Ok(count);
         }
     }
@@ -217,71 +121,7 @@ async fn ask(session: &mut Session, task: &TaskName, request: &ItemsRequest) -> 
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::{
-        failure::{FailureClass, Side},
-        time::Timestamp,
-        view::{Counters, RunKind},
-    };
-
     use super::*;
-
-    fn run_view() -> RunView {
-        RunView {
-            task: TaskName::new("t").expect("good name"),
-            run: 3,
-            kind: RunKind::Copy,
-            outcome: None,
-            started: None,
-            ended: None,
-            duration_s: 0.0,
-            counters: Counters { listed: 2, copied: 1, failed: 1, ..Counters::default() },
-            bytes_per_s: 0,
-            listing_done: true,
-            cause: String::new(),
-            error: None,
-        }
-    }
-
-    fn item(key: &str) -> ItemView {
-        ItemView {
-            key: key.to_owned(),
-            size: 5,
-            outcome: "failed".to_owned(),
-            at: Timestamp(0),
-            tries: 1,
-            reason: None,
-            verified: None,
-            source_etag: None,
-            destination_etag: None,
-            class: Some(FailureClass::Auth),
-            side: Some(Side::Source),
-            message: Some("no\nway".to_owned()),
-        }
-    }
-
-    fn written(format: Format) -> String {
-        let mut sink = Sink::begin(format, Vec::new(), &run_view()).expect("memory");
-        for key in ["a,b", "c\"d\ne"] {
-            sink.item(&item(key)).expect("memory");
-        }
-        String::from_utf8(sink.finish().expect("memory")).expect("text")
-    }
-
-    #[test]
-    fn csv_survives_every_key() {
-        let text = written(Format::Csv);
-        let mut reader = csv::Reader::from_reader(text.as_bytes());
-        assert_eq!(reader.headers().expect("a header").iter().collect::<Vec<_>>(), COLUMNS);
-        let keys: Vec<String> = reader.records().map(|record| record.expect("a record")[0].to_owned()).collect();
-        assert_eq!(keys, ["a,b", "c\"d\ne"]);
-    }
-
-    #[test]
-    fn ndjson_begins_with_the_figures() {
-        let text = written(Format::Ndjson);
-        let lines: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_eq!((lines.len(), &lines[0]["report"]["listed"], &lines[2]["key"]), (3, &2.into(), &"c\"d\ne".into()));
-    }
 
     #[test]
     fn the_form_is_that_of_the_extension() {

@@ -83,6 +83,7 @@ pub(super) fn tasks(taken: &mut Taken<'_>, credentials: &mut Credentials) -> Vec
                 options: options.clone(),
             }),
             limits: TaskLimits::default(),
+            report: None,
             trigger: (!taken.once).then_some(Trigger::Every { every: DAILY }),
         }
     };

@@ -96,6 +96,7 @@ pub(super) fn task(taken: &mut Taken<'_>, credentials: &mut Credentials, extra: 
         labels: std::collections::BTreeMap::new(),
         job: Job::S3(S3Job { source, destination, options }),
         limits: TaskLimits::default(),
+        report: None,
         trigger,
     }
 }

@@ -136,6 +136,7 @@ fn spec() -> TaskSpec {
         }),
         limits: TaskLimits { bandwidth: "800MB/s".parse().ok() },
         trigger: None,
+        report: None,
     }
 }
 

@@ -196,7 +196,9 @@ impl Wizard {
         let limits = TaskLimits { bandwidth: self.parsed("limits.bandwidth", &mut mistakes) };
         let trigger = self.trigger(&mut mistakes);
         let description = self.some("description").unwrap_or_default();
-        (name.map(|name| TaskSpec { name, description, labels, job, limits, trigger }), mistakes)
+        // reports go where the definition sends them: the form has no fields for it
+        let report = self.original.as_ref().and_then(|original| original.report.clone());
+        (name.map(|name| TaskSpec { name, description, labels, job, limits, trigger, report }), mistakes)
     }
 
     /// The field that a problem is shown at: the one of this path, or of a whole table (`destination.repository`) the one that was filled.

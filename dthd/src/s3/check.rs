@@ -117,7 +117,9 @@ async fn first_prefix(
     }
 }
 
-pub(super) fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
+/// What this daemon's configuration says against a bucket. `end`: the table of the definition that names it.
+#[must_use]
+pub fn store_problems(end: &str, store: &Store, config: &Config) -> Vec<String> {
     let mut found = Vec::new();
     match provider::find(&store.provider) {
         Err(unknown) => found.push(format!("{end}.provider: {unknown}")),

@@ -89,6 +89,12 @@ impl RunKind {
         self.view().writes()
     }
 
+    /// Whether its records are a report of what was found or done; a plan is asked for by who made it.
+    #[must_use]
+    pub fn has_report(&self) -> bool {
+        *self != Self::Plan
+    }
+
     /// How a run ends that has reached everything it listed. To verify is to find no difference.
     #[must_use]
     pub fn outcome(&self, counters: &Counters) -> RunOutcome {

@@ -6,6 +6,7 @@ use dth_proto::{
     view::Explanation,
 };
 
+use super::report::Reporter;
 use crate::{
     config::Config,
     credential, events, image, s3,
@@ -16,12 +17,18 @@ use crate::{
     },
 };
 
-/// Works until everything is done or the run is told to stop; gives back the record with its last checkpoint.
+/// Works until everything is done, its report included, or the run is told to stop; gives back the record with its last checkpoint.
 pub async fn run(input: RunInput) -> (RunRecord, RunEnd) {
-    match input.record.spec.job.clone() {
+    let reporter = Reporter::of(&input);
+    let (record, end) = match input.record.spec.job.clone() {
         Job::S3(job) => s3::run::run(input, job).await,
         Job::Image(job) => image::run::run(input, job).await,
-    }
+    };
+    let end = match reporter {
+        Some(reporter) => Box::pin(reporter.after(&record, end)).await,
+        None => end,
+    };
+    (record, end)
 }
 
 /// Why one item is copied or not; asks both ends, reads only. The record of the last run is for the caller to add.
@@ -85,6 +92,9 @@ pub fn problems(spec: &TaskSpec, config: &Config) -> Vec<String> {
         && let Err(unknown) = credential::known_to_aws(events.credential.as_deref(), &config.credentials)
     {
         found.push(format!("trigger.events.credential: {unknown}"));
+    }
+    if let Some(place) = &spec.report {
+        found.extend(s3::check::store_problems("report", &place.store, config));
     }
     found
 }

@@ -7,6 +7,7 @@
 //! | [`handle`] | how everyone else talks to the owner |
 //! | [`admit`] | whether a definition can be accepted (pure) |
 //! | [`engine`] | which engine does a task's job |
+//! | `report` | the report of a run that is over |
 //! | [`active`] | a run that is going: its progress, rates and history |
 //! | [`view`] | rows and details for clients (pure) |
 //! | [`failure`] | failed items in groups, with hints |
@@ -26,6 +27,7 @@ pub mod admit;
 pub mod engine;
 pub mod failure;
 pub mod handle;
+mod report;
 pub mod state;
 pub mod supervisor;
 pub mod view;

@@ -181,6 +181,7 @@ mod tests {
             job: Job::S3(job),
             limits: TaskLimits::default(),
             trigger: None,
+            report: None,
         };
         TaskRecord {
             uid: 1,

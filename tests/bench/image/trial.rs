@@ -264,6 +264,7 @@ fn task(from: &str, to: &str) -> anyhow::Result<TaskSpec> {
         }),
         limits: TaskLimits::default(),
         trigger: None,
+        report: None,
     })
 }
 

@@ -3,7 +3,8 @@
 use super::encryption;
 use crate::{
     document::Table,
-    spec::{Archived, Compare, Delete, RestoreTier, S3Destination, S3Options, S3Source, Store, Versions},
+    report::Format,
+    spec::{Archived, Compare, Delete, ReportPlace, RestoreTier, S3Destination, S3Options, S3Source, Store, Versions},
 };
 
 const COMPARE: [(&str, Compare); 6] = [
@@ -48,6 +49,14 @@ pub(super) fn destination(t: &mut Table<'_, '_>) -> S3Destination {
         acl: t.text("acl"),
         encryption: encryption(t, "AES256, aws:kms, aws:kms:dsse or SSE-C"),
         checksum: t.text("checksum"),
+    }
+}
+
+pub(super) fn report(t: &mut Table<'_, '_>) -> ReportPlace {
+    ReportPlace {
+        store: store(t),
+        prefix: t.text("prefix").unwrap_or_default(),
+        format: t.choice("format", &Format::ALL).unwrap_or_default(),
     }
 }
 

@@ -37,7 +37,7 @@ pub(super) fn problems(job: &S3Job, add: &mut impl FnMut(&'static str, String)) 
     keep::problems(job, add);
 }
 
-fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl FnMut(&'static str, String)) {
+pub(super) fn store(store: &Store, [bucket, endpoint]: [&'static str; 2], add: &mut impl FnMut(&'static str, String)) {
     if store.bucket.is_empty() {
         add(bucket, "is missing: name the bucket".to_owned());
     } else if store.bucket.contains(['/', '?', '#', ' ']) || store.bucket.starts_with("s3:") {

@@ -43,6 +43,7 @@ fn spec() -> TaskSpec {
             },
         }),
         limits: TaskLimits::default(),
+        report: None,
         trigger: "6h".parse().ok().map(|every| Trigger::Every { every }),
     }
 }

@@ -175,6 +175,7 @@ mod tests {
             job,
             limits: TaskLimits { bandwidth: Some("200MB/s mon-fri 08:00-18:00, 800MB/s".parse().expect("a plan")) },
             trigger,
+            report: None,
         }
     }
 
