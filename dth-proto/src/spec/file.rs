@@ -167,6 +167,13 @@ bandwidth = "800MB/s"
 [trigger]
 cron = "0 2 * * *"
 timezone = "Asia/Shanghai"
+
+[report]
+provider = "aws"
+bucket = "acme-logs"
+prefix = "dth/"
+region = "us-east-1"
+format = "csv"
 "#;
 
     #[test]

@@ -150,9 +150,10 @@ mod tests {
     use std::path::Path;
 
     use dth_proto::{
+        report::Format,
         spec::{
             Archived, Compare, CreateRepository, Delete, Encryption, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry,
-            RepositorySettings, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, Versions,
+            ReportPlace, RepositorySettings, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, Versions,
         },
         units::ByteSize,
     };
@@ -175,7 +176,7 @@ mod tests {
             job,
             limits: TaskLimits { bandwidth: Some("200MB/s mon-fri 08:00-18:00, 800MB/s".parse().expect("a plan")) },
             trigger,
-            report: None,
+            report: Some(ReportPlace { store: store("logs", false), prefix: "dth/".to_owned(), format: Format::Csv }),
         }
     }
 
