@@ -5,6 +5,7 @@ pub mod image;
 pub mod report;
 mod rules;
 pub mod s3;
+mod word;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -15,6 +16,7 @@ pub use self::{
     report::ReportPlace,
     rules::SpecProblem,
     s3::{Archived, Compare, Delete, Encryption, PrefixList, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, Versions},
+    word::Words,
 };
 use crate::{
     bandwidth::BandwidthPlan,

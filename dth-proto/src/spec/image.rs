@@ -87,8 +87,7 @@ pub struct ImageDestination {
 }
 
 /// What happens where a repository is missing at the destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum CreateRepository {
     /// It is created.
     #[default]

@@ -146,8 +146,7 @@ pub struct Encryption {
 }
 
 /// When two objects count as the same.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Compare {
     /// What was recorded at the last copy, else size and ETag where ETags can be compared, else size and a newer destination.
     #[default]
@@ -165,8 +164,7 @@ pub enum Compare {
 }
 
 /// What becomes of objects that exist only at the destination.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Delete {
     /// They stay.
     #[default]
@@ -176,8 +174,7 @@ pub enum Delete {
 }
 
 /// What becomes of objects in an archive that must be restored before they can be read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Archived {
     /// They are skipped, by this name.
     #[default]
@@ -187,8 +184,7 @@ pub enum Archived {
 }
 
 /// How fast an archived object is restored (AWS: `RestoreObject`, `GlacierJobParameters`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum RestoreTier {
     /// Minutes; not for DEEP_ARCHIVE.
     Expedited,
@@ -200,8 +196,7 @@ pub enum RestoreTier {
 }
 
 /// Which versions of an object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Versions {
     /// The latest.
     #[default]

@@ -1,7 +1,7 @@
 //! A definition in words, for the detail of a task and for the last step of the form.
 
 use dth_proto::{
-    spec::{Archived, Compare, CreateRepository, Delete, ImageJob, RepositorySettings, RestoreTier, S3Job, S3Options, Trigger, Versions},
+    spec::{Archived, Compare, CreateRepository, Delete, ImageJob, RepositorySettings, S3Job, S3Options, Trigger, Versions, Words},
     units,
 };
 
@@ -48,11 +48,7 @@ pub(super) fn copying(job: &S3Job) -> Vec<String> {
     parts.extend(options.as_of.map(|at| format!("as of {at}")));
     if options.archived == Archived::Restore {
         let days = options.restore_days.unwrap_or(7);
-        let tier = match options.restore_tier {
-            RestoreTier::Expedited => "expedited",
-            RestoreTier::Standard => "standard",
-            RestoreTier::Bulk => "bulk",
-        };
+        let tier = options.restore_tier.word();
         parts.push(format!("restore what is archived ({tier}, for {})", crate::columns::counted(days.into(), "day")));
     }
     if job.source.requester_pays {
@@ -220,7 +216,7 @@ fn settings(of: &RepositorySettings) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
-    use dth_proto::spec::{Encryption, ImageOptions, ImageSource, S3Destination, S3Source};
+    use dth_proto::spec::{Encryption, ImageOptions, ImageSource, RestoreTier, S3Destination, S3Source};
 
     use super::*;
 

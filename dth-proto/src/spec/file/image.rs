@@ -2,13 +2,10 @@
 
 use crate::{
     document::Table,
-    spec::{CreateRepository, ImageDestination, ImageOptions, ImageSource, Registry, RepositorySettings},
+    spec::{CreateRepository, ImageDestination, ImageOptions, ImageSource, Registry, RepositorySettings, Words},
 };
 
 use super::encryption;
-
-const CREATE: [(&str, CreateRepository); 3] =
-    [("yes", CreateRepository::Yes), ("on-push", CreateRepository::OnPush), ("never", CreateRepository::Never)];
 
 fn registry(t: &mut Table<'_, '_>) -> Registry {
     Registry {
@@ -30,7 +27,7 @@ pub(super) fn destination(t: &mut Table<'_, '_>) -> ImageDestination {
         registry: registry(t),
         prefix: t.text("prefix").unwrap_or_default(),
         strip_prefix: t.text("strip_prefix").unwrap_or_default(),
-        create: t.choice("create", &CREATE).unwrap_or_default(),
+        create: t.choice("create", CreateRepository::WORDS).unwrap_or_default(),
         copy_settings: t.flag("copy_settings").unwrap_or_default(),
         repository: t.table("repository", settings).unwrap_or_default(),
     }

@@ -4,19 +4,8 @@ use super::encryption;
 use crate::{
     document::Table,
     report::Format,
-    spec::{Archived, Compare, Delete, ReportPlace, RestoreTier, S3Destination, S3Options, S3Source, Store, Versions},
+    spec::{Archived, Compare, Delete, ReportPlace, RestoreTier, S3Destination, S3Options, S3Source, Store, Versions, Words},
 };
-
-const COMPARE: [(&str, Compare); 6] = [
-    ("auto", Compare::Auto),
-    ("size", Compare::Size),
-    ("etag", Compare::Etag),
-    ("checksum", Compare::Checksum),
-    ("newer", Compare::Newer),
-    ("always", Compare::Always),
-];
-const TIERS: [(&str, RestoreTier); 3] =
-    [("expedited", RestoreTier::Expedited), ("standard", RestoreTier::Standard), ("bulk", RestoreTier::Bulk)];
 
 fn store(t: &mut Table<'_, '_>) -> Store {
     Store {
@@ -62,7 +51,7 @@ pub(super) fn report(t: &mut Table<'_, '_>) -> ReportPlace {
 
 pub(super) fn options(t: &mut Table<'_, '_>) -> S3Options {
     S3Options {
-        compare: t.choice("compare", &COMPARE).unwrap_or_default(),
+        compare: t.choice("compare", Compare::WORDS).unwrap_or_default(),
         metadata: t.flag("metadata").unwrap_or(true),
         tags: t.flag("tags").unwrap_or(true),
         include: t.texts("include").unwrap_or_default(),
@@ -75,13 +64,13 @@ pub(super) fn options(t: &mut Table<'_, '_>) -> S3Options {
         exclude_regex: t.texts("exclude_regex").unwrap_or_default(),
         storage_classes: t.texts("storage_classes").unwrap_or_default(),
         exclude_storage_classes: t.texts("exclude_storage_classes").unwrap_or_default(),
-        delete: t.choice("delete", &[("never", Delete::Never), ("mirror", Delete::Mirror)]).unwrap_or_default(),
+        delete: t.choice("delete", Delete::WORDS).unwrap_or_default(),
         max_deletes: t.number("max_deletes", 1..=u64::MAX),
         max_delete_percent: t.number("max_delete_percent", 1..=100).and_then(|n| u32::try_from(n).ok()),
-        archived: t.choice("archived", &[("skip", Archived::Skip), ("restore", Archived::Restore)]).unwrap_or_default(),
-        restore_tier: t.choice("restore_tier", &TIERS).unwrap_or_default(),
+        archived: t.choice("archived", Archived::WORDS).unwrap_or_default(),
+        restore_tier: t.choice("restore_tier", RestoreTier::WORDS).unwrap_or_default(),
         restore_days: t.number("restore_days", 1..=36_500).and_then(|n| u32::try_from(n).ok()),
-        versions: t.choice("versions", &[("latest", Versions::Latest), ("all", Versions::All)]).unwrap_or_default(),
+        versions: t.choice("versions", Versions::WORDS).unwrap_or_default(),
         as_of: t.parsed("as_of"),
         object_lock: t.flag("object_lock").unwrap_or_default(),
         mtime_metadata: t.text("mtime_metadata"),

@@ -1,5 +1,7 @@
 //! One line of the form: a text or a choice, for every task or for those of one engine.
 
+use dth_proto::spec::Words;
+
 use super::super::input::Input;
 
 /// What a task moves, as the form's first step asks for it.
@@ -51,6 +53,12 @@ pub(super) fn text(id: &'static str, label: &'static str, hint: &'static str, va
 pub(super) fn choice(id: &'static str, label: &'static str, hint: &'static str, words: &[&str]) -> Field {
     let kind = Kind::Choice(words.iter().map(|w| (*w).to_owned()).collect(), 0);
     Field { id, label, hint, kind, engine: None, advanced: false, kept: None }
+}
+
+/// A choice between the words of an option.
+pub(super) fn word<T: Words>(id: &'static str, label: &'static str, hint: &'static str) -> Field {
+    let words: Vec<&str> = T::WORDS.iter().map(|(word, _)| *word).collect();
+    choice(id, label, hint, &words)
 }
 
 /// The fields of a step, those of `advanced` behind a field (`id`: `advanced.…`) that shows or hides them.

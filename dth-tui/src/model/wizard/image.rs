@@ -1,10 +1,12 @@
 //! The form's fields of an image task.
 
-use dth_proto::spec::{CreateRepository, Encryption, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings};
+use dth_proto::spec::{
+    CreateRepository, Encryption, ImageDestination, ImageJob, ImageOptions, ImageSource, Registry, RepositorySettings, Words,
+};
 
 use super::{
     Mistake, Wizard,
-    field::{Field, choice, fold, text},
+    field::{Field, choice, fold, text, word},
     fill::Fill,
 };
 
@@ -33,7 +35,7 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("destination.region", "Region", "ECR; empty: the default", ""),
         text("destination.account", "Account", "ECR; empty: the credential's", ""),
         choice("destination.credential", "Credential", "ECR: SDK, else docker's config.json", &[USUAL, "anonymous"]),
-        choice("destination.create", "Create repos", "ECR: those that are missing", &["yes", "on-push", "never"]),
+        word::<CreateRepository>("destination.create", "Create repos", "ECR: those that are missing"),
     ];
     let more_to = vec![
         choice("destination.copy_settings", "Copy settings", "ECR to ECR: of repositories made", &["no", "yes"]),
@@ -77,11 +79,7 @@ pub(super) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) -> ImageJob {
         registry: registry(form, "destination"),
         prefix: form.value("destination.prefix").to_owned(),
         strip_prefix: form.value("destination.strip_prefix").to_owned(),
-        create: match form.value("destination.create") {
-            "on-push" => CreateRepository::OnPush,
-            "never" => CreateRepository::Never,
-            _ => CreateRepository::Yes,
-        },
+        create: form.word("destination.create"),
         copy_settings: form.value("destination.copy_settings") == "yes",
         repository: settings(form, mistakes),
     };
@@ -140,12 +138,7 @@ pub(super) fn fill(form: &mut Fill<'_>, job: &ImageJob) {
     fill_registry(form, "destination", registry);
     form.whole("destination.prefix", prefix);
     form.whole("destination.strip_prefix", strip_prefix);
-    let create = match create {
-        CreateRepository::Yes => "yes",
-        CreateRepository::OnPush => "on-push",
-        CreateRepository::Never => "never",
-    };
-    form.put("destination.create", create);
+    form.put("destination.create", create.word());
     form.either("destination.copy_settings", *copy_settings, "yes");
     fill_settings(form, repository);
     let ImageOptions {

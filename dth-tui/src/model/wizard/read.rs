@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, fmt::Display, str::FromStr};
 
+use dth_proto::spec::Words;
+
 use super::{Field, Mistake, Wizard, mistake};
 
 impl Wizard {
@@ -34,6 +36,11 @@ impl Wizard {
     /// A choice; `None`: its first word, which stands for "nothing said".
     pub(super) fn chosen(&self, id: &str) -> Option<&str> {
         self.field(id).filter(|field| field.is_set()).map(Field::value)
+    }
+
+    /// A choice made by [`super::field::word`]; a word that is none stands for the default.
+    pub(super) fn word<T: Words>(&self, id: &str) -> T {
+        T::of_word(self.value(id)).unwrap_or_default()
     }
 
     /// A choice between yes and no; `None`: its first word, which stands for "nothing said".

@@ -3,7 +3,9 @@
 mod read;
 
 pub(super) use self::read::{fill, job};
-use super::field::{Field, choice, fold, text};
+use dth_proto::spec::{Archived, Compare, Delete, RestoreTier, Versions};
+
+use super::field::{Field, choice, fold, text, word};
 
 /// The choice for "no credential named": the SDK's own.
 pub(super) const DEFAULT_CHAIN: &str = "default chain";
@@ -50,12 +52,12 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("destination.checksum", "Checksum", "CRC64NVME, SHA256, ...; empty: any", ""),
     ];
     let options = vec![
-        choice("options.compare", "Same when", "auto: record, size, ETag", &["auto", "size", "etag", "checksum", "newer", "always"]),
+        word::<Compare>("options.compare", "Same when", "auto: record, size, ETag"),
         choice("options.metadata", "Metadata", "system and user metadata", &["copy", "leave"]),
         choice("options.tags", "Tags", "object tags", &["copy", "leave"]),
         text("options.include", "Only keys", "globs, with commas; empty: all", ""),
         text("options.exclude", "Skip keys", "globs, with commas", ""),
-        choice("options.delete", "Deletes", "mirror: also what only they have", &["never", "mirror"]),
+        word::<Delete>("options.delete", "Deletes", "mirror: also what only they have"),
     ];
     let more_options = vec![
         text("options.larger_than", "Larger than", "5MB; empty: any size", ""),
@@ -68,10 +70,10 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("options.exclude_storage_classes", "Skip classes", "with commas", ""),
         text("options.max_deletes", "Most deletes", "more: none at all; empty: 1000", ""),
         text("options.max_delete_percent", "Most deletes %", "of the destination; empty: 10", ""),
-        choice("options.archived", "Archived", "GLACIER and the like", &["skip", "restore"]),
-        choice("options.restore_tier", "Restore tier", "how fast, at what cost", &["standard", "expedited", "bulk"]),
+        word::<Archived>("options.archived", "Archived", "GLACIER and the like"),
+        word::<RestoreTier>("options.restore_tier", "Restore tier", "how fast, at what cost"),
         text("options.restore_days", "Restored for", "days; empty: 7", ""),
-        choice("options.versions", "Versions", "all: with delete markers", &["latest", "all"]),
+        word::<Versions>("options.versions", "Versions", "all: with delete markers"),
         text("options.as_of", "As of", "2026-12-01T02:00Z; empty: now", ""),
         choice("options.object_lock", "Object Lock", "retention and legal hold", &["leave", "copy"]),
         text("options.mtime_metadata", "Keep mtime as", "name of user metadata: mtime", ""),

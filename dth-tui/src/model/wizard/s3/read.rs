@@ -1,6 +1,6 @@
 //! From the form to an S3 job, and back.
 
-use dth_proto::spec::{Archived, Compare, Delete, Encryption, RestoreTier, S3Destination, S3Job, S3Options, S3Source, Store, Versions};
+use dth_proto::spec::{Encryption, S3Destination, S3Job, S3Options, S3Source, Store, Words};
 
 use super::{
     super::{Mistake, Wizard, fill::Fill},
@@ -32,7 +32,7 @@ pub(in crate::model::wizard) fn job(form: &Wizard, mistakes: &mut Vec<Mistake>) 
 
 fn options(form: &Wizard, mistakes: &mut Vec<Mistake>) -> S3Options {
     S3Options {
-        compare: of_word(&COMPARE, form.value("options.compare")),
+        compare: form.word("options.compare"),
         metadata: form.value("options.metadata") == "copy",
         tags: form.value("options.tags") == "copy",
         include: form.list("options.include"),
@@ -45,13 +45,13 @@ fn options(form: &Wizard, mistakes: &mut Vec<Mistake>) -> S3Options {
         smaller_than: form.parsed("options.smaller_than", mistakes),
         newer_than: form.parsed("options.newer_than", mistakes),
         older_than: form.parsed("options.older_than", mistakes),
-        delete: of_word(&DELETE, form.value("options.delete")),
+        delete: form.word("options.delete"),
         max_deletes: form.number("options.max_deletes", "how many objects one run may delete", mistakes),
         max_delete_percent: form.number("options.max_delete_percent", "how many of a hundred objects one run may delete", mistakes),
-        archived: of_word(&ARCHIVED, form.value("options.archived")),
-        restore_tier: of_word(&TIER, form.value("options.restore_tier")),
+        archived: form.word("options.archived"),
+        restore_tier: form.word("options.restore_tier"),
         restore_days: form.number("options.restore_days", "for how many days", mistakes),
-        versions: of_word(&VERSIONS, form.value("options.versions")),
+        versions: form.word("options.versions"),
         as_of: form.parsed("options.as_of", mistakes),
         object_lock: form.value("options.object_lock") == "copy",
         mtime_metadata: form.some("options.mtime_metadata"),
@@ -108,7 +108,7 @@ fn fill_options(form: &mut Fill<'_>, options: &S3Options) {
         mtime_metadata,
         server_side_copy,
     } = options;
-    form.put("options.compare", word_of(&COMPARE, *compare));
+    form.put("options.compare", compare.word());
     form.either("options.metadata", !metadata, "leave");
     form.either("options.tags", !tags, "leave");
     for (id, list) in [
@@ -125,13 +125,13 @@ fn fill_options(form: &mut Fill<'_>, options: &S3Options) {
     form.shown("options.smaller_than", smaller_than.as_ref());
     form.shown("options.newer_than", newer_than.as_ref());
     form.shown("options.older_than", older_than.as_ref());
-    form.put("options.delete", word_of(&DELETE, *delete));
+    form.put("options.delete", delete.word());
     form.shown("options.max_deletes", max_deletes.as_ref());
     form.shown("options.max_delete_percent", max_delete_percent.as_ref());
-    form.put("options.archived", word_of(&ARCHIVED, *archived));
-    form.put("options.restore_tier", word_of(&TIER, *restore_tier));
+    form.put("options.archived", archived.word());
+    form.put("options.restore_tier", restore_tier.word());
     form.shown("options.restore_days", restore_days.as_ref());
-    form.put("options.versions", word_of(&VERSIONS, *versions));
+    form.put("options.versions", versions.word());
     form.shown("options.as_of", as_of.as_ref());
     form.either("options.object_lock", *object_lock, "copy");
     form.some("options.mtime_metadata", mtime_metadata.as_ref());
@@ -173,27 +173,4 @@ fn fill_encryption(form: &mut Fill<'_>, end: &str, encryption: Option<&Encryptio
     form.put(&format!("{end}.encryption.type"), kind);
     form.some(&format!("{end}.encryption.key"), key.as_ref());
     form.flag(&format!("{end}.encryption.bucket_key"), *bucket_key);
-}
-
-const COMPARE: [(&str, Compare); 6] = [
-    ("auto", Compare::Auto),
-    ("size", Compare::Size),
-    ("etag", Compare::Etag),
-    ("checksum", Compare::Checksum),
-    ("newer", Compare::Newer),
-    ("always", Compare::Always),
-];
-const DELETE: [(&str, Delete); 2] = [("never", Delete::Never), ("mirror", Delete::Mirror)];
-const ARCHIVED: [(&str, Archived); 2] = [("skip", Archived::Skip), ("restore", Archived::Restore)];
-const TIER: [(&str, RestoreTier); 3] =
-    [("standard", RestoreTier::Standard), ("expedited", RestoreTier::Expedited), ("bulk", RestoreTier::Bulk)];
-const VERSIONS: [(&str, Versions); 2] = [("latest", Versions::Latest), ("all", Versions::All)];
-
-/// The first meaning stands for words that are none.
-fn of_word<T: Copy>(words: &[(&str, T)], word: &str) -> T {
-    words.iter().find(|(known, _)| *known == word).unwrap_or(&words[0]).1
-}
-
-fn word_of<T: Copy + PartialEq>(words: &[(&'static str, T)], meaning: T) -> &'static str {
-    words.iter().find(|(_, known)| *known == meaning).unwrap_or(&words[0]).0
 }
