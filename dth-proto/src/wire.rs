@@ -47,6 +47,12 @@ pub fn deadline_after(wait: Duration) -> Context {
     context
 }
 
+/// A wait as requests name it, in milliseconds.
+#[must_use]
+pub fn millis(wait: Duration) -> u32 {
+    u32::try_from(wait.as_millis()).unwrap_or(u32::MAX)
+}
+
 /// `deadline`, but not further away than [`MAX_DEADLINE`].
 #[must_use]
 pub fn clamp_deadline(deadline: Instant) -> Instant {

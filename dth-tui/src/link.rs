@@ -156,8 +156,8 @@ impl Link {
             let request = WatchRequest {
                 epoch: have.0.clone(),
                 seq: have.1,
-                min_interval_ms: millis(interval(rtt_ms)),
-                max_wait_ms: millis(HOLD),
+                min_interval_ms: wire::millis(interval(rtt_ms)),
+                max_wait_ms: wire::millis(HOLD),
                 focus,
             };
             let asked = Instant::now();
@@ -182,10 +182,6 @@ impl Link {
             self.send(Change::Reply { reply: Box::new(reply), rtt_ms }).await?;
         }
     }
-}
-
-fn millis(span: Duration) -> u32 {
-    u32::try_from(span.as_millis()).unwrap_or(u32::MAX)
 }
 
 /// 0 to 1, from the hasher's random seed: good enough to spread reconnects.

@@ -7,6 +7,7 @@ use dth_proto::{
     connect::{ConnectError, Connection, connect},
     error::{ApiError, ErrorCode},
     handshake::{HandshakeError, Welcome},
+    id::RequestId,
     service::DthClient,
 };
 use tarpc::client::RpcError;
@@ -93,8 +94,8 @@ impl Session {
         &self.address
     }
 
-    /// Makes a call; when its answer is lost, connects again and makes it once more. Everything but reading must carry one
-    /// [`dth_proto::id::RequestId`] for both tries, so that the second is harmless.
+    /// Makes a call; when its answer is lost, connects again and makes it once more. What changes something must carry one [`RequestId`] for
+    /// both tries, so that the second is harmless: see [`Session::change`].
     ///
     /// # Errors
     /// See [`SessionError`].
@@ -109,6 +110,18 @@ impl Session {
             }
             answer => answer,
         }
+    }
+
+    /// [`Session::call`] of something that is to happen once: the request gets an id of its own, the same for both tries.
+    ///
+    /// # Errors
+    /// See [`SessionError`].
+    pub async fn change<T, F>(&mut self, request: impl Fn(DthClient, RequestId) -> F) -> Result<T, SessionError>
+    where
+        F: Future<Output = Result<Result<T, ApiError>, RpcError>>,
+    {
+        let id = RequestId::random();
+        self.call(|client| request(client, id.clone())).await
     }
 
     /// [`Session::call`] that goes on trying, with growing pauses, until `deadline` (`None`: for ever). `lost` is told once

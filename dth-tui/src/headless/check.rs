@@ -4,14 +4,16 @@ use std::path::Path;
 
 use dth_proto::{
     check::{CheckReply, CheckState, CheckStep},
-    id::{RequestId, TaskName},
+    id::TaskName,
+    service::DthClient,
     spec::TaskSpec,
     wire,
 };
 
 use super::{
     Caller, CommandError,
-    output::{Format, Row},
+    follow::{self, Progress, Question},
+    output::Row,
     show,
     table::{Align, Column},
     task_file,
@@ -60,10 +62,9 @@ async fn run(caller: &mut Caller<'_>, session: &mut Session, spec: &TaskSpec) ->
 /// `dth setup-events`: the daemon changes the source's notifications, step by step.
 pub(super) async fn setup_events(caller: &mut Caller<'_>, task: &TaskName, policy: bool) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let id = RequestId::random();
     let job = session
-        .call(|client| {
-            let (id, task) = (id.clone(), task.clone());
+        .change(|client, id| {
+            let task = task.clone();
             async move { client.setup_events(wire::context(), id, task, policy).await }
         })
         .await?;
@@ -72,39 +73,23 @@ pub(super) async fn setup_events(caller: &mut Caller<'_>, task: &TaskName, polic
 
 /// Shows the steps of a job as they end.
 async fn follow(caller: &mut Caller<'_>, session: &mut Session, job: u64) -> Result<u8, CommandError> {
-    let whole = caller.output.format() == Format::Json;
-    let mut list = caller.output.list();
-    let mut shown = 0;
-    let reply = loop {
-        let seen = u32::try_from(shown).unwrap_or(u32::MAX);
-        let wait = wire::MAX_WAIT;
-        let reply = session
-            .call(|client| async move {
-                let max_wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-                client.check_poll(wire::deadline_after(wait), job, seen, max_wait_ms).await
-            })
-            .await?;
-        let ended = ended(&reply).max(shown);
-        if !whole {
-            list.page(&reply.steps[shown..ended])?;
-        }
-        shown = ended;
-        if reply.done {
-            break reply;
-        }
-    };
-    if whole {
-        caller.output.document(&reply)?;
-    } else {
-        list.finish()?;
-    }
+    let poll = async |client: DthClient, ask: Question| client.check_poll(ask.context, job, ask.seen, ask.max_wait_ms).await;
+    let reply: CheckReply = follow::job(caller, session, poll).await?;
     Ok(if reply.passed() { exit::OK } else { exit::FAILED })
 }
 
-/// How many steps, from the first, will not change any more.
-fn ended(reply: &CheckReply) -> usize {
-    if reply.done {
-        return reply.steps.len();
+impl Progress for CheckReply {
+    type Row = CheckStep;
+
+    fn ended(&self) -> &[CheckStep] {
+        let running = self.steps.iter().position(|step| step.state == CheckState::Running);
+        match running {
+            Some(at) if !self.done => &self.steps[..at],
+            _ => &self.steps,
+        }
     }
-    reply.steps.iter().position(|step| step.state == CheckState::Running).unwrap_or(reply.steps.len())
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
 }

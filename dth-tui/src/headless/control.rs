@@ -18,10 +18,9 @@ const LONGEST_ANSWER: u64 = 66;
 
 pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, action: Action) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let id = RequestId::random();
     let view = session
-        .call(|client| {
-            let (id, task) = (id.clone(), task.clone());
+        .change(|client, id| {
+            let task = task.clone();
             async move { client.control(wire::context(), id, task, action, None).await }
         })
         .await?;
@@ -88,10 +87,9 @@ fn agreed(answer: &str) -> bool {
 
 pub(super) async fn retry(caller: &mut Caller<'_>, task: &TaskName, class: Option<FailureClass>) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let id = RequestId::random();
     let view = session
-        .call(|client| {
-            let (id, task) = (id.clone(), task.clone());
+        .change(|client, id| {
+            let task = task.clone();
             async move { client.retry(wire::context(), id, task, class).await }
         })
         .await?;

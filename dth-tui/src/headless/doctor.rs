@@ -2,13 +2,15 @@
 
 use dth_proto::{
     doctor::{DoctorReply, Probe},
+    service::DthClient,
     spec::Store,
     wire,
 };
 
 use super::{
     Caller, CommandError,
-    output::{Format, Row},
+    follow::{self, Progress, Question},
+    output::Row,
     table::{Align, Column},
 };
 use crate::{exit, sanitise::sanitise_lines};
@@ -23,6 +25,18 @@ impl Row for Probe {
     }
 }
 
+impl Progress for DoctorReply {
+    type Row = Probe;
+
+    fn ended(&self) -> &[Probe] {
+        &self.probes
+    }
+
+    fn is_done(&self) -> bool {
+        self.done
+    }
+}
+
 /// 1 when the store could not be examined, or something is left in it.
 pub(super) async fn run(caller: &mut Caller<'_>, store: &Store) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
@@ -32,41 +46,16 @@ pub(super) async fn run(caller: &mut Caller<'_>, store: &Store) -> Result<u8, Co
             async move { client.doctor_start(wire::context(), store).await }
         })
         .await?;
-    let whole = caller.output.format() == Format::Json;
-    let mut list = caller.output.list();
-    let mut shown = 0;
-    let reply = loop {
-        let seen = u32::try_from(shown).unwrap_or(u32::MAX);
-        let wait = wire::MAX_WAIT;
-        let reply = session
-            .call(|client| async move {
-                let max_wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-                client.doctor_poll(wire::deadline_after(wait), job, seen, max_wait_ms).await
-            })
-            .await?;
-        let news = reply.probes.get(shown..).unwrap_or_default();
-        if !whole {
-            list.page(news)?;
-        }
-        shown = reply.probes.len().max(shown);
-        if reply.done {
-            break reply;
-        }
-    };
-    if whole {
-        caller.output.document(&reply)?;
-    } else {
-        list.finish()?;
-        caller.output.raw(&conclusion(&reply, caller.output.is_table()))?;
+    let poll = async |client: DthClient, ask: Question| client.doctor_poll(ask.context, job, ask.seen, ask.max_wait_ms).await;
+    let reply: DoctorReply = follow::job(caller, &mut session, poll).await?;
+    if caller.output.is_table() {
+        caller.output.raw(&conclusion(&reply))?;
     }
     Ok(if reply.failure.is_none() && reply.left.is_empty() { exit::OK } else { exit::FAILED })
 }
 
-/// What follows from the findings; nothing for programs that read lines.
-fn conclusion(reply: &DoctorReply, table: bool) -> String {
-    if !table {
-        return String::new();
-    }
+/// What follows from the findings.
+fn conclusion(reply: &DoctorReply) -> String {
     let mut text = String::new();
     if let Some(why) = &reply.failure {
         text.push_str(&format!("\nthe examination ended early: {why}\n"));

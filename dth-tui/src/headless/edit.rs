@@ -30,10 +30,9 @@ pub(super) async fn run(caller: &mut Caller<'_>, task: &TaskName, file: &Path, c
 
 pub(super) async fn clone(caller: &mut Caller<'_>, task: &TaskName, new: &TaskName) -> Result<u8, CommandError> {
     let mut session = caller.connect().await?;
-    let id = RequestId::random();
     let view = session
-        .call(|client| {
-            let (id, task, new) = (id.clone(), task.clone(), new.clone());
+        .change(|client, id| {
+            let (task, new) = (task.clone(), new.clone());
             async move { client.clone_task(wire::context(), id, task, new).await }
         })
         .await?;

@@ -61,7 +61,7 @@ pub(super) async fn run(caller: &mut Caller<'_>, which: &Which, follow: bool) ->
         }
         request.after = reply.next;
         request.epoch = Some(reply.epoch);
-        request.wait_ms = u32::try_from(wire::MAX_WAIT.as_millis()).unwrap_or(u32::MAX);
+        request.wait_ms = wire::millis(wire::MAX_WAIT);
     }
     list.finish()?;
     Ok(exit::OK)

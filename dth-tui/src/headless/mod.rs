@@ -10,6 +10,7 @@ mod edit;
 mod explain;
 mod export;
 mod failures;
+mod follow;
 mod import;
 mod items;
 mod list;

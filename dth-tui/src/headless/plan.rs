@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use dth_proto::{
-    id::{RequestId, TaskName},
+    id::TaskName,
     spec::{Job, TaskSpec},
     units,
     view::{Action, Cost, ItemView, ItemsRequest, PlanReply, PlannedRequests, RunKind, RunOutcome},
@@ -67,10 +67,9 @@ pub(super) async fn run(caller: &mut Caller<'_>, what: What, items: usize) -> Re
 
 /// Queues a run that changes nothing; answers with its number.
 pub(super) async fn begin(session: &mut Session, task: &TaskName, kind: RunKind) -> Result<u32, SessionError> {
-    let id = RequestId::random();
     let view = session
-        .call(|client| {
-            let (id, task) = (id.clone(), task.clone());
+        .change(|client, id| {
+            let task = task.clone();
             async move { client.begin(wire::context(), id, task, kind).await }
         })
         .await?;
@@ -78,10 +77,9 @@ pub(super) async fn begin(session: &mut Session, task: &TaskName, kind: RunKind)
 }
 
 async fn begin_spec(session: &mut Session, spec: &TaskSpec) -> Result<(TaskName, u32), SessionError> {
-    let id = RequestId::random();
     let view = session
-        .call(|client| {
-            let (id, spec) = (id.clone(), spec.clone());
+        .change(|client, id| {
+            let spec = spec.clone();
             async move { client.plan_spec(wire::context(), id, spec).await }
         })
         .await?;
@@ -94,10 +92,7 @@ pub(super) async fn ended(session: &mut Session, task: &TaskName, run: u32) -> R
         let reply = session
             .call(|client| {
                 let task = task.clone();
-                async move {
-                    let max_wait_ms = u32::try_from(WAIT.as_millis()).unwrap_or(u32::MAX);
-                    client.plan(wire::deadline_after(WAIT), task, Some(run), max_wait_ms).await
-                }
+                async move { client.plan(wire::deadline_after(WAIT), task, Some(run), wire::millis(WAIT)).await }
             })
             .await?;
         if reply.detail.view.run.as_ref().is_some_and(|run| run.outcome.is_some()) {
@@ -108,10 +103,9 @@ pub(super) async fn ended(session: &mut Session, task: &TaskName, run: u32) -> R
 
 /// The daemon forgets a plan by itself as well, a little later.
 async fn forget(session: &mut Session, name: &TaskName) {
-    let id = RequestId::random();
     let _ = session
-        .call(|client| {
-            let (id, name) = (id.clone(), name.clone());
+        .change(|client, id| {
+            let name = name.clone();
             async move { client.control(wire::context(), id, name, Action::Delete, None).await }
         })
         .await;

@@ -67,8 +67,7 @@ async fn poll(
     task: TaskName,
     wait: Duration,
 ) -> Result<Result<RunView, dth_proto::error::ApiError>, tarpc::client::RpcError> {
-    let max_wait_ms = u32::try_from(wait.as_millis()).unwrap_or(u32::MAX);
-    client.wait_run(wire::deadline_after(wait), task, max_wait_ms).await
+    client.wait_run(wire::deadline_after(wait), task, wire::millis(wait)).await
 }
 
 async fn earlier(session: &mut Session, task: &TaskName, run: u32) -> Result<Option<RunView>, SessionError> {

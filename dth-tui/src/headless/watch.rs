@@ -39,7 +39,7 @@ pub(super) async fn run(caller: &mut Caller<'_>, plain: bool) -> Result<u8, Comm
             epoch: mirror.epoch.clone(),
             seq: mirror.seq,
             min_interval_ms: INTERVAL_MS,
-            max_wait_ms: u32::try_from(wire::MAX_WAIT.as_millis()).unwrap_or(u32::MAX),
+            max_wait_ms: wire::millis(wire::MAX_WAIT),
             focus: None,
         };
         let lost = |error: &SessionError| {
