@@ -10,7 +10,7 @@ use dth_proto::{
     id::{Epoch, RequestId, TaskName},
     service::DthClient,
     spec::TaskSpec,
-    view::{Action, History, HistoryRequest, RunKind, TaskDetail, TaskView},
+    view::{Action, History, HistoryRequest, ProviderInfo, RunKind, TaskDetail, TaskView},
     wire,
 };
 use tokio::sync::{mpsc, watch};
@@ -68,6 +68,8 @@ pub enum Ask {
     CheckStart(Box<TaskSpec>),
     /// Where a preflight stands.
     CheckPoll { job: u64, seen: u32 },
+    /// The stores that tasks can name.
+    Providers,
     /// A task file in the current directory; an existing one is left alone.
     WriteFile { name: String, text: String },
 }
@@ -96,6 +98,8 @@ pub enum Answer {
     CheckStarted(Result<u64, String>),
     /// To [`Ask::CheckPoll`].
     CheckPolled { job: u64, result: Result<CheckReply, String> },
+    /// To [`Ask::Providers`].
+    Providers(Result<Vec<ProviderInfo>, String>),
     /// To [`Ask::WriteFile`].
     Written(Result<PathBuf, String>),
 }
@@ -217,6 +221,7 @@ async fn perform(client: Option<DthClient>, ask: Ask) -> Answer {
             };
             Answer::CheckPolled { job, result }
         }
+        Ask::Providers => Answer::Providers(call!(client, providers())),
         Ask::WriteFile { name, text } => Answer::Written(write_new(Path::new(&name), &text).await),
     }
 }

@@ -226,7 +226,7 @@ impl Dth for Fake {
     }
 
     async fn providers(self, _: Context) -> Result<Vec<dth_proto::view::ProviderInfo>, ApiError> {
-        Ok(Vec::new())
+        Ok(sample::providers())
     }
 }
 

@@ -1,4 +1,4 @@
-//! The dashboard's form in a real terminal: an image task is defined, started and changed by keys alone.
+//! The dashboard's form in a real terminal: an image task is defined, started and changed by keys alone; stores and regions are completed.
 
 use std::time::Duration;
 
@@ -61,6 +61,32 @@ async fn images_are_copied_and_their_task_is_changed_by_keys_alone() {
 
     screen.press("S");
     eventually("the other repository", PATIENCE, || async { destination.store().verify("copy/team/tool", "v1").ok() }).await;
+    screen.press("q");
+    assert_eq!(screen.ended().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn providers_and_their_regions_are_completed() {
+    let daemon = Daemon::start("").await;
+    let mut screen = Terminal::dth(&daemon.socket(), &[], &[], USUAL);
+    screen.shows("No tasks yet").await;
+    screen.press("n");
+    screen.shows("What is the task called?").await;
+    screen.press(&format!("by-hand{}", key::ENTER));
+    screen.shows("Where are the objects now?").await;
+    // bucket, prefix, provider: what stands there is taken away
+    screen.press(&format!("{}\x15backb", key::TAB.repeat(2)));
+    screen.shows("Right: backblaze-b2").await;
+    screen.press(key::RIGHT);
+    screen.shows("[backblaze-b2 ").await;
+    screen.press(&format!("{}eu-", key::TAB));
+    screen.shows("Right: eu-central-003").await;
+    screen.press(key::RIGHT);
+    screen.shows("[eu-central-003 ").await;
+    screen.press(key::ESC);
+    screen.shows("leave the form?").await;
+    screen.press(key::ENTER);
+    screen.shows("No tasks yet").await;
     screen.press("q");
     assert_eq!(screen.ended().await, 0);
 }

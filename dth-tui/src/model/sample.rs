@@ -16,7 +16,8 @@ use dth_proto::{
     spec::{Job, S3Destination, S3Job, S3Options, S3Source, Store, TaskLimits, TaskSpec},
     time::Timestamp,
     view::{
-        Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, RunKind, RunView, Severity, Summary, TaskDetail, TaskState, TaskView,
+        Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, ProviderInfo, RunKind, RunView, Severity, Summary, TaskDetail,
+        TaskState, TaskView,
     },
 };
 
@@ -61,6 +62,22 @@ fn counters(listed: u64, copied: u64, failed: u64, bytes: u64, done: u64) -> Cou
         retries: copied / 150,
         ..Counters::default()
     }
+}
+
+/// Stores that the daemon knows, by name.
+pub(crate) fn providers() -> Vec<ProviderInfo> {
+    let provider = |name: &str, regions: &[&str]| ProviderInfo {
+        name: name.to_owned(),
+        title: name.to_uppercase(),
+        regions: regions.iter().map(|region| (*region).to_owned()).collect(),
+        needs_endpoint: regions.is_empty(),
+    };
+    vec![
+        provider("aliyun-oss", &["cn-beijing"]),
+        provider("aws", &["us-east-1", "cn-north-1", "cn-northwest-1"]),
+        provider("aws-express", &["us-east-1"]),
+        provider("minio", &[]),
+    ]
 }
 
 /// One task with a run.

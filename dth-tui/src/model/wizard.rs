@@ -3,6 +3,7 @@
 mod field;
 mod fill;
 mod image;
+mod offer;
 mod read;
 mod s3;
 
@@ -13,7 +14,10 @@ use dth_proto::{
 };
 
 pub use self::field::{Engine, Field, Kind};
-use self::field::{choice, text};
+use self::{
+    field::{choice, text},
+    offer::Offers,
+};
 use super::input::Input;
 
 /// The steps, in order.
@@ -51,6 +55,7 @@ pub struct Wizard {
     pub sending: bool,
     /// The definition that is changed; `None`: the task is new.
     pub original: Option<Box<TaskSpec>>,
+    offers: Offers,
 }
 
 impl Default for Wizard {
@@ -79,7 +84,7 @@ impl Default for Wizard {
             }
         }
         fields[3].extend(last);
-        Self { step: 0, focus: 0, fields, guard: Input::default(), check: None, sending: false, original: None }
+        Self { step: 0, focus: 0, fields, guard: Input::default(), check: None, sending: false, original: None, offers: Offers::default() }
     }
 }
 

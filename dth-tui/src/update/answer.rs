@@ -80,6 +80,9 @@ pub(super) fn take(model: &mut Model, answer: Answer) -> Vec<Effect> {
                 Err(error) => complain(model, error),
             }
         }
+        Answer::Providers(Ok(providers)) => model.wizard.offer_providers(providers),
+        // a daemon that does not say: names are typed in full
+        Answer::Providers(Err(_)) => return Vec::new(),
         Answer::CheckStarted(result) => match (result, &mut model.wizard.check) {
             (Ok(job), Some((_, id, _))) => {
                 *id = Some(job);

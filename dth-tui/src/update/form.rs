@@ -7,7 +7,7 @@ use crate::{
     effect::{Ask, Effect},
     input::Key,
     model::{
-        Model, Overlay,
+        Model, Overlay, Screen,
         confirm::Confirm,
         input::Input,
         wizard::{Field, Kind, REVIEW, Wizard},
@@ -25,9 +25,18 @@ pub(super) fn key(model: &mut Model, key: Key) -> Vec<Effect> {
         }
         return vec![Effect::DrawNow];
     }
+    if key == Key::Right && model.wizard.complete() {
+        return vec![Effect::DrawNow];
+    }
     edit(model, |input| {
         input.key(key);
     })
+}
+
+/// Asks for the stores that the daemon knows when the form shows a field for them: they are offered there, and nothing else depends on them.
+pub(super) fn ask_for_providers(model: &mut Model) -> Option<Effect> {
+    let wants = model.screen() == Screen::Wizard && model.link.is_up() && model.wizard.wants_providers();
+    wants.then_some(Effect::Ask(Ask::Providers))
 }
 
 /// Edits the focused text.

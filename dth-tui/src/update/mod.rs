@@ -86,6 +86,7 @@ pub fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     // an idle daemon changes nothing and is asked nothing
     if !effects.is_empty() {
         effects.extend(ask_for_chart(model));
+        effects.extend(form::ask_for_providers(model));
     }
     effects
 }

@@ -376,3 +376,39 @@ fn a_task_is_changed_in_the_form() {
     update(&mut model, Event::Answer(Answer::Edited(name.clone(), Ok(Box::new(view)))));
     assert!(model.screen() != Screen::Wizard && !model.wizard.is_touched() && model.wizard.original.is_none());
 }
+
+#[test]
+fn providers_and_regions_are_asked_for_once_and_completed() {
+    let mut model = sample::typical();
+    press(&mut model, &[Key::Char('n')]);
+    press(&mut model, &letters("q1"));
+    assert_eq!(asks(press(&mut model, &[Key::Enter])), [Ask::Providers]);
+    press(&mut model, &letters("bucket"));
+    assert_eq!(update(&mut model, Event::Answer(Answer::Providers(Ok(sample::providers())))), [Effect::Draw]);
+    press(&mut model, &[Key::Tab, Key::Tab, Key::Ctrl('u')]);
+    press(&mut model, &letters("ali"));
+    assert!(asks(press(&mut model, &[Key::Right, Key::Tab, Key::Right, Key::Tab])).is_empty(), "once");
+    press(&mut model, &letters("https://oss.example.com"));
+    press(&mut model, &[Key::Enter]);
+    press(&mut model, &letters("other"));
+    press(&mut model, &[Key::Enter]);
+    let asked = asks(press(&mut model, &[Key::Enter]));
+    let [Ask::CheckStart(spec)] = &asked[..] else { panic!("only the test is asked for: {asked:?}") };
+    let dth_proto::spec::Job::S3(job) = &spec.job else { panic!("an S3 task") };
+    assert_eq!((job.source.store.provider.as_str(), job.source.store.region.as_deref()), ("aliyun-oss", Some("cn-beijing")));
+}
+
+#[test]
+fn without_an_answer_providers_are_typed() {
+    let mut model = sample::typical();
+    press(&mut model, &[Key::Char('n')]);
+    press(&mut model, &letters("q1"));
+    press(&mut model, &[Key::Enter]);
+    let answer = Answer::Providers(Err("the daemon did not answer".to_owned()));
+    assert_eq!((update(&mut model, Event::Answer(answer)), model.toast.clone()), (Vec::new(), None));
+    press(&mut model, &letters("bucket"));
+    assert!(asks(press(&mut model, &[Key::Tab, Key::Tab, Key::Right, Key::Right])).is_empty(), "not asked for again");
+    press(&mut model, &letters("-express"));
+    let provider = model.wizard.focused().map(|field| field.value().to_owned());
+    assert_eq!(provider.as_deref(), Some("aws-express"));
+}

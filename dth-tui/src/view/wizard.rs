@@ -70,11 +70,12 @@ fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme
     let room = height.saturating_sub(lines.len());
     let fields = wizard.current();
     let first = table::first(wizard.focus, fields.len(), room);
-    let hint = fields.get(wizard.focus).map(|field| field.hint);
+    let hint = fields.get(wizard.focus).map(|field| wizard.hint(field));
     let mut cursor = None;
     for (number, field) in fields.into_iter().enumerate().skip(first).take(room) {
         let focused = number == wizard.focus;
-        let (line, x) = self::field(field, focused, width, theme);
+        let beside = hint.as_deref().filter(|_| focused);
+        let (line, x) = self::field(field, beside, width, theme);
         if focused && matches!(field.kind, Kind::Text(_)) {
             cursor = Some((x, lines.len()));
         }
@@ -82,7 +83,7 @@ fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme
     }
     if width < HINTED
         && lines.len() < height
-        && let Some(hint) = hint
+        && let Some(hint) = &hint
     {
         lines.resize(height - 1, Line::default());
         lines.push(Row::new(width, theme.glyph.cut).gap(2).text(hint, theme.dim).line());
@@ -90,7 +91,10 @@ fn form(area: Rect, lines: &mut Vec<Line<'static>>, model: &Model, theme: &Theme
     cursor
 }
 
-fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'static>, usize) {
+/// One field, the focused one with its hint; says where the cursor stands, in columns.
+fn field(field: &Field, hint: Option<&str>, width: usize, theme: &Theme) -> (Line<'static>, usize) {
+    let focused = hint.is_some();
+    let hint = hint.filter(|_| width >= HINTED);
     let margin = if focused { theme.glyph.cursor } else { " " };
     let label = if focused { theme.title } else { theme.plain };
     let row = Row::new(width, theme.glyph.cut).text(margin, theme.title).gap(1).left(field.label, LABEL - 2, label);
@@ -100,7 +104,7 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
             let (text, x) = window(input.text(), input.before(), room);
             let style = if focused { theme.field } else { theme.plain };
             let row = row.text("[", theme.dim).left(&text, room, style).text("]", theme.dim);
-            let row = if focused && width >= HINTED { row.gap(1).text(field.hint, theme.dim) } else { row };
+            let row = if let Some(hint) = hint { row.gap(1).text(hint, theme.dim) } else { row };
             (row.line(), LABEL + 1 + x)
         }
         Kind::Choice(words, at) => {
@@ -120,8 +124,8 @@ fn field(field: &Field, focused: bool, width: usize, theme: &Theme) -> (Line<'st
                     row = row.text(&number, theme.dim);
                 }
             }
-            if focused && width >= HINTED && columns::width(field.hint) < row.room() {
-                row = row.gap(1).text(field.hint, theme.dim);
+            if let Some(hint) = hint.filter(|hint| columns::width(hint) < row.room()) {
+                row = row.gap(1).text(hint, theme.dim);
             }
             (row.line(), LABEL)
         }

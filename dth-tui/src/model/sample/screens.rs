@@ -5,7 +5,7 @@ use dth_proto::{
     view::{Action, TaskView},
 };
 
-use super::{NOW, review};
+use super::{NOW, providers, review};
 use crate::{
     filter::Filter,
     model::{Confirm, Input, Link, Model, Overlay, Screen},
@@ -42,6 +42,14 @@ pub(crate) fn every_screen(model: &Model) -> Vec<(&'static str, Model)> {
             m.wizard.go_to(step);
         });
     }
+    add("wizard_offers", &|m| {
+        m.screens.push(Screen::Wizard);
+        m.wizard.offer_providers(providers());
+        m.wizard.go_to(1);
+        m.wizard.focus_on("source.region");
+        m.wizard.set("engine", "s3 objects");
+        m.wizard.set("source.region", "cn-");
+    });
     add("wizard_review", &|m| *m = review(m.clone()));
     add("palette", &|m| m.overlay = Some(Overlay::Palette(Input::new("pa"), 0)));
     add("filter", &|m| {

@@ -17,27 +17,20 @@ const UNSET: &str = "not set";
 
 /// Fields of the steps from, to and options.
 pub(super) fn fields() -> [Vec<Field>; 3] {
-    let from = vec![
+    let mut from = vec![
         text("source.registry", "Registry", "docker.io, ghcr.io, ..., or ecr", ""),
         text("source.images", "Images", "a/b, a/c:1.2, ...; empty: all listed", ""),
-        text("source.region", "Region", "ECR; empty: the default", ""),
-        text("source.account", "Account", "ECR; empty: the credential's", ""),
-        choice("source.credential", "Credential", "ECR: SDK, else docker's config.json", &[USUAL, "anonymous"]),
     ];
-    let more_from = vec![
-        text("source.endpoint", "API endpoint", "ECR, elsewhere: https://host[:port]", ""),
-        text("source.registry_endpoint", "Registry at", "ECR, elsewhere: https://host[:port]", ""),
-    ];
-    let to = vec![
+    from.extend(account(["source.region", "source.account", "source.credential"]));
+    let more_from = endpoints("source.endpoint", "source.registry_endpoint").to_vec();
+    let mut to = vec![
         text("destination.registry", "Registry", "ecr, ghcr.io, host:port, ...", ""),
         text("destination.prefix", "Prefix", "put before the repository's name", ""),
         text("destination.strip_prefix", "Strip prefix", "library/: taken from the name first", ""),
-        text("destination.region", "Region", "ECR; empty: the default", ""),
-        text("destination.account", "Account", "ECR; empty: the credential's", ""),
-        choice("destination.credential", "Credential", "ECR: SDK, else docker's config.json", &[USUAL, "anonymous"]),
-        word::<CreateRepository>("destination.create", "Create repos", "ECR: those that are missing"),
     ];
-    let more_to = vec![
+    to.extend(account(["destination.region", "destination.account", "destination.credential"]));
+    to.push(word::<CreateRepository>("destination.create", "Create repos", "ECR: those that are missing"));
+    let mut more_to = vec![
         choice("destination.copy_settings", "Copy settings", "ECR to ECR: of repositories made", &["no", "yes"]),
         choice("destination.repository.immutable_tags", "Immutable tags", "ECR: of repositories made", &[UNSET, "yes", "no"]),
         text("destination.repository.tag_exclusions", "Except tags", "latest, dev-*: the other way round", ""),
@@ -47,9 +40,8 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         text("destination.repository.lifecycle_policy", "Lifecycle", "policy as JSON; ECR", ""),
         text("destination.repository.policy", "Policy", "of the repository, as JSON; ECR", ""),
         text("destination.repository.tags", "Resource tags", "team=a, stage=prod; ECR", ""),
-        text("destination.endpoint", "API endpoint", "ECR, elsewhere: https://host[:port]", ""),
-        text("destination.registry_endpoint", "Registry at", "ECR, elsewhere: https://host[:port]", ""),
     ];
+    more_to.extend(endpoints("destination.endpoint", "destination.registry_endpoint"));
     let options = vec![
         text("options.repositories", "Only repos", "globs, with commas; empty: all", ""),
         text("options.exclude_repositories", "Skip repos", "globs, with commas", ""),
@@ -70,6 +62,21 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         fold(to, "advanced.to", "ECR: settings of repositories, endpoints", more_to),
         fold(options, "advanced.options", "tag regex, untagged, foreign layers", more_options),
     ]
+}
+
+/// Whose registry it is and who asks it, the same at both ends; only the ids differ.
+fn account([region, account, credential]: [&'static str; 3]) -> [Field; 3] {
+    [
+        text(region, "Region", "ECR; empty: the default", ""),
+        text(account, "Account", "ECR; empty: the credential's", ""),
+        choice(credential, "Credential", "ECR: SDK, else docker's config.json", &[USUAL, "anonymous"]),
+    ]
+}
+
+/// Where ECR is, when it is not where Amazon has it.
+fn endpoints(api: &'static str, registry: &'static str) -> [Field; 2] {
+    let hint = "ECR, elsewhere: https://host[:port]";
+    [text(api, "API endpoint", hint, ""), text(registry, "Registry at", hint, "")]
 }
 
 /// The job that the fields add up to, and what in them cannot be read.

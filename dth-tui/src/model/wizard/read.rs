@@ -33,6 +33,11 @@ impl Wizard {
         self.field(id).is_some_and(|field| field.kept().is_some())
     }
 
+    /// The store's dialect in the field of this id; `aws` where none is named.
+    pub(super) fn provider(&self, id: &str) -> String {
+        self.some(id).unwrap_or_else(|| "aws".to_owned())
+    }
+
     /// A choice; `None`: its first word, which stands for "nothing said".
     pub(super) fn chosen(&self, id: &str) -> Option<&str> {
         self.field(id).filter(|field| field.is_set()).map(Field::value)

@@ -16,33 +16,28 @@ const AS_THE_PROVIDER: &str = "as the provider";
 
 /// Fields of the steps from, to and options.
 pub(super) fn fields() -> [Vec<Field>; 3] {
-    let from = vec![
-        text("source.bucket", "Bucket", "only the name", ""),
-        text("source.prefix", "Prefix", "empty: all keys", ""),
-        text("source.provider", "Provider", "aws, minio, seaweedfs, ..., other", "aws"),
-        text("source.region", "Region", "empty: the default", ""),
-        text("source.endpoint", "Endpoint", "only for other stores: https://...", ""),
-        choice("source.credential", "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
-        choice("source.path_style", "Addressing", "bucket in host name or in path", &[AS_THE_PROVIDER, "path", "host"]),
-        choice("source.requester_pays", "Requester pays", "you pay for the reading", &["no", "yes"]),
-    ];
+    let mut from = vec![text("source.bucket", "Bucket", "only the name", ""), text("source.prefix", "Prefix", "empty: all keys", "")];
+    from.extend(store(["source.provider", "source.region", "source.endpoint", "source.credential", "source.path_style"]));
+    from.push(choice("source.requester_pays", "Requester pays", "you pay for the reading", &["no", "yes"]));
     let more_from = vec![
         text("source.prefixes", "Prefixes", "instead of one, with commas", ""),
         text("source.prefix_list", "Prefix list", "s3://bucket/key or file:///path", ""),
         choice("source.encryption.type", "Decryption", "with keys of yours", &["by the store", "SSE-C"]),
         text("source.encryption.key", "SSE-C key", "name of a credential of type sse-c", ""),
     ];
-    let to = vec![
+    let mut to = vec![
         text("destination.bucket", "Bucket", "only the name", ""),
         text("destination.prefix", "Prefix", "put before the source key", ""),
         text("destination.strip_prefix", "Strip prefix", "taken from the source key first", ""),
-        text("destination.provider", "Provider", "aws, minio, seaweedfs, ..., other", "aws"),
-        text("destination.region", "Region", "empty: the default", ""),
-        text("destination.endpoint", "Endpoint", "only for other stores: https://...", ""),
-        choice("destination.credential", "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
-        choice("destination.path_style", "Addressing", "bucket in host name or in path", &[AS_THE_PROVIDER, "path", "host"]),
-        text("destination.storage_class", "Storage class", "empty: the bucket's, or: keep", ""),
     ];
+    to.extend(store([
+        "destination.provider",
+        "destination.region",
+        "destination.endpoint",
+        "destination.credential",
+        "destination.path_style",
+    ]));
+    to.push(text("destination.storage_class", "Storage class", "empty: the bucket's, or: keep", ""));
     let kinds = [AS_THE_BUCKET, "AES256", "aws:kms", "aws:kms:dsse", "SSE-C"];
     let more_to = vec![
         text("destination.acl", "ACL", "empty: none is sent", ""),
@@ -83,5 +78,16 @@ pub(super) fn fields() -> [Vec<Field>; 3] {
         fold(from, "advanced.from", "prefix lists, SSE-C", more_from),
         fold(to, "advanced.to", "ACL, encryption, checksum", more_to),
         fold(options, "advanced.options", "sizes, ages, archives, versions", more_options),
+    ]
+}
+
+/// Where a store is and who asks it, the same at both ends; only the ids differ.
+fn store([provider, region, endpoint, credential, path_style]: [&'static str; 5]) -> [Field; 5] {
+    [
+        text(provider, "Provider", "aws, minio, ..., other", "aws"),
+        text(region, "Region", "empty: default", ""),
+        text(endpoint, "Endpoint", "only for other stores: https://...", ""),
+        choice(credential, "Credential", "Left/Right: those the daemon has", &[DEFAULT_CHAIN, "anonymous"]),
+        choice(path_style, "Addressing", "bucket in host name or in path", &[AS_THE_PROVIDER, "path", "host"]),
     ]
 }

@@ -141,7 +141,7 @@ fn fill_options(form: &mut Fill<'_>, options: &S3Options) {
 fn store(form: &Wizard, end: &str) -> Store {
     let get = |name: &str| form.some(&format!("{end}.{name}"));
     Store {
-        provider: get("provider").unwrap_or_else(|| "aws".to_owned()),
+        provider: form.provider(&format!("{end}.provider")),
         bucket: get("bucket").unwrap_or_default(),
         region: get("region"),
         endpoint: get("endpoint"),
