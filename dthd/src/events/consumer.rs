@@ -10,27 +10,37 @@
 //! deleted after it was received [`GIVEN_UP`] times, so that it does not come back for ever. Such messages are counted, and each kind is
 //! logged once.
 
-use std::{collections::HashMap, future::Future, sync::Arc, time::Duration};
+mod apply;
+mod consuming;
+mod owner;
+mod receive;
+mod settle;
 
-use dth_proto::{event::Level, failure::FailureClass, id::TaskName};
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use dth_proto::event::Level;
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    task::{JoinHandle, JoinSet},
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
+pub use self::{
+    apply::{Applied, Apply},
+    consuming::Consuming,
+    owner::Owner,
+};
+use self::{
+    receive::{Batch, Keeps, Receiver, attributes},
+    settle::{delete, settle},
+};
 use super::{
-    inbox::{Finished, Hint, Inbox},
+    inbox::{Finished, Inbox},
     message::Reading,
-    queue::{Attributes, BATCH, Queue, QueueError, Received},
+    queue::{Attributes, Queue, Received},
 };
-use crate::{
-    clock,
-    event::EventLog,
-    store::StoreError,
-    transfer::{TransferError, progress::TaskTotals},
-};
+use crate::store::StoreError;
 
 /// For how long a message is held at a time: after a crash it takes so long until it comes again.
 const HOLD: Duration = Duration::from_secs(30);
@@ -45,78 +55,8 @@ const RESTS: [Duration; 5] =
     [Duration::from_secs(2), Duration::from_secs(8), Duration::from_secs(30), Duration::from_mins(2), Duration::from_mins(5)];
 /// So often a message is received that is not understood before it is deleted, where there is no dead-letter queue.
 pub const GIVEN_UP: u32 = 5;
-/// Waits between requests to a queue that does not answer: the first, and the longest.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
-/// Tries to delete messages that are done; after that the queue will give them again, which costs a comparison.
-const DELETES: u32 = 5;
 /// How long the last words to the queue may take, and the answers to what it was asked before.
 const LAST_WORDS: Duration = Duration::from_secs(4);
-
-/// What the task's engine does with items.
-pub trait Apply: Send + Sync + 'static {
-    /// What is said of an item.
-    type Hint: Hint + Send + Sync + 'static;
-
-    /// What a message says to this task: items by their keys.
-    fn read(&self, body: &str) -> Reading<(String, Self::Hint)>;
-
-    /// Brings the destination to the item's newest state, and enters the outcome into the books. `last`: what fails now has failed for
-    /// good, and is entered as that.
-    fn apply(&self, key: Arc<str>, hint: Self::Hint, last: bool) -> impl Future<Output = Applied> + Send;
-
-    /// The queue keeps messages for so long: no event comes later than that after it happened.
-    fn kept(&self, retention: Duration) -> impl Future<Output = ()> + Send {
-        let _ = retention;
-        std::future::ready(())
-    }
-
-    /// Makes all outcomes that were entered durable.
-    fn commit(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-/// How a turn of an item ended.
-#[derive(Debug)]
-pub enum Applied {
-    /// Its outcome is in the books.
-    Done,
-    /// It failed, and may not the next time; nothing is in the books.
-    Again(TransferError),
-    /// The run is stopped; nothing is in the books.
-    Stopped,
-}
-
-/// Whose events these are, and what all runs of it share.
-pub struct Owner {
-    /// The task.
-    pub name: TaskName,
-    /// Its run.
-    pub run: u32,
-    /// What happened is told here.
-    pub events: EventLog,
-    /// Has the task's gauge.
-    pub totals: Arc<TaskTotals>,
-}
-
-impl Owner {
-    fn tell(&self, level: Level, message: impl Into<String>) {
-        self.events.push(level, Some((&self.name, Some(self.run))), message);
-    }
-
-    fn trouble(&self, operation: &'static str, error: &QueueError) {
-        if self.totals.events.trouble(operation, clock::now(), error.to_string()) {
-            self.tell(Level::Warn, format!("the event queue cannot be used, its messages wait there: {error}"));
-        }
-    }
-
-    fn fine(&self, operation: &'static str) {
-        if let Some(since) = self.totals.events.fine(operation) {
-            let seconds = clock::now().since(since).as_secs();
-            self.tell(Level::Info, format!("the event queue works again after {}", dth_proto::units::coarse(seconds)));
-        }
-    }
-}
-
-type Keeps = OwnedSemaphorePermit;
 
 /// Something that was begun and has ended.
 enum Step<H> {
@@ -124,12 +64,6 @@ enum Step<H> {
     Rested(Arc<str>),
     Settled(Result<(), StoreError>),
     Held,
-}
-
-/// What a receiver got, with the room it takes.
-struct Batch {
-    messages: Vec<Received>,
-    room: OwnedSemaphorePermit,
 }
 
 /// See the module.
@@ -379,156 +313,5 @@ impl<A: Apply> Consumer<A> {
             tracing::debug!("the event queue was not told everything in time: messages come again when SQS holds them no longer");
         }
         self.owner.totals.events.idle();
-    }
-}
-
-/// A consumer that works.
-pub struct Consuming {
-    finish: CancellationToken,
-    stop: CancellationToken,
-    /// `None`: it has ended.
-    work: Option<JoinHandle<Result<(), String>>>,
-}
-
-impl Consuming {
-    /// Begins to consume.
-    pub fn begin<A: Apply>(consumer: Consumer<A>) -> Self {
-        let (finish, stop) = (CancellationToken::new(), CancellationToken::new());
-        let work = tokio::spawn(consumer.run(finish.clone(), stop.clone()));
-        Self { finish, stop, work: Some(work) }
-    }
-
-    /// Nothing more is received; what is worked on is brought to its end.
-    pub fn finish(&self) {
-        self.finish.cancel();
-    }
-
-    /// Resolves with its end; never when it has none, or has been told before.
-    ///
-    /// # Errors
-    /// See [`Consumer::run`].
-    pub async fn ended(consuming: &mut Option<Self>) -> Result<(), String> {
-        let Some(work) = consuming.as_mut().and_then(|consuming| consuming.work.as_mut()) else { return std::future::pending().await };
-        let end = work.await.unwrap_or_else(|defect| Err(format!("the events ended in a defect: {defect}")));
-        if let Some(consuming) = consuming {
-            consuming.work = None;
-        }
-        end
-    }
-
-    /// Settles what is done, gives back the rest, and waits until that is over.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        if let Some(work) = self.work {
-            match work.await {
-                Ok(Ok(())) => {}
-                Ok(Err(why)) => tracing::error!("events: {why}"),
-                Err(defect) => tracing::error!("the events ended in a defect: {defect}"),
-            }
-        }
-    }
-}
-
-/// Makes outcomes durable, then deletes the messages that asked for them.
-async fn settle<A: Apply>(queue: &Queue, apply: &A, owner: &Owner, finished: Vec<Finished<Keeps>>) -> Result<(), StoreError> {
-    apply.commit().await?;
-    owner.totals.events.applied(finished.len() as u64);
-    let handles: Vec<String> = finished.iter().map(|finished| finished.handle.clone()).collect();
-    delete(queue, owner, &handles).await;
-    Ok(())
-}
-
-/// Deletes messages, with patience. What stays comes again.
-async fn delete(queue: &Queue, owner: &Owner, handles: &[String]) {
-    for attempt in 1..=DELETES {
-        match queue.delete(handles).await {
-            Ok(left) => {
-                if left > 0 {
-                    tracing::debug!(left, "messages were not deleted: they come again");
-                }
-                owner.fine("DeleteMessage");
-                return;
-            }
-            Err(error) => {
-                owner.trouble("DeleteMessage", &error);
-                sleep(backoff(attempt)).await;
-            }
-        }
-    }
-}
-
-/// One of those who receive.
-struct Receiver {
-    queue: Queue,
-    room: Arc<Semaphore>,
-    owner: Arc<Owner>,
-    halt: CancellationToken,
-}
-
-impl Receiver {
-    /// Receives while there is room. One does always; the others help (`helps`) while whole batches come.
-    async fn receive(self, send: mpsc::Sender<Batch>, busy: Arc<watch::Sender<bool>>, mut helps: Option<watch::Receiver<bool>>) {
-        let mut failed = 0;
-        loop {
-            let ready = async {
-                if let Some(helps) = &mut helps {
-                    let _ = helps.wait_for(|busy| *busy).await;
-                }
-                Arc::clone(&self.room).acquire_many_owned(BATCH as u32).await
-            };
-            let Some(Ok(room)) = self.halt.run_until_cancelled(ready).await else { return };
-            match self.queue.receive(HOLD).await {
-                Ok(messages) => {
-                    failed = 0;
-                    self.owner.fine("ReceiveMessage");
-                    let is_full = messages.len() >= BATCH;
-                    busy.send_if_modified(|busy| std::mem::replace(busy, is_full) != is_full);
-                    if !messages.is_empty() && send.send(Batch { messages, room }).await.is_err() {
-                        return;
-                    }
-                }
-                Err(error) => {
-                    failed += 1;
-                    self.owner.trouble("ReceiveMessage", &error);
-                    if self.halt.run_until_cancelled(sleep(backoff(failed))).await.is_none() {
-                        return;
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// What the queue says of itself; asked until it is known. `None`: it may not be asked.
-async fn attributes(queue: Queue) -> Option<Attributes> {
-    let mut failed = 0;
-    loop {
-        match queue.attributes().await {
-            Ok(attributes) => return Some(attributes),
-            Err(QueueError::Request { class: FailureClass::Auth, .. }) => return None,
-            Err(_) => {
-                failed += 1;
-                sleep(backoff(failed)).await;
-            }
-        }
-    }
-}
-
-/// Doubles from the first to the longest wait; half of it by chance.
-fn backoff(failed: u32) -> Duration {
-    let bound = BACKOFF.0.saturating_mul(1 << failed.saturating_sub(1).min(16)).min(BACKOFF.1);
-    bound.mul_f64(0.5 + rand::random::<f64>() / 2.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_queue_that_is_down_is_asked_less_and_less_often() {
-        for (failed, least, most) in [(1, 100, 200), (2, 200, 400), (6, 3_200, 6_400), (20, 5_000, 10_000), (u32::MAX, 5_000, 10_000)] {
-            let wait = backoff(failed).as_millis();
-            assert!((least..=most).contains(&wait), "{failed}: {wait} ms");
-        }
     }
 }

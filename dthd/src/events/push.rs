@@ -17,18 +17,6 @@ pub struct Push {
     pub place: Option<(String, String)>,
 }
 
-impl Push {
-    /// Its name in records: `repository:tag`, or `repository@digest` without a tag.
-    #[must_use]
-    pub fn key(&self) -> String {
-        match (&self.tag, &self.digest) {
-            (Some(tag), _) => format!("{}:{tag}", self.repository),
-            (None, Some(digest)) => format!("{}@{digest}", self.repository),
-            (None, None) => self.repository.clone(),
-        }
-    }
-}
-
 /// Reads a message: ECR's "ECR Image Action" from EventBridge (Amazon ECR user guide, "Events and EventBridge"), a registry's notification
 /// (distribution, "Notifications"), or plain `{"repository": …, "tag" or "digest": …}`; each may come through SNS.
 #[must_use]

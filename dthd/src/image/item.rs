@@ -38,17 +38,10 @@ impl Item {
         (item.tag.is_some() || item.digest.is_some()).then_some(item)
     }
 
-    /// Its name in records and checkpoints: `repository:tag`, or `repository@digest` without a tag.
-    ///
-    /// No character of a repository's name is one of those from `:` to `@`. So the keys of all repositories are in byte order if
-    /// repositories are taken in [`order`] and the keys of each are sorted.
+    /// See [`key`].
     #[must_use]
     pub fn key(&self) -> String {
-        match (&self.tag, &self.digest) {
-            (Some(tag), _) => format!("{}:{tag}", self.repository),
-            (None, Some(digest)) => format!("{}@{digest}", self.repository),
-            (None, None) => self.repository.clone(),
-        }
+        key(&self.repository, self.tag.as_deref(), self.digest.as_ref().map(Digest::as_str))
     }
 
     /// What to ask the registry for: the digest if there is one, else the tag.
@@ -64,7 +57,20 @@ impl fmt::Display for Item {
     }
 }
 
-/// The repository in a key of [`Item::key`].
+/// The name of an image in records and checkpoints: `repository:tag`, or `repository@digest` without a tag.
+///
+/// No character of a repository's name is one of those from `:` to `@`. So the keys of all repositories are in byte order if
+/// repositories are taken in [`order`] and the keys of each are sorted.
+#[must_use]
+pub fn key(repository: &str, tag: Option<&str>, digest: Option<&str>) -> String {
+    match (tag, digest) {
+        (Some(tag), _) => format!("{repository}:{tag}"),
+        (None, Some(digest)) => format!("{repository}@{digest}"),
+        (None, None) => repository.to_owned(),
+    }
+}
+
+/// The repository in a key of [`key`].
 #[must_use]
 pub fn repository_of(key: &str) -> &str {
     key.find([':', '@']).map_or(key, |end| &key[..end])

@@ -22,11 +22,12 @@ mod feed;
 mod guard;
 mod range;
 mod records;
+mod removal;
 mod rules;
 mod versions;
 mod work;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use dth_proto::{
     event::Level,
@@ -34,11 +35,7 @@ use dth_proto::{
     spec::{Compare, S3Job, Versions},
     view::RunOutcome,
 };
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinHandle,
-    time::{Instant, MissedTickBehavior, interval},
-};
+use tokio::{sync::mpsc, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use self::ends::customer_key;
@@ -58,13 +55,14 @@ use crate::{
     s3::{list::ListPages, prefix::Selection, version::as_of::AsOf},
     store::{RunKind, RunRecord},
     transfer::{
-        Stop,
         account::Account,
         checkpoint::Checkpoint,
+        pass::{self, Pass, until_told},
         run::{RunEnd, RunInput},
-        told_to_finish, told_to_stop,
+        told_to_stop,
         turns::Turns,
         window::Kind,
+        workers::Queues,
     },
 };
 
@@ -73,21 +71,16 @@ use crate::{
 const QUEUE: usize = 10_000;
 /// The same for objects that events tell of; each costs whoever told of it nothing but waiting.
 const URGENT: usize = 64;
-/// How often the checkpoint is stored.
-const CHECKPOINT: Duration = Duration::from_secs(1);
 
 /// How one pass over the listing ended.
-enum PassEnd {
-    /// Everything listed is finished.
-    Complete,
+type PassEnd = pass::PassEnd<Otherwise>;
+
+/// How else than any other.
+enum Otherwise {
     /// A store does not list in byte order: begin again.
     Unordered(Side),
-    /// It cannot go on.
-    Failed(String),
     /// Everything is copied, and nothing deleted, because it would have been too much.
     Guarded(String),
-    /// It was told to stop.
-    Stopped,
 }
 
 /// Works until everything is done or `stop` says otherwise; gives back the record with its last checkpoint.
@@ -97,9 +90,7 @@ pub async fn run(mut input: RunInput, mut job: S3Job) -> (RunRecord, RunEnd) {
         job.options.compare = Compare::Auto;
     }
     let began = Instant::now();
-    let worked = input.record.worked;
-    let (remaining, tally) = (input.record.remaining.as_deref(), input.record.tally.clone());
-    let account = Account::resume(&input.store, (input.uid, input.record.run), remaining, tally, &input.progress);
+    let account = input.account();
     let end = match Ends::open(&input, &job).await {
         Ok(mut ends) => {
             let end = match ends.keep_versions(&job).await {
@@ -120,14 +111,7 @@ pub async fn run(mut input: RunInput, mut job: S3Job) -> (RunRecord, RunEnd) {
         }
         Err(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
     };
-    let mut record = account.record(&input.record, worked + began.elapsed());
-    if !matches!(end, RunEnd::Suspended) {
-        // a run that is over shows everything it counted; one that goes on continues from its checkpoint
-        record.tally = input.progress.tally();
-    }
-    record.listing_done = input.progress.is_listing_done();
-    record.failures = input.progress.failures();
-    (record, end)
+    (input.closed(&account, began.elapsed(), &end), end)
 }
 
 /// Reads and sorts the prefixes of the run. A run that is continued begins again when its list has become another: what is finished was
@@ -156,7 +140,7 @@ async fn passes(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: 
         let end = pass(input, job, selection, ends, account).await;
         let side = match end {
             PassEnd::Complete if job.mirrors() => return Deletes::new(input, account, ends, selection.map()).run(job).await,
-            PassEnd::Unordered(side) => side,
+            PassEnd::Other(Otherwise::Unordered(side)) => side,
             end => return end,
         };
         if !ends.sort(side) {
@@ -177,80 +161,18 @@ async fn pass(input: &mut RunInput, job: &S3Job, selection: &Selection, ends: &E
     let books = Checkpoint::new(input, account);
     let (urgent, urgent_jobs) = mpsc::channel(URGENT);
     let turns: Arc<Turns> = Arc::default();
-    let mut consuming = match consume(input, (job, selection), ends, account, (urgent, &turns), &books).await {
+    let consuming = match consume(input, (job, selection), ends, account, (urgent, &turns), &books).await {
         Ok(consuming) => consuming,
         Err(why) => return PassEnd::Failed(why),
     };
-    let stop_listing = CancellationToken::new();
-    let (found, mut unordered) = mpsc::channel(1);
-    let stop_work = CancellationToken::new();
-    let work = Work::new(input, ends, account, found, stop_work.clone(), consuming.is_some().then_some(turns));
-    let (mut feeding, mut working) = match begin(input, (job, selection), ends, account, (work, urgent_jobs), stop_listing.clone()) {
+    let (stop_listing, stop_working) = (CancellationToken::new(), CancellationToken::new());
+    let (tell, found) = mpsc::channel(1);
+    let work = Work::new(input, ends, account, tell, stop_working.clone(), consuming.is_some().then_some(turns));
+    let (listing, working) = match begin(input, (job, selection), ends, account, (work, urgent_jobs), stop_listing.clone()) {
         Ok(begun) => begun,
         Err(why) => return PassEnd::Failed(why),
     };
-    let mut checkpoint = interval(CHECKPOINT);
-    checkpoint.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut listed: Option<PassEnd> = None;
-    let (mut fed, mut worked_off) = (false, false);
-    let end = loop {
-        if worked_off && let Some(end) = listed.take() {
-            // the last worker may have said so and ended at once: what it left is not finished
-            break unordered.try_recv().map_or(end, PassEnd::Unordered);
-        }
-        tokio::select! {
-            _ = checkpoint.tick() => {
-                books.put();
-                if let Some(error) = input.store.writer().failure() {
-                    break PassEnd::Failed(error.to_string());
-                }
-            }
-            result = &mut feeding, if !fed => {
-                fed = true;
-                let end = result.unwrap_or_else(|e| PassEnd::Failed(format!("the listing ended in a defect: {e}")));
-                match end {
-                    PassEnd::Unordered(_) | PassEnd::Stopped => break end,
-                    // what was listed before is still copied
-                    PassEnd::Complete | PassEnd::Failed(_) | PassEnd::Guarded(_) => listed = Some(end),
-                }
-                // what events told of by now is brought to its end as well
-                if let Some(consuming) = &consuming {
-                    consuming.finish();
-                }
-            }
-            // the queue is closed and empty: the listing has ended, or is about to
-            result = &mut working, if !worked_off => match result {
-                Ok(()) => worked_off = true,
-                Err(defect) => break PassEnd::Failed(format!("copying ended in a defect: {defect}")),
-            },
-            Err(why) = Consuming::ended(&mut consuming) => break PassEnd::Failed(why),
-            side = found_out_of_order(&mut unordered) => break PassEnd::Unordered(side),
-            () = told_to_stop(&mut input.stop) => break PassEnd::Stopped,
-        }
-    };
-    if let Some(consuming) = &consuming {
-        consuming.finish();
-    }
-    if !fed {
-        stop_listing.cancel();
-        // until nobody enters anything more
-        if let Err(defect) = feeding.await {
-            tracing::error!("the listing ended in a defect: {defect}");
-        }
-    }
-    if !worked_off {
-        stop_work.cancel();
-        // until its objects are really at rest: nothing may be counted behind the checkpoint, nothing begun behind the end
-        if let Err(defect) = working.await {
-            tracing::error!("copying ended in a defect: {defect}");
-        }
-    }
-    // last: what became of what it told of is known now
-    if let Some(consuming) = consuming {
-        consuming.stop().await;
-    }
-    books.put();
-    end
+    Pass { listing, working, consuming, found, stop_listing, stop_working }.run(input, &books).await
 }
 
 /// Begins to consume the task's events, if it has some and the run may write.
@@ -263,12 +185,10 @@ async fn consume(
     books: &Arc<Checkpoint>,
 ) -> Result<Option<Consuming>, String> {
     // events bring the latest version only; the rules of a definition say so
-    if !input.record.kind.writes() || job.options.versions != Versions::Latest {
-        return Ok(None);
-    }
+    let Some(from) = input.events_to_apply().filter(|_| job.options.versions == Versions::Latest) else { return Ok(None) };
     let rules = rules(input, (job, selection), ends, account)?;
-    let consumer = events::consumer(input, (job, selection), ends, rules, (urgent, turns), books).await?;
-    Ok(consumer.map(Consuming::begin))
+    let consumer = events::consumer(input, (from, job, selection), ends, rules, (urgent, turns), books).await?;
+    Ok(Some(Consuming::begin(consumer)))
 }
 
 /// Begins to list, and to work on what is listed.
@@ -283,7 +203,8 @@ fn begin(
     let limit = input.resources.config().limits.objects.max(1) as usize;
     if job.options.versions == Versions::Latest {
         let (queue, jobs) = mpsc::channel(QUEUE);
-        return Ok((feed(input, (job, selection), ends, account, queue, stop)?, tokio::spawn(work.run(jobs, urgent, limit))));
+        let listing = feed(input, (job, selection), ends, account, queue, stop)?;
+        return Ok((listing, tokio::spawn(work.run(Queues { listed: jobs, urgent }, limit))));
     }
     let keys = match input.record.kind {
         RunKind::Retry { of, class } => Keys::Of(Which::Failed(of, class)),
@@ -330,14 +251,6 @@ fn feed(
     })
 }
 
-/// There is nothing to list: it lasts until the next full compare. The workers would take a closed queue for the end of the events.
-async fn until_told(_open: mpsc::Sender<feed::Task>, mut told: watch::Receiver<Stop>, stop: CancellationToken) -> PassEnd {
-    tokio::select! {
-        () = stop.cancelled() => PassEnd::Stopped,
-        () = told_to_finish(&mut told) => PassEnd::Complete,
-    }
-}
-
 /// Begins to list everything the task selects.
 fn all(
     input: &RunInput,
@@ -359,33 +272,17 @@ fn all(
     tokio::spawn(feed.run(stop))
 }
 
-/// Resolves when a worker found a key that the destination's listing lacked.
-async fn found_out_of_order(unordered: &mut mpsc::Receiver<Side>) -> Side {
-    match unordered.recv().await {
-        Some(side) => side,
-        // the workers are done, and none of them found one
-        None => std::future::pending().await,
-    }
-}
-
 /// From the end of the last pass to the end of the run. Uploads that no run will continue are aborted.
 async fn finish(input: &RunInput, ends: &Ends, end: PassEnd) -> RunEnd {
-    let stop = *input.stop.borrow();
-    let finished = match end {
-        PassEnd::Stopped if stop == Stop::Suspend => return RunEnd::Suspended,
-        PassEnd::Stopped => RunEnd::Finished(RunOutcome::Cancelled, None),
-        PassEnd::Failed(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
-        PassEnd::Guarded(why) => RunEnd::Finished(RunOutcome::Incomplete, Some(why)),
-        PassEnd::Unordered(side) => RunEnd::Finished(RunOutcome::Failed, Some(format!("the {} is out of order", side.word()))),
-        PassEnd::Complete => RunEnd::Finished(input.record.kind.outcome(&input.progress.counters()), None),
-    };
-    if matches!(finished, RunEnd::Finished(RunOutcome::Failed, _)) || !input.record.kind.writes() {
-        // what could not run may run again: the next run goes on with the parts that are there
-        return finished;
-    }
-    if let Err(error) = ends.abort_uploads().await {
+    let end = end.of_run(input, |other| match other {
+        Otherwise::Guarded(why) => RunEnd::Finished(RunOutcome::Incomplete, Some(why)),
+        Otherwise::Unordered(side) => RunEnd::Finished(RunOutcome::Failed, Some(format!("the {} is out of order", side.word()))),
+    });
+    if input.gives_up_uploads(&end)
+        && let Err(error) = ends.abort_uploads().await
+    {
         let message = format!("multipart uploads may be left behind: {error}");
         input.events.push(Level::Warn, Some((&input.name, Some(input.record.run))), message);
     }
-    finished
+    end
 }

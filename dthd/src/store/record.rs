@@ -43,6 +43,26 @@ pub struct TaskRecord {
     pub held: bool,
 }
 
+impl TaskRecord {
+    /// A task that was made by somebody now, and has never run.
+    #[must_use]
+    pub fn new(uid: u64, spec: TaskSpec, by: &str, now: Timestamp) -> Self {
+        Self {
+            uid,
+            spec,
+            created_by: by.to_owned(),
+            created: now,
+            trigger_set: now,
+            phase: TaskPhase::Rest,
+            last_run: 0,
+            last_start: None,
+            after: None,
+            hidden: false,
+            held: false,
+        }
+    }
+}
+
 /// What a task is doing, as far as a restart must know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -316,8 +336,13 @@ impl Store {
     /// # Errors
     /// When one cannot be read.
     pub fn runs(&self, uid: u64, before: Option<u32>, limit: usize) -> Result<Vec<RunRecord>, StoreError> {
+        self.runs_back(uid, before).take(limit).collect()
+    }
+
+    /// The same without a limit; each is read when it is asked for, and an error stands for one that cannot be.
+    pub fn runs_back(&self, uid: u64, before: Option<u32>) -> impl Iterator<Item = Result<RunRecord, StoreError>> {
         let range = run_key(uid, 0)..run_key(uid, before.unwrap_or(u32::MAX));
-        self.trees.runs.range(range).values().rev().take(limit).map(|bytes| from_json(&self.dir, "runs", &bytes?)).collect()
+        self.trees.runs.range(range).values().rev().map(|bytes| from_json(&self.dir, "runs", &bytes?))
     }
 }
 
@@ -401,5 +426,19 @@ mod tests {
             assert_eq!(part.contains(key), inside, "{key:?}");
         }
         assert!(Remaining::default().contains(""));
+    }
+
+    #[tokio::test]
+    async fn runs_are_read_no_further_back_than_they_are_looked_at() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let store = Store::open(dir.path()).expect("store");
+        store.trees.runs.insert(run_key(7, 1), b"damaged").expect("inserted");
+        for run in 2..5 {
+            store.put_run(7, &RunRecord { run, ..schema_1("null") });
+        }
+        store.writer().applied().await.expect("applied");
+        let found = store.runs_back(7, Some(4)).map_while(Result::ok).find(|run| run.run < 4);
+        assert_eq!(found.map(|run| run.run), Some(3));
+        assert!(store.runs(7, None, 50).is_err(), "all of them cannot be had");
     }
 }

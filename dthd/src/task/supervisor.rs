@@ -1,57 +1,48 @@
-//! The owner of all tasks: takes commands, fires triggers, gives slots to runs, and shows it all on the board.
+//! The owner of all tasks: one loop that takes commands, fires triggers, gives slots to runs, and shows it all on the board.
+//!
+//! | file | holds |
+//! |---|---|
+//! | `task` | what is known of one task |
+//! | `recall` | what of it the store knew before |
+//! | `answer`, `change` | what others ask, and ask for |
+//! | `trigger` | when a task runs by itself |
+//! | `runs` | from the queue over a slot to the end of a run |
+//! | `show` | what clients see |
 
+mod answer;
 mod change;
+mod recall;
+mod runs;
 mod show;
+mod task;
+mod trigger;
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use dth_proto::{
-    error::{ApiError, ErrorCode},
-    event::Level,
-    id::TaskName,
-    spec::{EventQueue, Trigger},
-    time::Timestamp,
-    view::{Counters, HistoryRequest, RunOutcome},
-};
-use futures::FutureExt;
+use dth_proto::{event::Level, id::TaskName, time::Timestamp};
 use tokio::{
     sync::{mpsc, watch},
     time::{Instant, MissedTickBehavior, interval, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    active::Active,
-    engine,
-    handle::{Command, Handle, not_found},
-    state::Situation,
-};
+use self::task::Task;
+use super::handle::{Command, Handle};
 use crate::{
     api::board::Board,
     clock,
     event::EventLog,
     metrics::{Amounts, cloudwatch, history::History},
     schedule::Schedule,
-    store::{RunKind, RunRecord, Store, StoreError, TaskPhase, TaskRecord, restore::Restoring},
+    store::{RunRecord, Store, StoreError, TaskPhase, TaskRecord},
     systemd::Progress as Life,
-    transfer::{
-        Stop,
-        progress::{Progress, TaskTotals},
-        resources::Resources,
-        run::{RunEnd, RunInput},
-    },
+    transfer::{Stop, progress::TaskTotals, resources::Resources, run::RunEnd},
 };
 
 /// How often rates are measured and triggers looked at.
 const TICK: Duration = Duration::from_secs(1);
-/// Newest runs among which the last full compare is looked for.
-const RUNS_LOOKED_AT: usize = 50;
 /// How often the history is stored.
 const KEEP_HISTORY: Duration = Duration::from_mins(1);
-
-/// After a full compare or a run of events that could not run at all, the next one waits so long (or `reconcile`, if that is less).
-const COMPARE_AGAIN: Duration = Duration::from_hours(1);
-const EVENTS_AGAIN: Duration = Duration::from_secs(30);
 
 /// What one task has done since the daemon started, with the words metrics are filed under.
 pub type Totals = Arc<std::sync::Mutex<BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>>>;
@@ -90,24 +81,7 @@ pub struct Conditions {
     pub metrics: Option<cloudwatch::Health>,
 }
 
-struct Task {
-    record: TaskRecord,
-    run: Option<RunRecord>,
-    active: Option<Active>,
-    schedule: Option<Schedule>,
-    totals: Arc<TaskTotals>,
-    /// What a paused run had counted; its checkpoint may lie behind.
-    counted: Option<Counters>,
-    /// How the last full compare ended, of a task with events: when it failed, since when and why.
-    compared: Option<(Timestamp, Option<String>)>,
-    /// The last run that was over and copied, where a later one changes nothing.
-    copied: Option<RunRecord>,
-    /// When a client last asked for it; see [`TaskRecord::hidden`].
-    asked: Instant,
-    /// What it waits for to come out of an archive.
-    restoring: Option<Restoring>,
-}
-
+/// A run that is over, or at rest.
 struct Ended {
     name: TaskName,
     record: RunRecord,
@@ -186,32 +160,6 @@ impl Supervisor {
             task.compared = self.last_compare(&task);
         }
         self.tasks.insert(name, task);
-    }
-
-    /// How the last full compare ended. What cannot be read is told by whoever needs it.
-    fn last_compare(&self, task: &Task) -> Option<(Timestamp, Option<String>)> {
-        let runs = self.store.runs(task.record.uid, None, RUNS_LOOKED_AT).ok()?;
-        runs.iter().find(|run| run.kind == RunKind::Full && run.outcome.is_some()).map(compared)
-    }
-
-    /// The newest run before this one that copied. One that cannot be read is not shown.
-    fn copied_before(&self, uid: u64, run: u32) -> Option<RunRecord> {
-        let mut before = run;
-        loop {
-            let found = self.store.runs(uid, Some(before), 1).ok()?.pop()?;
-            if found.kind.writes() {
-                return Some(found);
-            }
-            before = found.run;
-        }
-    }
-
-    /// What a task waits for; what cannot be read is looked for by the next full run.
-    fn restoring(&self, uid: u64) -> Option<Restoring> {
-        self.store.restoring(uid).unwrap_or_else(|error| {
-            tracing::warn!("cannot read what is being restored: {error}");
-            None
-        })
     }
 
     fn lock_totals(&self) -> std::sync::MutexGuard<'_, BTreeMap<TaskName, (&'static str, Arc<TaskTotals>)>> {
@@ -298,243 +246,6 @@ impl Supervisor {
         self.store.put_meta("history", &self.history.minutes(Timestamp(0)));
     }
 
-    /// Queues a run for every trigger that is due. However many times were missed, it is one run.
-    fn fire(&mut self, now: Timestamp) {
-        if self.refusing().is_some() {
-            return;
-        }
-        let asks: Vec<(TaskName, RunKind, String)> = self.tasks.values().filter_map(|task| task.asks(now)).collect();
-        for (name, kind, cause) in asks {
-            self.queue(&name, kind, cause);
-        }
-        // events give way to the next full compare
-        for task in self.tasks.values() {
-            if task.runs_events() && task.is_due(now) {
-                task.tell(Stop::Finish);
-            }
-        }
-        // events give way to what is out of its archive
-        let ready = |task: &&mut Task| task.runs_events() && task.record.after.is_none() && task.is_restored(now);
-        for task in self.tasks.values_mut().filter(ready) {
-            task.record.after = Some((RunKind::Restore, "restored objects".to_owned()));
-            self.store.put_task(&task.record);
-            task.tell(Stop::Finish);
-        }
-        let ready = |task: &&Task| task.record.phase == TaskPhase::Rest && task.is_restored(now);
-        let ready: Vec<TaskName> = self.tasks.values().filter(ready).map(|task| task.record.spec.name.clone()).collect();
-        for name in ready {
-            self.queue(&name, RunKind::Restore, "restored objects".to_owned());
-        }
-    }
-
-    /// Queues a new run of a task that has none.
-    fn queue(&mut self, name: &TaskName, kind: RunKind, cause: String) {
-        let Some(task) = self.tasks.get_mut(name) else { return };
-        let now = clock::now();
-        let number = task.record.last_run + 1;
-        let writes = kind.writes();
-        // neither a look at what is being restored nor events move a trigger
-        let counts = writes && !matches!(kind, RunKind::Restore | RunKind::Events);
-        let run = RunRecord::queued(number, kind, task.record.spec.clone(), cause, now);
-        task.record.last_run = number;
-        if counts {
-            task.record.last_start = Some(now);
-        }
-        if !writes && let Some(before) = task.run.take().filter(|run| run.kind.writes()) {
-            task.copied = Some(before);
-        }
-        task.record.held = !writes && task.record.phase == TaskPhase::Held;
-        task.record.phase = TaskPhase::Queued;
-        self.store.put_run(task.record.uid, &run);
-        self.store.put_task(&task.record);
-        if !task.record.hidden {
-            self.events.push(Level::Info, Some((name, Some(number))), format!("run {number} queued: {}", run.cause));
-        }
-        task.run = Some(run);
-    }
-
-    /// Begins queued runs, oldest first, while there are slots.
-    fn fill_slots(&mut self) {
-        if self.refusing().is_some() {
-            return;
-        }
-        let slots = self.resources.config().limits.runs as usize;
-        // events wait for most of their time
-        let going = self.tasks.values().filter(|t| t.active.is_some() && !t.has_events_run()).count();
-        let mut queued: Vec<(Timestamp, TaskName)> = self
-            .tasks
-            .values()
-            .filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none() && !t.has_events_run())
-            .filter_map(|t| Some((t.run.as_ref()?.queued, t.record.spec.name.clone())))
-            .collect();
-        queued.sort();
-        let events = self.tasks.values().filter(|t| t.record.phase == TaskPhase::Queued && t.active.is_none() && t.has_events_run());
-        let events: Vec<TaskName> = events.map(|t| t.record.spec.name.clone()).collect();
-        for name in queued.into_iter().take(slots.saturating_sub(going)).map(|(_, name)| name).chain(events) {
-            self.begin(&name);
-        }
-    }
-
-    fn begin(&mut self, name: &TaskName) {
-        let Some(task) = self.tasks.get_mut(name) else { return };
-        let Some(mut run) = task.run.clone() else { return };
-        let now = clock::now();
-        run.started.get_or_insert(now);
-        task.record.phase = TaskPhase::Running;
-        self.store.put_run(task.record.uid, &run);
-        self.store.put_task(&task.record);
-        if !task.record.hidden {
-            self.events.push(Level::Info, Some((name, Some(run.run))), format!("run {} began", run.run));
-        }
-        // what only looks is in no metric
-        let totals = if run.kind.writes() { Arc::clone(&task.totals) } else { Arc::default() };
-        let progress = Progress::new(run.tally.clone(), false, totals);
-        // what its events give way to was asked for before a restart
-        let gives_way = run.kind == RunKind::Events && task.record.after.is_some();
-        let (stop, stopped) = watch::channel(if gives_way { Stop::Finish } else { Stop::Go });
-        task.active = Some(Active::new(Arc::clone(&progress), run.clone(), stop));
-        task.run = Some(run.clone());
-        task.counted = None;
-        let input = RunInput {
-            uid: task.record.uid,
-            name: name.clone(),
-            record: run.clone(),
-            store: self.store.clone(),
-            events: self.events.clone(),
-            resources: Arc::clone(&self.resources),
-            progress,
-            stop: stopped,
-        };
-        let (tell, name) = (self.tell_end.clone(), name.clone());
-        tokio::spawn(async move {
-            let (record, end) = match AssertUnwindSafe(engine::run(input)).catch_unwind().await {
-                Ok(result) => result,
-                // the panic itself is in the log; the task must not look as if it were running
-                Err(_) => (run, RunEnd::Finished(RunOutcome::Failed, Some("a defect in dthd ended the run; see its log".to_owned()))),
-            };
-            // the supervisor is gone only when the daemon is
-            let _ = tell.send(Ended { name, record, end });
-        });
-    }
-
-    /// A run ended.
-    fn finish(&mut self, ended: Ended) {
-        let Ended { name, mut record, end } = ended;
-        let Some(task) = self.tasks.get_mut(&name) else { return };
-        let at = Some((&name, Some(record.run)));
-        match end {
-            RunEnd::Suspended => {
-                task.record.phase = TaskPhase::Paused;
-                task.counted = task.active.as_ref().map(|a| a.progress.counters());
-                self.events.push(Level::Info, at, format!("run {} paused", record.run));
-            }
-            RunEnd::Finished(outcome, error) => {
-                // who stops a task does not want its events to begin again at once
-                let is_stopped = outcome == RunOutcome::Cancelled && record.kind.writes() && task.queue().is_some();
-                let is_held = task.record.held || is_stopped;
-                task.record.phase = if is_held { TaskPhase::Held } else { TaskPhase::Rest };
-                record.outcome = Some(outcome);
-                record.error.clone_from(&error);
-                record.ended = Some(clock::now());
-                let c = &record.tally.counters;
-                let level = if outcome == RunOutcome::Succeeded { Level::Info } else { Level::Warn };
-                let why = error.map(|e| format!(": {e}")).unwrap_or_default();
-                let (verb, done) = if record.kind.writes() { ("copied", c.copied) } else { ("to copy", c.planned) };
-                let counts = format!("listed {}, same {}, {verb} {done}, skipped {}, failed {}", c.listed, c.same, c.skipped, c.failed);
-                let deleted = if c.deleted > 0 { format!(", deleted {}", c.deleted) } else { String::new() };
-                if !task.record.hidden {
-                    self.events.push(level, at, format!("run {} {}{why}; {counts}{deleted}", record.run, outcome.word()));
-                }
-            }
-        }
-        self.store.put_run(task.record.uid, &record);
-        let after = if task.record.phase == TaskPhase::Paused { None } else { task.record.after.take() };
-        self.store.put_task(&task.record);
-        if record.kind == RunKind::Full && record.outcome.is_some() {
-            task.compared = Some(compared(&record));
-        }
-        let is_held = task.record.phase == TaskPhase::Held;
-        let uid = task.record.uid;
-        task.run = Some(record);
-        task.active = None;
-        self.ends.send_modify(|count| *count += 1);
-        let restoring = self.restoring(uid);
-        if let Some(task) = self.tasks.get_mut(&name) {
-            task.restoring = restoring;
-        }
-        if let Some((kind, cause)) = after.filter(|_| !is_held) {
-            self.queue(&name, kind, cause);
-        }
-        self.fill_slots();
-        self.show_all();
-    }
-
-    async fn command(&mut self, command: Command) {
-        match command {
-            Command::Change { id, by, change, answer } => {
-                let result = self.change(&id, &by, *change).await;
-                self.show_all();
-                // who asked may have gone; the change stands
-                let _ = answer.send(result);
-            }
-            Command::Detail { name, answer } => {
-                self.touch(&name);
-                let _ = answer.send(self.detail(&name).map(Box::new).ok_or_else(|| not_found(&name)));
-            }
-            Command::History { request, answer } => {
-                let _ = answer.send(self.rates(&request));
-            }
-            Command::Uid { name, answer } => {
-                let _ = answer.send(self.tasks.get(&name).map(|task| task.record.uid).ok_or_else(|| not_found(&name)));
-            }
-            Command::Planned { name, answer } => {
-                self.touch(&name);
-                let _ = answer.send(self.planned(&name));
-            }
-            Command::Newest { name, answer } => {
-                self.touch(&name);
-                let _ = answer.send(self.newest(&name));
-            }
-        }
-    }
-
-    fn touch(&mut self, name: &TaskName) {
-        if let Some(task) = self.tasks.get_mut(name) {
-            task.asked = Instant::now();
-        }
-    }
-
-    fn planned(&self, name: &TaskName) -> Result<(u64, u32), ApiError> {
-        let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
-        let mut run = task.run.as_ref().map(|run| (run.run, run.kind.writes()));
-        while let Some((number, true)) = run {
-            let before =
-                self.store.runs(task.record.uid, Some(number), 1).map_err(|e| ApiError::new(ErrorCode::Internal, e.to_string()))?;
-            run = before.first().map(|run| (run.run, run.kind.writes()));
-        }
-        let Some((number, _)) = run else {
-            return Err(ApiError::new(ErrorCode::NotFound, format!("{name} has no plan")).hint(format!("dth plan {name}")));
-        };
-        Ok((task.record.uid, number))
-    }
-
-    fn newest(&self, name: &TaskName) -> Result<(u64, u32), ApiError> {
-        let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
-        match task.record.last_run {
-            0 => Err(ApiError::new(ErrorCode::NotFound, format!("{name} has never run")).hint(format!("dth start {name}"))),
-            run => Ok((task.record.uid, run)),
-        }
-    }
-
-    fn rates(&self, request: &HistoryRequest) -> Result<dth_proto::view::History, ApiError> {
-        let now = clock::now();
-        let Some(name) = &request.task else { return Ok(self.history.query(request.range_s, request.points, now)) };
-        let task = self.tasks.get(name).ok_or_else(|| not_found(name))?;
-        let empty = History::default();
-        let history = task.active.as_ref().map_or(&empty, |a| &a.history);
-        Ok(history.query(request.range_s, request.points, now))
-    }
-
     /// Why no new work can be accepted, if so: the state cannot be written, or will soon not be.
     fn refusing(&self) -> Option<String> {
         if let Some(error) = self.store.writer().failure() {
@@ -545,89 +256,4 @@ impl Supervisor {
             format!("less than {} free in {dir}: new work waits until there is more", dth_proto::units::bytes(crate::disk::LEAST))
         })
     }
-}
-
-impl Task {
-    /// The last run that copied, or is about to.
-    fn last_copy(&self) -> Option<&RunRecord> {
-        self.run.as_ref().filter(|run| run.kind.writes()).or(self.copied.as_ref())
-    }
-
-    fn situation(&self) -> Situation {
-        Situation {
-            phase: self.record.phase,
-            stopping: self.active.as_ref().is_some_and(Active::stopping),
-            triggered: self.next_run(clock::now()).is_some(),
-            events: self.runs_events(),
-        }
-    }
-
-    /// Its events' queue, if it has events.
-    fn queue(&self) -> Option<&EventQueue> {
-        match &self.record.spec.trigger {
-            Some(Trigger::Events { events }) => Some(events),
-            _ => None,
-        }
-    }
-
-    /// Its newest run is one of events.
-    fn has_events_run(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| run.kind == RunKind::Events)
-    }
-
-    /// A run of events is going.
-    fn runs_events(&self) -> bool {
-        self.active.is_some() && self.has_events_run()
-    }
-
-    /// What it waits for may be out of its archive.
-    fn is_restored(&self, now: Timestamp) -> bool {
-        self.restoring.as_ref().is_some_and(|restoring| restoring.next <= now)
-    }
-
-    /// The run that its trigger asks for now.
-    fn asks(&self, now: Timestamp) -> Option<(TaskName, RunKind, String)> {
-        let trigger = self.record.spec.trigger.as_ref().filter(|_| self.record.phase == TaskPhase::Rest)?;
-        let name = self.record.spec.name.clone();
-        if self.is_due(now) {
-            return Some((name, RunKind::Full, trigger.to_string()));
-        }
-        self.queue()?;
-        let failed = self.run.as_ref().filter(|run| run.kind == RunKind::Events && run.outcome == Some(RunOutcome::Failed));
-        let waits = failed.and_then(|run| run.ended).is_some_and(|ended| now.since(ended) < EVENTS_AGAIN);
-        // what is out of its archive goes first
-        (!waits && !self.is_restored(now)).then(|| (name, RunKind::Events, trigger.to_string()))
-    }
-
-    /// Whether a full run should begin.
-    fn is_due(&self, now: Timestamp) -> bool {
-        let by_schedule = self.schedule.as_ref().and_then(|s| s.due(now, self.record.last_start, self.record.trigger_set)).is_some();
-        // a full compare that could not run is no backstop
-        let again = self
-            .queue()
-            .zip(self.compared.as_ref())
-            .is_some_and(|(queue, (ended, failed))| failed.is_some() && now.since(*ended) >= COMPARE_AGAIN.min(queue.reconcile.0));
-        by_schedule || again
-    }
-
-    /// Tells its run, if one is going.
-    fn tell(&self, stop: Stop) {
-        if let Some(active) = &self.active {
-            active.stop.send_if_modified(|old| std::mem::replace(old, stop.max(*old)) < stop);
-        }
-    }
-
-    fn next_run(&self, now: Timestamp) -> Option<Timestamp> {
-        let held = matches!(self.record.phase, TaskPhase::Held | TaskPhase::Paused);
-        let scheduled = self.schedule.as_ref().filter(|_| !held).and_then(|s| s.next(now, self.record.last_start, self.record.trigger_set));
-        let restored = self.restoring.as_ref().filter(|_| !held).map(|restoring| restoring.next);
-        scheduled.into_iter().chain(restored).min()
-    }
-}
-
-/// When a full compare ended, and why it failed if it did.
-fn compared(run: &RunRecord) -> (Timestamp, Option<String>) {
-    let failed = run.outcome == Some(RunOutcome::Failed);
-    let why = failed.then(|| run.error.clone().unwrap_or_else(|| "no reason was recorded".to_owned()));
-    (run.ended.unwrap_or(run.queued), why)
 }

@@ -170,7 +170,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::store::{self, TaskPhase};
+    use crate::store;
 
     fn task() -> TaskRecord {
         let job = S3Job { source: S3Source::default(), destination: S3Destination::default(), options: Default::default() };
@@ -183,19 +183,7 @@ mod tests {
             trigger: None,
             report: None,
         };
-        TaskRecord {
-            uid: 1,
-            spec,
-            created_by: "x".to_owned(),
-            created: Timestamp(0),
-            trigger_set: Timestamp(0),
-            phase: TaskPhase::Rest,
-            last_run: 0,
-            last_start: None,
-            after: None,
-            hidden: false,
-            held: false,
-        }
+        TaskRecord::new(1, spec, "x", Timestamp(0))
     }
 
     fn word(state: TaskState, outcome: Option<RunOutcome>, failed: u64, stalled_s: Option<u64>) -> String {

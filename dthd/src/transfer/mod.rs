@@ -3,7 +3,9 @@
 //! | file | holds |
 //! |---|---|
 //! | [`run`], [`account`] | what a run needs and how it ends; its books |
+//! | [`pass`], [`workers`] | a pass of it over what is listed; the work, many items at a time |
 //! | [`progress`] | what a run has done so far, and which objects are on their way |
+//! | [`tally`] | what outcomes count as |
 //! | [`watermark`] | how far it is done without a gap: the checkpoint |
 //! | [`checkpoint`] | writes that |
 //! | [`turns`], [`ticket`] | one at a time by name; who wants to know what became of an item |
@@ -24,15 +26,18 @@ pub mod error;
 pub mod estimate;
 pub mod fair;
 pub mod glob;
+pub mod pass;
 pub mod progress;
 pub mod rate;
 pub mod resources;
 pub mod retry;
 pub mod run;
+pub mod tally;
 pub mod ticket;
 pub mod turns;
 pub mod watermark;
 pub mod window;
+pub mod workers;
 
 use tokio::sync::watch;
 

@@ -1,28 +1,24 @@
 //! What a run has done so far, shared by everything that works on it and everything that shows it.
 
+mod flight;
+mod item;
+
 use std::sync::{
     Arc, Mutex, MutexGuard, PoisonError,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use dth_proto::{
     failure::{FailureGroup, FailureItem},
-    view::{BlobInFlight, Counters, InFlight},
+    view::{Counters, InFlight},
 };
 
-use crate::{
-    events::Gauge,
-    store::{
-        item::TO_DELETE,
-        record::{Tally, size_class},
-        words::WordCounts,
-    },
-    task::failure::Groups,
-    transfer::estimate::Requests,
+use self::flight::Flights;
+pub use self::{
+    flight::Flight,
+    item::{BlobProgress, ItemProgress},
 };
-
-/// Blobs that are shown of an image in flight.
-const BLOBS: usize = 10;
+use crate::{events::Gauge, store::record::Tally, task::failure::Groups};
 
 /// Requests made by a run, over all its buckets and tries.
 #[derive(Debug, Default)]
@@ -37,88 +33,6 @@ pub struct RequestCounters {
     pub received: AtomicU64,
     /// Bytes of object data sent and accepted.
     pub sent: AtomicU64,
-}
-
-/// How far the copy of one object is. Starts again at 0 when the object changed under the copy.
-#[derive(Debug, Default)]
-pub struct ItemProgress {
-    /// Bytes the destination has.
-    pub bytes: AtomicU64,
-    /// Bytes in all.
-    pub size: AtomicU64,
-    /// Parts the destination has.
-    pub parts: AtomicU32,
-    /// Parts in all; 1 for a single PUT.
-    pub parts_total: AtomicU32,
-    /// Blobs of an image that are being sent.
-    blobs: Mutex<Vec<Arc<BlobProgress>>>,
-}
-
-/// How far one blob of an image is.
-#[derive(Debug)]
-pub struct BlobProgress {
-    digest: String,
-    size: u64,
-    bytes: AtomicU64,
-}
-
-impl BlobProgress {
-    /// So many bytes of it were sent.
-    pub fn set(&self, bytes: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-    }
-}
-
-impl ItemProgress {
-    /// Begins, or begins again, a copy of `size` bytes in so many parts.
-    pub fn begin(&self, size: u64, parts_total: u32) {
-        self.bytes.store(0, Ordering::Relaxed);
-        self.parts.store(0, Ordering::Relaxed);
-        self.size.store(size, Ordering::Relaxed);
-        self.parts_total.store(parts_total, Ordering::Relaxed);
-    }
-
-    /// The destination has so many more bytes of a part.
-    pub fn advance(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// What was sent of a part is lost: so many bytes.
-    pub fn fall_back(&self, bytes: u64) {
-        self.bytes.fetch_sub(bytes.min(self.bytes.load(Ordering::Relaxed)), Ordering::Relaxed);
-    }
-
-    /// A blob of `size` bytes begins to be sent; `digest` is as it is shown.
-    #[must_use]
-    pub fn blob_begins(&self, digest: &str, size: u64) -> Arc<BlobProgress> {
-        let blob = Arc::new(BlobProgress { digest: digest.to_owned(), size, bytes: AtomicU64::new(0) });
-        lock(&self.blobs).push(Arc::clone(&blob));
-        blob
-    }
-
-    /// It is sent, or given up.
-    pub fn blob_ends(&self, blob: &Arc<BlobProgress>) {
-        lock(&self.blobs).retain(|one| !Arc::ptr_eq(one, blob));
-    }
-
-    /// The largest blobs that are being sent, at most `limit`.
-    fn blobs_in_flight(&self, limit: usize) -> Vec<BlobInFlight> {
-        let shown = |blob: &Arc<BlobProgress>| BlobInFlight {
-            digest: blob.digest.clone(),
-            size: blob.size,
-            done: blob.bytes.load(Ordering::Relaxed).min(blob.size),
-        };
-        let mut list: Vec<BlobInFlight> = lock(&self.blobs).iter().map(shown).collect();
-        list.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.digest.cmp(&b.digest)));
-        list.truncate(limit);
-        list
-    }
-
-    /// The destination has another part of so many bytes.
-    pub fn add(&self, bytes: u64) {
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.parts.fetch_add(1, Ordering::Relaxed);
-    }
 }
 
 /// What one task has done since the daemon started; counts up for good. What metrics are made of.
@@ -163,58 +77,6 @@ struct Live {
     listing_done: bool,
     /// Requests and retries before this process.
     earlier: (u64, u64),
-}
-
-struct Flying {
-    key: String,
-    size: u64,
-    item: Arc<ItemProgress>,
-}
-
-/// Objects in flight. Places are used again, so that memory follows the number of objects that fly at once.
-#[derive(Default)]
-struct Flights {
-    places: Vec<Option<Flying>>,
-    free: Vec<usize>,
-}
-
-impl Flights {
-    fn add(&mut self, flying: Flying) -> usize {
-        match self.free.pop() {
-            Some(place) => {
-                self.places[place] = Some(flying);
-                place
-            }
-            None => {
-                self.places.push(Some(flying));
-                self.places.len() - 1
-            }
-        }
-    }
-
-    fn remove(&mut self, place: usize) -> Option<Flying> {
-        self.free.push(place);
-        self.places[place].take()
-    }
-
-    fn all(&self) -> impl Iterator<Item = &Flying> {
-        self.places.iter().flatten()
-    }
-}
-
-/// Removes an object from the list of those in flight when it goes.
-pub struct Flight {
-    progress: Arc<Progress>,
-    place: usize,
-    /// Written by the copy.
-    pub item: Arc<ItemProgress>,
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        // dropped behind the lock
-        let _gone = lock(&self.progress.in_flight).remove(self.place);
-    }
 }
 
 impl Progress {
@@ -313,10 +175,7 @@ impl Progress {
     /// An object begins to be copied.
     #[must_use]
     pub fn fly(self: &Arc<Self>, key: &str, size: u64) -> Flight {
-        let item = Arc::new(ItemProgress::default());
-        let flying = Flying { key: key.to_owned(), size, item: Arc::clone(&item) };
-        let place = lock(&self.in_flight).add(flying);
-        Flight { progress: Arc::clone(self), place, item }
+        Flight::begin(self, key, size)
     }
 
     /// Bytes moved in this process, parts of unfinished objects included: what rates are made of. The mean of what was read and what
@@ -330,136 +189,13 @@ impl Progress {
     /// Bytes of unfinished objects that the destination has already accepted.
     #[must_use]
     pub fn partial(&self) -> u64 {
-        lock(&self.in_flight).all().map(|f| f.item.bytes.load(Ordering::Relaxed).min(f.size)).sum()
+        lock(&self.in_flight).bytes()
     }
 
     /// The largest objects in flight, at most `limit`, and how many there are.
     #[must_use]
     pub fn in_flight(&self, limit: usize) -> (Vec<InFlight>, u64) {
-        let flying = lock(&self.in_flight);
-        let mut list: Vec<&Flying> = flying.all().collect();
-        let count = list.len() as u64;
-        list.sort_by(|a, b| b.size.cmp(&a.size).then_with(|| a.key.cmp(&b.key)));
-        let shown = list.iter().take(limit).map(|f| InFlight {
-            key: f.key.clone(),
-            size: f.size,
-            done: f.item.bytes.load(Ordering::Relaxed).min(f.size),
-            parts: match f.item.parts_total.load(Ordering::Relaxed) {
-                0 | 1 => None,
-                total => Some((f.item.parts.load(Ordering::Relaxed), total)),
-            },
-            blobs: f.item.blobs_in_flight(BLOBS),
-        });
-        (shown.collect(), count)
-    }
-}
-
-impl Tally {
-    /// Counts an item as listed.
-    pub fn list(&mut self, size: u64) {
-        self.counters.listed += 1;
-        self.counters.bytes_listed += size;
-        self.sizes[size_class(size)] += 1;
-        self.largest = self.largest.max(size);
-    }
-
-    /// Takes back that an item was listed.
-    pub fn unlist(&mut self, size: u64) {
-        self.counters.listed = self.counters.listed.saturating_sub(1);
-        self.counters.bytes_listed = self.counters.bytes_listed.saturating_sub(size);
-        self.sizes[size_class(size)] = self.sizes[size_class(size)].saturating_sub(1);
-    }
-
-    /// Counts an item that was listed with `from` bytes as one of `to`.
-    pub fn resize(&mut self, from: u64, to: u64) {
-        self.counters.bytes_listed = (self.counters.bytes_listed + to).saturating_sub(from);
-        self.sizes[size_class(from)] = self.sizes[size_class(from)].saturating_sub(1);
-        self.sizes[size_class(to)] += 1;
-        self.largest = self.largest.max(to);
-    }
-
-    /// Adds the counts of `other`.
-    pub fn add(&mut self, other: &Self) {
-        let (c, o) = (&mut self.counters, &other.counters);
-        c.listed += o.listed;
-        c.same += o.same;
-        c.copied += o.copied;
-        c.skipped += o.skipped;
-        c.deleted += o.deleted;
-        c.failed += o.failed;
-        c.planned += o.planned;
-        c.to_delete += o.to_delete;
-        c.pending += o.pending;
-        c.bytes_listed += o.bytes_listed;
-        c.bytes_done += o.bytes_done;
-        c.bytes_copied += o.bytes_copied;
-        c.bytes_planned += o.bytes_planned;
-        c.requests += o.requests;
-        c.retries += o.retries;
-        self.skipped.add(&other.skipped);
-        self.verified.add(&other.verified);
-        self.planned.add(&other.planned);
-        self.requests.add(&other.requests);
-        for (mine, theirs) in self.sizes.iter_mut().zip(other.sizes) {
-            *mine += theirs;
-        }
-        self.largest = self.largest.max(other.largest);
-        self.there += other.there;
-    }
-
-    /// One item deleted at the destination.
-    #[must_use]
-    pub fn deleted() -> Self {
-        Self::of(Counters { deleted: 1, ..Counters::default() })
-    }
-
-    /// One item that could not be deleted at the destination: an item that failed, although no listing of the source has it.
-    #[must_use]
-    pub fn not_deleted() -> Self {
-        Self::of(Counters { listed: 1, failed: 1, ..Counters::default() })
-    }
-
-    /// One item found the same.
-    #[must_use]
-    pub fn same(size: u64) -> Self {
-        Self::of(Counters { same: 1, bytes_done: size, ..Counters::default() })
-    }
-
-    /// One item copied and verified.
-    #[must_use]
-    pub fn copied(size: u64, verified: &str) -> Self {
-        let counters = Counters { copied: 1, bytes_done: size, bytes_copied: size, ..Counters::default() };
-        Self { verified: WordCounts::once(verified), ..Self::of(counters) }
-    }
-
-    /// One item skipped by a rule.
-    #[must_use]
-    pub fn skipped(size: u64, rule: &str) -> Self {
-        let counters = Counters { skipped: 1, bytes_done: size, ..Counters::default() };
-        Self { skipped: WordCounts::once(rule), ..Self::of(counters) }
-    }
-
-    /// One item of `size` bytes that would be copied for a reason, by sending `bytes` of them in these requests.
-    #[must_use]
-    pub fn planned(size: u64, bytes: u64, requests: Requests, reason: &str) -> Self {
-        let counters = Counters { planned: 1, bytes_done: size, bytes_planned: bytes, ..Counters::default() };
-        Self { planned: WordCounts::once(reason), requests, ..Self::of(counters) }
-    }
-
-    /// One item that exists only at the destination and would be removed there.
-    #[must_use]
-    pub fn to_delete() -> Self {
-        Self { planned: WordCounts::once(TO_DELETE), ..Self::of(Counters { to_delete: 1, ..Counters::default() }) }
-    }
-
-    /// One item given up.
-    #[must_use]
-    pub fn failed(size: u64) -> Self {
-        Self::of(Counters { failed: 1, bytes_done: size, ..Counters::default() })
-    }
-
-    fn of(counters: Counters) -> Self {
-        Self { counters, ..Self::default() }
+        lock(&self.in_flight).largest(limit)
     }
 }
 
@@ -470,7 +206,10 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 #[cfg(test)]
 mod tests {
+    use dth_proto::view::BlobInFlight;
+
     use super::*;
+    use crate::transfer::estimate::Requests;
 
     #[test]
     fn the_identity_holds_after_every_step() {
@@ -495,17 +234,6 @@ mod tests {
         let counters = progress.counters();
         assert_eq!((counters.listed, counters.pending, counters.bytes_done, counters.bytes_copied), (5, 0, 45, 7));
         assert_eq!(progress.tally().skipped["excluded"], 1);
-    }
-
-    #[test]
-    fn a_size_that_is_known_late_leaves_the_counts_as_if_it_had_been_listed() {
-        let (mut late, mut known) = (Tally::default(), Tally::default());
-        late.list(0);
-        late.resize(0, 70_000_000);
-        known.list(70_000_000);
-        assert_eq!(late, known);
-        late.resize(70_000_000, 5);
-        assert_eq!((late.counters.bytes_listed, late.sizes), (5, [1, 0, 0, 0]));
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! What a run needs, whichever engine it is of, and how it ends.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use dth_proto::{id::TaskName, view::RunOutcome};
+use dth_proto::{
+    id::TaskName,
+    spec::{EventQueue, Trigger},
+    view::RunOutcome,
+};
 use tokio::sync::watch;
 
-use super::{Stop, progress::Progress, resources::Resources};
+use super::{Stop, account::Account, progress::Progress, resources::Resources};
 use crate::{
     event::EventLog,
     store::{RunRecord, Store},
@@ -29,6 +33,44 @@ pub struct RunInput {
     pub progress: Arc<Progress>,
     /// What the run is told.
     pub stop: watch::Receiver<Stop>,
+}
+
+impl RunInput {
+    /// The queue of the task's events, if it has some and the run may write: then it applies them.
+    #[must_use]
+    pub fn events_to_apply(&self) -> Option<&EventQueue> {
+        match &self.record.spec.trigger {
+            Some(Trigger::Events { events }) if self.record.kind.writes() => Some(events),
+            _ => None,
+        }
+    }
+
+    /// The books of the run, as its checkpoint has them.
+    #[must_use]
+    pub fn account(&self) -> Arc<Account> {
+        let (run, tally) = ((self.uid, self.record.run), self.record.tally.clone());
+        Account::resume(&self.store, run, self.record.remaining.as_deref(), tally, &self.progress)
+    }
+
+    /// The record of the run at its end, after so long at work in this process.
+    #[must_use]
+    pub fn closed(&self, account: &Account, worked: Duration, end: &RunEnd) -> RunRecord {
+        let mut record = account.record(&self.record, self.record.worked + worked);
+        if !matches!(end, RunEnd::Suspended) {
+            // a run that is over shows everything it counted; one that goes on continues from its checkpoint
+            record.tally = self.progress.tally();
+        }
+        record.listing_done = self.progress.is_listing_done();
+        record.failures = self.progress.failures();
+        record
+    }
+
+    /// Whether what the run has begun to upload is given up when it ends like this. What could not run may run again: the next run goes on
+    /// with what is there.
+    #[must_use]
+    pub fn gives_up_uploads(&self, end: &RunEnd) -> bool {
+        self.record.kind.writes() && matches!(end, RunEnd::Finished(outcome, _) if *outcome != RunOutcome::Failed)
+    }
 }
 
 /// How a run ended.

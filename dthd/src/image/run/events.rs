@@ -7,7 +7,7 @@ use std::{
 
 use dth_proto::{
     failure::{FailureClass, Side},
-    spec::{ImageJob, Trigger},
+    spec::ImageJob,
 };
 use tokio::sync::mpsc;
 
@@ -94,13 +94,9 @@ pub(super) async fn consumer(
     queue: mpsc::Sender<Task>,
     checkpoint: &Arc<Checkpoint>,
 ) -> Result<Option<Consumer<Events>>, String> {
-    let Some(Trigger::Events { events }) = input.record.spec.trigger.as_ref().filter(|_| input.record.kind.writes()) else {
-        return Ok(None);
-    };
+    let Some(events) = input.events_to_apply() else { return Ok(None) };
     let source = &job.source.registry;
     let opened = Queue::open(events, source.region.as_deref(), &input.resources.credentials()).await.map_err(|e| e.to_string())?;
-    let owner =
-        Owner { name: input.name.clone(), run: input.record.run, events: input.events.clone(), totals: Arc::clone(&input.progress.totals) };
     let apply = Events {
         look: Arc::clone(look),
         account: Arc::clone(account),
@@ -108,7 +104,7 @@ pub(super) async fn consumer(
         queue,
         checkpoint: Arc::clone(checkpoint),
     };
-    Ok(Some(Consumer::new(opened, apply, owner)))
+    Ok(Some(Consumer::new(opened, apply, Owner::of(input))))
 }
 
 impl Apply for Events {
@@ -123,7 +119,7 @@ impl Apply for Events {
         if pushes.iter().any(|push| !self.is_here(push)) {
             return Reading::Unknown("about another registry");
         }
-        let wanted: Vec<_> = pushes.into_iter().filter(|push| self.selects(push)).map(|push| (push.key(), Pushed)).collect();
+        let wanted: Vec<_> = pushes.into_iter().filter(|push| self.selects(push)).map(|push| (key_of(&push), Pushed)).collect();
         if wanted.is_empty() { Reading::Nothing("about images that the task does not select") } else { Reading::Changes(wanted) }
     }
 
@@ -192,7 +188,7 @@ impl Events {
         }
         let digest = push.digest.as_ref().and_then(|digest| digest.parse::<Digest>().ok());
         let listed = Listed { tag: push.tag.clone(), digest, ..Listed::default() };
-        let key = push.key();
+        let key = key_of(push);
         selection.pick(&push.repository, vec![listed]).images.iter().any(|item| item.key() == key)
     }
 
@@ -202,6 +198,11 @@ impl Events {
         }
         block.finished(key, 0, |tally| tally.add(&Tally::skipped(0, rule)));
     }
+}
+
+/// The key of an image that was pushed.
+fn key_of(push: &push::Push) -> String {
+    item::key(&push.repository, push.tag.as_deref(), push.digest.as_deref())
 }
 
 /// The image of a key.

@@ -1,14 +1,10 @@
 //! Copies side by side, as many as the limits allow; each image by itself, so that one failure never ends the run.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use dth_proto::failure::{FailureClass, Side};
 use futures::FutureExt;
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use super::{events::Newest, feed::Task, look::filtered};
@@ -28,6 +24,7 @@ use crate::{
         run::RunInput,
         ticket::Told,
         window::Kind,
+        workers::{Queues, work_off},
     },
 };
 
@@ -36,8 +33,6 @@ const TRIES: u32 = 3;
 /// How often all is asked for again, and sent again, because the destination lacks what it was thought to have: once for each of the few
 /// times that it may lose something under an image.
 const DOUBTS: u32 = 4;
-/// How long a pass that is stopped waits for what is in flight.
-const GRACE: Duration = Duration::from_secs(3);
 /// More images than this at a time help nobody: their manifests are in memory.
 const MOST: usize = 128;
 /// How images are verified.
@@ -85,37 +80,15 @@ impl Work {
         Self(Arc::new(Inner { uid: input.uid, store, account, progress, copier, books, stop, plans, newest }))
     }
 
-    /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` images at once and not many more than the registries take, until the queue is
-    /// closed and empty, or it is told to stop: then no blob is begun that need not be, what is in flight has a moment to finish, and the
-    /// rest is left. When this returns, nothing is in flight.
-    pub(super) async fn run(self, mut queue: mpsc::Receiver<Task>, mut urgent: mpsc::Receiver<Task>, most: usize) {
-        let mut flying = JoinSet::new();
-        let (mut open, mut open_urgent) = (true, true);
-        while open || open_urgent || !flying.is_empty() {
-            tokio::select! {
-                biased;
-                () = self.0.stop.cancelled() => break,
-                Some(_) = flying.join_next() => {}
-                task = urgent.recv(), if open_urgent && flying.len() < most.min(self.0.wanted()) => match task {
-                    Some(task) => {
-                        let work = Arc::clone(&self.0);
-                        flying.spawn(async move { work.image(task).await });
-                    }
-                    None => open_urgent = false,
-                },
-                task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
-                    Some(task) => {
-                        let work = Arc::clone(&self.0);
-                        flying.spawn(async move { work.image(task).await });
-                    }
-                    None => open = false,
-                },
-            }
-        }
-        let finished = async { while flying.join_next().await.is_some() {} };
-        if timeout(GRACE, finished).await.is_err() {
-            flying.shutdown().await;
-        }
+    /// Copies what comes through the queues, at most `most` images at once and not many more than the registries take. When it is told
+    /// to stop, no blob is begun that need not be. See [`work_off`].
+    pub(super) async fn run(self, queues: Queues<Task>, most: usize) {
+        let Self(work) = self;
+        let act = |task| {
+            let work = Arc::clone(&work);
+            async move { work.image(task).await }
+        };
+        work_off(queues, || most.min(work.wanted()), &work.stop, act).await;
     }
 }
 

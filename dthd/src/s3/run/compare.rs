@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PassEnd, QUEUE,
+    Otherwise, PassEnd, QUEUE,
     feed::{End, Feed},
     rules::Rules,
 };
@@ -53,8 +53,8 @@ pub async fn compare<S: ListPages, D: ListPages>(
     let (end, ()) = tokio::join!(feed.run(CancellationToken::new()), drain);
     match end {
         PassEnd::Complete => Ok(progress.tally()),
-        PassEnd::Failed(why) | PassEnd::Guarded(why) => Err(why),
-        PassEnd::Unordered(side) => Err(format!("the {} does not list in byte order", side.word())),
+        PassEnd::Failed(why) | PassEnd::Other(Otherwise::Guarded(why)) => Err(why),
+        PassEnd::Other(Otherwise::Unordered(side)) => Err(format!("the {} does not list in byte order", side.word())),
         PassEnd::Stopped => Err("the comparison was stopped".to_owned()),
     }
 }

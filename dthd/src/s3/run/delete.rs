@@ -10,12 +10,16 @@ use std::{collections::BTreeMap, sync::Arc};
 use dth_proto::{event::Level, failure::FailureClass, spec::S3Job, view::Counters};
 use futures::{StreamExt, stream};
 
-use super::{PassEnd, ends::Ends, guard::guard};
+use super::{
+    Otherwise, PassEnd,
+    ends::Ends,
+    guard::guard,
+    removal::{Removal, Verdict},
+};
 use crate::{
     s3::{
         client::{Bucket, fits_in_xml},
         key::KeyMap,
-        object::Pin,
     },
     store::{
         RunKind, StoreError,
@@ -67,21 +71,11 @@ struct Candidate {
     size: u64,
 }
 
-/// What is to be done with it.
-enum Verdict {
-    Delete,
-    /// It is gone already.
-    Gone,
-    Keep,
-    Fail(TransferError),
-}
-
 /// See the module.
 pub(super) struct Deletes<'r> {
     input: &'r RunInput,
     account: &'r Arc<Account>,
-    source: &'r Bucket,
-    destination: &'r Bucket,
+    removal: Removal,
     map: &'r KeyMap,
     /// An earlier life of the run may have deleted objects without having said so.
     continued: bool,
@@ -90,7 +84,7 @@ pub(super) struct Deletes<'r> {
 impl<'r> Deletes<'r> {
     pub(super) fn new(input: &'r RunInput, account: &'r Arc<Account>, ends: &'r Ends, map: &'r KeyMap) -> Self {
         let continued = input.record.remaining.as_ref().is_some_and(Vec::is_empty);
-        Self { input, account, source: &ends.source, destination: &ends.destination, map, continued }
+        Self { input, account, removal: Removal::new(input, ends), map, continued }
     }
 
     /// Deletes what is to be deleted, within the guards. A run of a kind that does not write only says what the guards would.
@@ -99,7 +93,7 @@ impl<'r> Deletes<'r> {
         let guarded = guard(&self.input.name, &job.options, to_delete, there);
         match (&self.input.record.kind, guarded) {
             (RunKind::Full, Ok(())) if to_delete > 0 => self.all().await.unwrap_or_else(|error| PassEnd::Failed(error.to_string())),
-            (RunKind::Full, Err(too_many)) => PassEnd::Guarded(too_many.to_string()),
+            (RunKind::Full, Err(too_many)) => PassEnd::Other(Otherwise::Guarded(too_many.to_string())),
             (RunKind::Plan, Err(too_many)) => {
                 let message = format!("a run would delete nothing: {too_many}");
                 self.input.events.push(Level::Warn, Some((&self.input.name, Some(self.input.record.run))), message);
@@ -148,14 +142,14 @@ impl<'r> Deletes<'r> {
     async fn batch(&self, candidates: Vec<Candidate>) {
         let mut verdicts: Vec<(Candidate, Verdict)> = stream::iter(candidates)
             .map(|candidate| async { (self.look(&candidate).await, candidate) })
-            .buffered(self.source.at_a_time(Kind::Read).clamp(1, AT_ONCE))
+            .buffered(self.removal.source().at_a_time(Kind::Read).clamp(1, AT_ONCE))
             .map(|(verdict, candidate)| (candidate, verdict))
             .collect()
             .await;
         let sure =
             verdicts.iter().find(|(_, verdict)| matches!(verdict, Verdict::Delete)).map(|(candidate, _)| candidate.source_key.clone());
         let refuted = match sure {
-            Some(key) => self.source_answers(&key).await.err(),
+            Some(key) => self.refuted(&key).await,
             None => return self.settle(verdicts),
         };
         if let Some(error) = refuted {
@@ -169,38 +163,32 @@ impl<'r> Deletes<'r> {
         self.settle(verdicts);
     }
 
-    /// Only a 404 of the source condemns an object.
     async fn look(&self, candidate: &Candidate) -> Verdict {
+        let Candidate { source_key, destination_key, .. } = candidate;
         if self.is_stopped() {
             // nothing is begun any more; the record stays as it is
-            return Verdict::Fail(stopped(self.source));
+            return Verdict::Fail(stopped(self.removal.source()));
         }
-        match self.source.head(&candidate.source_key, Pin::default()).await {
-            Ok(_) => return Verdict::Keep,
-            Err(error) if is_missing(&error) => {}
-            Err(error) => return Verdict::Fail(error),
-        }
-        if self.continued && self.destination.head(&candidate.destination_key, Pin::default()).await.is_err_and(|error| is_missing(&error))
-        {
-            // in a versioned bucket another delete would make another delete marker
-            return Verdict::Gone;
-        }
-        Verdict::Delete
+        if self.continued { self.removal.look_at_both(source_key, destination_key).await } else { self.removal.look(source_key).await }
     }
 
-    /// A bucket that is gone has no objects either, and a HEAD does not tell: the listing of one of the keys does.
-    async fn source_answers(&self, key: &str) -> Result<(), TransferError> {
-        let answer = self.source.list_some(key, None, None, Some(1)).await?;
-        if answer.page.first().is_some_and(|first| first.key == key) {
-            let message = format!("the source lists {key:?} and answers 404 for it: nothing is deleted on such an answer");
-            return Err(TransferError::new(FailureClass::Transient, self.source.side(), OPERATION, "Contradiction", message));
+    /// What speaks against all the 404s of the source's, by one of their keys.
+    async fn refuted(&self, key: &str) -> Option<TransferError> {
+        match self.removal.is_not_listed(key).await {
+            Ok(true) => None,
+            Ok(false) => {
+                let message = format!("the source lists {key:?} and answers 404 for it: nothing is deleted on such an answer");
+                let side = self.removal.source().side();
+                Some(TransferError::new(FailureClass::Transient, side, OPERATION, "Contradiction", message))
+            }
+            Err(error) => Some(error),
         }
-        Ok(())
     }
 
     /// Deletes what is condemned: many at a time where the store can, one by one what a request for many cannot name.
     async fn delete(&self, verdicts: &mut [(Candidate, Verdict)]) {
-        let most = usize::try_from(self.destination.profile().bulk_delete).unwrap_or(usize::MAX).min(BATCH);
+        let destination = &self.removal.destination;
+        let most = usize::try_from(destination.profile().bulk_delete).unwrap_or(usize::MAX).min(BATCH);
         let condemned = verdicts
             .iter()
             .filter(|(_, verdict)| matches!(verdict, Verdict::Delete))
@@ -208,7 +196,7 @@ impl<'r> Deletes<'r> {
         let (many, single): (Vec<String>, Vec<String>) = condemned.partition(|key| most > 1 && fits_in_xml(key));
         let mut refused = BTreeMap::new();
         for keys in many.chunks(most.max(1)) {
-            match self.destination.delete_many(keys).await {
+            match destination.delete_many(keys).await {
                 Ok(some) => refused.extend(some),
                 Err(error) => refused.extend(keys.iter().map(|key| (key.clone(), error.clone()))),
             }
@@ -217,8 +205,8 @@ impl<'r> Deletes<'r> {
         let again: Vec<String> =
             refused.iter().filter(|(key, error)| error.is_retryable() && many.contains(key)).map(|(key, _)| key.clone()).collect();
         let mut one_by_one = stream::iter(single.into_iter().chain(again))
-            .map(|key| async move { (self.destination.delete(&key).await, key) })
-            .buffer_unordered(self.destination.at_a_time(Kind::Write).clamp(1, AT_ONCE));
+            .map(|key| async move { (destination.delete(&key).await, key) })
+            .buffer_unordered(destination.at_a_time(Kind::Write).clamp(1, AT_ONCE));
         while let Some((result, key)) = one_by_one.next().await {
             match result {
                 Ok(()) => drop(refused.remove(&key)),
@@ -236,7 +224,7 @@ impl<'r> Deletes<'r> {
         for (Candidate { source_key, destination_key, size }, verdict) in verdicts {
             match verdict {
                 Verdict::Delete | Verdict::Gone => {
-                    self.input.store.remove_pair(self.input.uid, &destination_key);
+                    self.removal.forget(&destination_key);
                     self.account.deleted(&source_key, size);
                 }
                 Verdict::Keep => self.account.note_skipped(&source_key, size, CREATED_AGAIN),
@@ -260,31 +248,11 @@ fn stopped(bucket: &Bucket) -> TransferError {
     TransferError::new(FailureClass::Transient, bucket.side(), OPERATION, STOPPED, "the run was stopped")
 }
 
-/// The store says that there is no such object; not that there is no such bucket, and not that nobody may know.
-fn is_missing(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "NotFound" | "NoSuchKey")
-}
-
 #[cfg(test)]
 mod tests {
     use dth_proto::{failure::Side, time::Timestamp};
 
     use super::*;
-
-    #[test]
-    fn only_a_missing_key_is_missing() {
-        for (code, class, missing) in [
-            ("NotFound", FailureClass::Changed, true),
-            ("NoSuchKey", FailureClass::Changed, true),
-            ("NoSuchBucket", FailureClass::Permanent, false),
-            ("AccessDenied", FailureClass::Auth, false),
-            ("PreconditionFailed", FailureClass::Changed, false),
-            ("MethodNotAllowed", FailureClass::Permanent, false),
-            ("RequestTimeout", FailureClass::Transient, false),
-        ] {
-            assert_eq!(is_missing(&TransferError::new(class, Side::Source, "HeadObject", code, "")), missing, "{code}");
-        }
-    }
 
     #[test]
     fn records_tell_deletes_from_copies() {

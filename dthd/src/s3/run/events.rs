@@ -11,13 +11,14 @@ use std::{
 use dth_proto::{
     event::Level,
     failure::FailureClass,
-    spec::{Delete, S3Job, Trigger},
+    spec::{Delete, EventQueue, S3Job, S3Options},
 };
 use tokio::sync::mpsc;
 
 use super::{
     ends::Ends,
     feed::Task,
+    removal::{Removal, Verdict, is_missing},
     rules::{Rules, too_long},
 };
 use crate::{
@@ -51,8 +52,6 @@ use crate::{
 
 /// How often an object is looked at anew because it came or went under the copy.
 const LOOKS: u32 = 4;
-/// Guard of deletes where the task names none.
-const MAX_DELETES: u64 = 1_000;
 
 /// What is said of a key, by one event or several.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +80,7 @@ pub(super) struct Events {
     store: Store,
     source: Bucket,
     destination: Bucket,
+    removal: Removal,
     rules: Rules,
     job: S3Job,
     selection: Selection,
@@ -102,33 +102,27 @@ enum Looked {
     Changed,
 }
 
-/// The consumer of a run whose task has events; `None`: it has none.
+/// The consumer of a run that applies events.
 ///
 /// # Errors
 /// When the queue cannot be asked at all, in words.
 pub(super) async fn consumer(
     input: &RunInput,
-    (job, selection): (&S3Job, &Selection),
+    (events, job, selection): (&EventQueue, &S3Job, &Selection),
     ends: &Ends,
     rules: Rules,
     (queue, turns): (mpsc::Sender<Task>, &Arc<Turns>),
     checkpoint: &Arc<Checkpoint>,
-) -> Result<Option<Consumer<Events>>, String> {
-    let Some(Trigger::Events { events }) = &input.record.spec.trigger else { return Ok(None) };
+) -> Result<Consumer<Events>, String> {
     let region = job.source.store.region.as_deref();
     let opened = Queue::open(events, region, &input.resources.credentials()).await.map_err(|e| e.to_string())?;
-    let owner = || Owner {
-        name: input.name.clone(),
-        run: input.record.run,
-        events: input.events.clone(),
-        totals: Arc::clone(&input.progress.totals),
-    };
     let apply = Events {
         uid: input.uid,
-        owner: owner(),
+        owner: Owner::of(input),
         store: input.store.clone(),
         source: ends.source.clone(),
         destination: ends.destination.clone(),
+        removal: Removal::new(input, ends),
         rules,
         job: job.clone(),
         selection: selection.clone(),
@@ -138,7 +132,7 @@ pub(super) async fn consumer(
         checkpoint: Arc::clone(checkpoint),
         guarded: AtomicBool::new(false),
     };
-    Ok(Some(Consumer::new(opened, apply, owner())))
+    Ok(Consumer::new(opened, apply, Owner::of(input)))
 }
 
 impl Apply for Events {
@@ -222,7 +216,7 @@ impl Events {
             tokio::join!(self.source.head(key, Pin::default()), self.destination.head(&destination_key, Pin::default()));
         match source {
             Ok(info) => self.copy(info.entry(key.to_owned()), destination_key, destination.ok(), last).await,
-            Err(error) if is_gone(&error) => self.gone(key, &destination_key, destination, said, last).await,
+            Err(error) if is_missing(&error) => self.gone(key, &destination_key, destination, said, last).await,
             Err(error) => Looked::Ended(self.trouble(key, error, last)),
         }
     }
@@ -231,11 +225,10 @@ impl Events {
     async fn copy(&self, entry: Entry, destination_key: String, destination: Option<ObjectInfo>, last: bool) -> Looked {
         let account = &self.rules.account;
         let mut block = Block::new(Span::OUTSIDE);
-        let failed_before = account.has_failed(&entry.key);
         let there: Option<Entry> = destination.map(|info| info.entry(destination_key.clone()));
         let Some(reason) = self.rules.decide(&mut block, (&entry).into(), there.as_ref().map(Into::into), None) else {
             let entered = account.enter(&mut block);
-            if failed_before && entered.tally.counters.same > 0 {
+            if entered.tally.counters.same > 0 && account.has_failed(&entry.key) {
                 account.forget(&entry.key);
             }
             return Looked::Done;
@@ -274,7 +267,7 @@ impl Events {
         }
         let there = match destination {
             Ok(there) => there.entry(key.to_owned()),
-            Err(error) if error.code == "NotFound" || error.code == "NoSuchKey" => return Looked::Done,
+            Err(error) if is_missing(&error) => return Looked::Done,
             Err(error) => return Looked::Ended(self.trouble(key, error, last)),
         };
         // what the task leaves out is not its to delete; what it was modified at and where it is stored says nothing here
@@ -282,7 +275,7 @@ impl Events {
         if self.rules.leaves_out_key_or_size(&listed) {
             return self.skip(key, "removed");
         }
-        let most = self.job.options.max_deletes.unwrap_or(MAX_DELETES);
+        let most = self.job.options.max_deletes.unwrap_or(S3Options::MAX_DELETES);
         if self.progress.counters().deleted >= most {
             if !self.guarded.swap(true, Relaxed) {
                 let message = format!(
@@ -293,29 +286,15 @@ impl Events {
             return self.skip(key, "delete-guard");
         }
         let _turn = self.turns.take(destination_key).await;
-        match self.is_certainly_gone(key).await {
-            Ok(true) => {}
-            Ok(false) => return Looked::Changed,
-            Err(error) => return Looked::Ended(self.trouble(key, error, last)),
-        }
-        match self.destination.delete(destination_key).await {
-            Ok(()) => {
+        match self.removal.remove(key, destination_key).await {
+            Verdict::Delete => {
                 self.rules.account.removed(key, there.size);
                 Looked::Done
             }
-            Err(error) => Looked::Ended(self.trouble(key, error, last)),
+            Verdict::Gone => Looked::Done,
+            Verdict::Keep => Looked::Changed,
+            Verdict::Fail(error) => Looked::Ended(self.trouble(key, error, last)),
         }
-    }
-
-    /// Asked anew, and in two ways: a HEAD cannot tell an object that is gone from a bucket that is, a listing can.
-    async fn is_certainly_gone(&self, key: &str) -> Result<bool, TransferError> {
-        match self.source.head(key, Pin::default()).await {
-            Ok(_) => return Ok(false),
-            Err(error) if is_gone(&error) => {}
-            Err(error) => return Err(error),
-        }
-        let listed = self.source.list_some(key, None, None, Some(1)).await?;
-        Ok(listed.page.first().is_none_or(|first| first.key != key))
     }
 
     fn skip(&self, key: &str, rule: &str) -> Looked {
@@ -334,11 +313,6 @@ impl Events {
         self.rules.account.enter(&mut block);
         Applied::Done
     }
-}
-
-/// The source says that there is no such object; nothing else of an unpinned HEAD is of this class.
-fn is_gone(error: &TransferError) -> bool {
-    error.class == FailureClass::Changed && matches!(error.code.as_str(), "NotFound" | "NoSuchKey")
 }
 
 #[cfg(test)]

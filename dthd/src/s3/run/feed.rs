@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    PassEnd,
+    Otherwise, PassEnd,
     range::{Event, Range, RangeEnd, RangeError, Shared},
     rules::Rules,
 };
@@ -218,7 +218,7 @@ impl<S: ListPages, D: ListPages> Feed<S, D> {
                 None
             }
             Ok(Ok(RangeEnd::Stopped)) => Some(PassEnd::Stopped),
-            Ok(Err(RangeError::List(ListError::Unordered { side, .. }))) => Some(PassEnd::Unordered(side)),
+            Ok(Err(RangeError::List(ListError::Unordered { side, .. }))) => Some(PassEnd::Other(Otherwise::Unordered(side))),
             Ok(Err(error)) => Some(PassEnd::Failed(error.to_string())),
             Err(defect) => Some(PassEnd::Failed(format!("the listing ended in a defect: {defect}"))),
         }

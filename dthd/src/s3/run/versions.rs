@@ -43,6 +43,7 @@ use crate::{
         TransferError,
         account::{Account, OpenGroup, failed},
         watermark::{Block, Piece},
+        workers::Queues,
     },
 };
 
@@ -324,8 +325,8 @@ impl Work {
     /// As [`Work::run`], with keys instead of objects.
     pub(super) async fn run_keys(self, queue: mpsc::Receiver<KeyTask>, most: usize) {
         // events bring no versions
-        let (_, nothing) = mpsc::channel(1);
-        self.each(queue, nothing, most, |work, task| async move { work.key(task).await }).await;
+        let (_, urgent) = mpsc::channel(1);
+        self.each(Queues { listed: queue, urgent }, most, |work, task| async move { work.key(task).await }).await;
     }
 }
 

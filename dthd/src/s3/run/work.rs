@@ -1,19 +1,16 @@
 //! Copies side by side, as many as the limits allow; each object by itself, so that one failure never ends the run.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{future::Future, sync::Arc};
 
 use dth_proto::{
     failure::{FailureClass, Side},
     spec::Compare,
 };
-use tokio::{
-    sync::mpsc,
-    task::JoinSet,
-    time::{sleep, timeout},
-};
+use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    Otherwise,
     archives::{Archives, Away, RESTORE},
     ends::Ends,
     estimate::requests,
@@ -37,13 +34,12 @@ use crate::{
         ticket::{Ticket, Told},
         turns::Turns,
         window::Kind,
+        workers::{Queues, work_off},
     },
 };
 
 /// How often an object is begun again when its requests failed in a way that may pass.
 const TRIES: u32 = 3;
-/// How long a pass that is stopped waits for what is in flight: small objects finish, large ones continue later from their parts.
-const GRACE: Duration = Duration::from_secs(3);
 
 /// See the module.
 #[derive(Clone)]
@@ -58,7 +54,7 @@ pub(super) struct Inner {
     pub(super) archives: Arc<Archives>,
     pub(super) destination: Bucket,
     comparable: CompareRules,
-    unordered: mpsc::Sender<Side>,
+    unordered: mpsc::Sender<Otherwise>,
     pub(super) stop: CancellationToken,
     /// Events may tell of an object that is being copied: then its copies take turns, so that the older one is not the last.
     turns: Option<Arc<Turns>>,
@@ -71,7 +67,7 @@ impl Work {
         input: &RunInput,
         ends: &Ends,
         account: &Arc<Account>,
-        unordered: mpsc::Sender<Side>,
+        unordered: mpsc::Sender<Otherwise>,
         stop: CancellationToken,
         turns: Option<Arc<Turns>>,
     ) -> Self {
@@ -91,44 +87,19 @@ impl Work {
         }))
     }
 
-    /// Copies what comes through the queue, and before that what comes through `urgent`, at most `most` objects at once and not many more than the endpoints take, until the queue is closed and empty, or it is told to
-    /// stop: then no request is begun that need not be, what is in flight has a moment to finish, and the rest is left. When this
-    /// returns, nothing is in flight.
-    pub(super) async fn run(self, queue: mpsc::Receiver<Task>, urgent: mpsc::Receiver<Task>, most: usize) {
-        self.each(queue, urgent, most, Inner::object).await;
+    /// Copies what comes through the queues, at most `most` objects at once and not many more than the endpoints take. When it is told to
+    /// stop, no request is begun that need not be. See [`work_off`].
+    pub(super) async fn run(self, queues: Queues<Task>, most: usize) {
+        self.each(queues, most, Inner::object).await;
     }
 
     /// As [`Self::run`], with whatever is to be done for each.
-    pub(super) async fn each<T, F>(
-        self,
-        mut queue: mpsc::Receiver<T>,
-        mut urgent: mpsc::Receiver<T>,
-        most: usize,
-        act: impl Fn(Arc<Inner>, T) -> F,
-    ) where
+    pub(super) async fn each<T, F>(self, queues: Queues<T>, most: usize, act: impl Fn(Arc<Inner>, T) -> F)
+    where
         F: Future<Output = ()> + Send + 'static,
     {
-        let mut flying = JoinSet::new();
-        let (mut open, mut open_urgent) = (true, true);
-        while open || open_urgent || !flying.is_empty() {
-            tokio::select! {
-                biased;
-                () = self.0.stop.cancelled() => break,
-                Some(_) = flying.join_next() => {}
-                task = urgent.recv(), if open_urgent && flying.len() < most.min(self.0.wanted()) => match task {
-                    Some(task) => drop(flying.spawn(act(Arc::clone(&self.0), task))),
-                    None => open_urgent = false,
-                },
-                task = queue.recv(), if open && flying.len() < most.min(self.0.wanted()) => match task {
-                    Some(task) => drop(flying.spawn(act(Arc::clone(&self.0), task))),
-                    None => open = false,
-                },
-            }
-        }
-        let finished = async { while flying.join_next().await.is_some() {} };
-        if timeout(GRACE, finished).await.is_err() {
-            flying.shutdown().await;
-        }
+        let Self(work) = self;
+        work_off(queues, || most.min(work.wanted()), &work.stop, |task| act(Arc::clone(&work), task)).await;
     }
 }
 
@@ -150,7 +121,7 @@ impl Inner {
         requests + requests / 4
     }
 
-    /// Not an `async fn`: that would hold the task twice, as its argument and as its variable.
+    #[expect(clippy::manual_async_fn, reason = "an `async fn` would hold the task twice, as its argument and as its variable")]
     fn object(self: Arc<Self>, mut task: Task) -> impl Future<Output = ()> + Send + 'static {
         async move {
             let ticket = task.ticket.take();
@@ -166,7 +137,7 @@ impl Inner {
         if task.ask_first && Box::pin(self.is_there(task)).await {
             // the listing lacked a key that exists: it is not in order, and nothing it says can be relied on
             // full: another worker has already said so
-            let _ = self.unordered.try_send(Side::Destination);
+            let _ = self.unordered.try_send(Otherwise::Unordered(Side::Destination));
             return None;
         }
         if self.archives.suspects(&task.entry) && Box::pin(self.is_away(task, false)).await {

@@ -97,20 +97,7 @@ impl Supervisor {
         }
         admit(&spec, &self.resources.config())?;
         let uid = self.store.new_uid().map_err(|e| ApiError::new(ErrorCode::Unavailable, e.to_string()))?;
-        let now = clock::now();
-        let record = TaskRecord {
-            uid,
-            spec,
-            created_by: by.to_owned(),
-            created: now,
-            trigger_set: now,
-            phase: TaskPhase::Rest,
-            last_run: 0,
-            last_start: None,
-            after: None,
-            hidden: false,
-            held: false,
-        };
+        let record = TaskRecord::new(uid, spec, by, clock::now());
         self.store.put_task(&record);
         self.add(record, None);
         self.events.push(Level::Info, Some((&name, None)), format!("created by {by}"));
@@ -258,20 +245,8 @@ impl Supervisor {
         let uid = self.store.new_uid().map_err(|e| broken(&e))?;
         let name = TaskName::new(format!("_plan-{:016x}", rand::random::<u64>())).map_err(|e| broken(&e))?;
         tracing::info!(by, name = %spec.name, plan = %name, "plans a definition");
-        let now = clock::now();
-        let record = TaskRecord {
-            uid,
-            spec: TaskSpec { name: name.clone(), trigger: None, ..spec },
-            created_by: by.to_owned(),
-            created: now,
-            trigger_set: now,
-            phase: TaskPhase::Rest,
-            last_run: 0,
-            last_start: None,
-            after: None,
-            hidden: true,
-            held: false,
-        };
+        let spec = TaskSpec { name: name.clone(), trigger: None, ..spec };
+        let record = TaskRecord { hidden: true, ..TaskRecord::new(uid, spec, by, clock::now()) };
         self.store.put_task(&record);
         self.add(record, None);
         self.queue(&name, RunKind::Plan, format!("plan by {by}"));

@@ -7,13 +7,14 @@ use dth_proto::{
     view::{Counters, EventsView, Phase, Summary, TaskDetail, TaskState, TaskView},
 };
 
-use super::{Supervisor, Task};
+use super::{Supervisor, task::Task};
 use crate::{
     clock,
     problem::{self, Activity, Facts, LastRun, TaskFacts},
     s3::archive,
     store::{TaskPhase, record::SIZE_CLASSES},
     task::{
+        active::Active,
         handle::not_found,
         view::{Row, phases, run_view},
     },
@@ -62,7 +63,7 @@ impl Supervisor {
             verified: tally.verified.to_map(),
             planned: tally.planned.to_map(),
             failures,
-            best_rate: active.map_or_else(|| task.run.as_ref().map_or(0, |r| r.best_rate), super::Active::best_rate),
+            best_rate: active.map_or_else(|| task.run.as_ref().map_or(0, |r| r.best_rate), Active::best_rate),
             events: task.events(clock::now()),
             view,
         })
