@@ -28,6 +28,23 @@ pub struct Explanation {
     pub next: String,
 }
 
+impl Explanation {
+    /// Of an item by its key or name, before anything is known of it.
+    #[must_use]
+    pub fn unasked(key: &str) -> Self {
+        Self {
+            key: key.to_owned(),
+            destination: None,
+            source_now: Found::Unasked,
+            destination_now: Found::Unasked,
+            rule: None,
+            recorded: None,
+            last: None,
+            next: String::new(),
+        }
+    }
+}
+
 /// One end, as it answers now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "lowercase")]

@@ -29,16 +29,7 @@ pub async fn explain(input: &RunInput, job: &ImageJob, key: &str) -> Result<Expl
     let account = Account::resume(&input.store, (input.uid, input.record.run), None, input.record.tally.clone(), &input.progress);
     let ends = Ends::open(input, job, &account, &CancellationToken::new()).await?;
     let look = &ends.look;
-    let mut it = Explanation {
-        key: key.to_owned(),
-        destination: None,
-        source_now: Found::Unasked,
-        destination_now: Found::Unasked,
-        rule: None,
-        recorded: None,
-        last: None,
-        next: String::new(),
-    };
+    let mut it = Explanation::unasked(key);
     let named = look.selection.named().is_none_or(|names| names.iter().any(|name| name == repository));
     if !named || !look.selection.keep_repository(repository) {
         it.rule = Some("repository".to_owned());

@@ -81,7 +81,7 @@ impl Bucket {
         if copied.etag.as_str().is_empty() {
             return Err(self.error(FailureClass::Transient, operation, "IncompleteAnswer", "the answer names no ETag"));
         }
-        Ok(Put { etag: copied.etag, opaque_etag: copied.opaque_etag, checksum: copied.checksum, version: copied.version })
+        Ok(copied)
     }
 }
 

@@ -45,8 +45,8 @@ pub use self::{
     multipart::{ListedUpload, UploadedPart},
     notification::{Notifications, Rule, Target},
     read::Got,
-    write::Put,
 };
+pub use super::wire::Put;
 use crate::{
     aws::{is_endpoint, shared},
     credential::{Credential, CustomerKey},

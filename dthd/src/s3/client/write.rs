@@ -8,10 +8,9 @@ use super::Bucket;
 use crate::{
     s3::{
         metadata::Creation,
-        object::ETag,
         payload::Payload,
         verify::{Checksum, Md5Sum},
-        wire::{Digests, Part},
+        wire::{Digests, Part, Put},
     },
     transfer::TransferError,
 };
@@ -19,19 +18,6 @@ use crate::{
 const PUT: &str = "PutObject";
 const PART: &str = "UploadPart";
 const DELETE: &str = "DeleteObject";
-
-/// What the store said about a written object or part.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Put {
-    /// Its ETag.
-    pub etag: ETag,
-    /// The ETag is not an MD5 because of encryption (SSE-KMS, DSSE, SSE-C).
-    pub opaque_etag: bool,
-    /// The checksum it has stored with them.
-    pub checksum: Option<Checksum>,
-    /// The version that was made; only in versioned buckets.
-    pub version: Option<String>,
-}
 
 impl Bucket {
     /// Creates or replaces an object. The store refuses bytes that do not have the digests given.
@@ -85,7 +71,7 @@ impl Bucket {
             let message = "the store accepted the bytes without naming an ETag for them";
             return Err(self.error(FailureClass::Transient, operation, "IncompleteAnswer", message));
         }
-        Ok(Put { etag: written.etag, opaque_etag: written.opaque_etag, checksum: written.checksum, version: written.version })
+        Ok(written)
     }
 
     /// Deletes an object; one that is not there is deleted already.

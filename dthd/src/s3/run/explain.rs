@@ -30,16 +30,7 @@ pub async fn explain(input: &RunInput, job: &S3Job, key: &str) -> Result<Explana
     let selection = Selection::open(job, &ends.sort, ends.list.as_ref()).await?;
     let map = selection.map();
     let filter = Filter::new(&job.options, clock::now()).map_err(|problems| problems.join("; "))?;
-    let mut it = Explanation {
-        key: key.to_owned(),
-        destination: None,
-        source_now: Found::Unasked,
-        destination_now: Found::Unasked,
-        rule: None,
-        recorded: None,
-        last: None,
-        next: String::new(),
-    };
+    let mut it = Explanation::unasked(key);
     if !selection.selects(key).map_err(|e| format!("the sorted prefixes cannot be read back: {e}"))? {
         it.rule = Some("prefix".to_owned());
         let which = match selection.many() {

@@ -1,4 +1,4 @@
-//! From the head of an answer to what is known of an object; only the headers that are needed are read.
+//! What answers say: of an object by the headers that are needed, of what was written by whoever has read it.
 
 use dth_proto::time::Timestamp;
 use http::HeaderMap;
@@ -6,8 +6,21 @@ use http::HeaderMap;
 use crate::s3::{
     metadata::{ObjectInfo, ObjectLock},
     object::ETag,
-    verify::{Crc, StoredChecksum},
+    verify::{Checksum, Crc, StoredChecksum},
 };
+
+/// What the store says about what it wrote, whether it was sent the bytes or has copied them: an object, or a part of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Put {
+    /// Its ETag; empty when the store says nothing.
+    pub etag: ETag,
+    /// The ETag is not an MD5 because of encryption (SSE-KMS, DSSE, SSE-C).
+    pub opaque_etag: bool,
+    /// The checksum it has stored: what it computed, or was told and has compared.
+    pub checksum: Option<Checksum>,
+    /// The version that was made; only of objects, and only in versioned buckets.
+    pub version: Option<String>,
+}
 
 /// The value of a header that is text.
 pub(super) fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Method, header};
 use hyper::body::Body;
 
 use super::{
-    answer::{is_opaque, text},
+    answer::{Put, is_opaque, text},
     encode,
     get::PAYER,
     put::creation_headers,
@@ -64,19 +64,6 @@ pub(in crate::s3) enum Copying<'a> {
     },
 }
 
-/// What the store says about what it made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::s3) struct Copied {
-    /// Empty when it says nothing.
-    pub(in crate::s3) etag: ETag,
-    /// Encrypted so that the ETag is no MD5.
-    pub(in crate::s3) opaque_etag: bool,
-    /// Over all bytes, or over those of the part.
-    pub(in crate::s3) checksum: Option<Checksum>,
-    /// The version that was made; of a part none.
-    pub(in crate::s3) version: Option<String>,
-}
-
 impl Wire {
     /// `customer`: the key of ours that the destination is encrypted with.
     ///
@@ -88,7 +75,7 @@ impl Wire {
         origin: Origin<'_>,
         what: Copying<'_>,
         customer: Option<&CustomerKey>,
-    ) -> Result<Copied, Failure> {
+    ) -> Result<Put, Failure> {
         let (query, mut headers) = match what {
             Copying::Whole { creation, replace_metadata, replace_tags, checksum } => {
                 (String::new(), whole(creation, replace_metadata, replace_tags, checksum).map_err(Failure::Request)?)
@@ -133,10 +120,10 @@ impl Wire {
     }
 }
 
-fn answer(headers: &HeaderMap, said: &[u8]) -> Copied {
+fn answer(headers: &HeaderMap, said: &[u8]) -> Put {
     let composite = element(said, "ChecksumType").as_deref() == Some("COMPOSITE");
     let checksum = Algorithm::ALL.into_iter().find_map(|a| Checksum::parse(a, &element(said, a.element())?));
-    Copied {
+    Put {
         etag: ETag::new(&element(said, "ETag").unwrap_or_default()),
         opaque_etag: is_opaque(headers),
         checksum: checksum.filter(|_| !composite),

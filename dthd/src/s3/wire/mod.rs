@@ -26,6 +26,7 @@ mod seal;
 mod send;
 mod sign;
 
+pub use self::answer::Put;
 pub(super) use self::{
     address::Site,
     copy::{Copying, Origin},

@@ -4,7 +4,7 @@ use http::{HeaderName, HeaderValue, Method, header};
 use hyper::body::Body;
 
 use super::{
-    answer::{is_opaque, text},
+    answer::{Put, is_opaque, text},
     encode,
     refusal::{Refusal, is_error},
     request::{Call, Hash, value},
@@ -40,19 +40,6 @@ pub(in crate::s3) enum Part<'a> {
     },
 }
 
-/// What the store says about what it took.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::s3) struct Written {
-    /// Empty when it says nothing.
-    pub(in crate::s3) etag: ETag,
-    /// Encrypted so that the ETag is no MD5.
-    pub(in crate::s3) opaque_etag: bool,
-    /// What it computed, or was told and has compared.
-    pub(in crate::s3) checksum: Option<Checksum>,
-    /// The version that was made.
-    pub(in crate::s3) version: Option<String>,
-}
-
 /// The digests that go along, for the store to compare.
 #[derive(Clone, Copy, Debug, Default)]
 pub(in crate::s3) struct Digests<'a> {
@@ -71,7 +58,7 @@ impl Wire {
         digests: Digests<'_>,
         customer: Option<&CustomerKey>,
         unsigned: bool,
-    ) -> Result<Written, Failure> {
+    ) -> Result<Put, Failure> {
         let (query, mut headers) = match part {
             Part::Whole(creation) => (String::new(), creation_headers(creation).map_err(Failure::Request)?),
             Part::Of { id, number } => (encode::query(&[("partNumber", &number.to_string()), ("uploadId", id)]), Vec::new()),
@@ -94,7 +81,7 @@ impl Wire {
                 return Err(Failure::Refused(Refusal::of(status, &head.headers, &said)));
             }
         }
-        Ok(Written {
+        Ok(Put {
             etag: ETag::new(text(&head.headers, "etag").unwrap_or_default()),
             opaque_etag: is_opaque(&head.headers),
             checksum: Checksum::first(|algorithm| text(&head.headers, algorithm.header())),
