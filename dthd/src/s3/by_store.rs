@@ -99,7 +99,7 @@ impl<J: Journal> Copier<J> {
         let CopyRequest { destination_key: key, progress, .. } = request;
         progress.begin(entry.size, 1);
         let info = self.pinned(entry).await?;
-        let creation = Creation::of(&info, &[], self.wanted());
+        let creation = Creation::of(info.clone(), &[], self.wanted());
         let asked = CopyAsked {
             replace_metadata: is_other(&creation.metadata, &info.metadata),
             replace_tags: !self.options.tags && info.tags > 0 && self.destination.profile().tags,

@@ -13,9 +13,10 @@ use super::{
     client::{Bucket, Got, Put},
     hedge::Hedge,
     journal::{Journal, JournalError},
-    layout::SINGLE,
+    layout::{SINGLE, TooLarge, layout},
     metadata::{Creation, ObjectInfo, Wanted},
     object::{ETag, Entry, Pin},
+    payload::Payload,
     verify::{
         self, Algorithm, StoredChecksum, Sums,
         plan::{Facts, Guard, Judgement, SinglePlan},
@@ -141,7 +142,11 @@ impl<J: Journal> Copier<J> {
                 None if entry.size <= SINGLE => {
                     self.single(entry, request.destination_key, request.progress).await.map_err(CopyError::from)
                 }
-                None => Box::pin(self.multipart(entry, request, false)).await,
+                None => match layout(entry.size, None, self.destination.profile().parts) {
+                    Ok(_) => Box::pin(self.multipart(entry, request, false)).await,
+                    // before anything is asked or sent
+                    Err(error) => Err(self.unwritable(&error).into()),
+                },
             };
             let error = match result {
                 Err(CopyError::Failed(error)) if error.class == FailureClass::Changed && error.side == Side::Source => error,
@@ -154,6 +159,13 @@ impl<J: Journal> Copier<J> {
             tracing::debug!(key = ?entry.key, code = %error.code, "source object changed under the copy");
             newer = Some(Box::pin(self.current(entry)).await?);
         }
+    }
+
+    /// An object that the destination has no room for, in one piece or in parts.
+    pub(super) fn unwritable(&self, why: &TooLarge) -> TransferError {
+        let (store, place) = (self.destination.provider(), self.destination.place());
+        let message = format!("{store} at {place}: {why}; leave such objects out (options.smaller_than), or choose another destination");
+        TransferError::new(FailureClass::Permanent, Side::Destination, why.operation(), why.code(), message)
     }
 
     /// The object as it is now; a version stays the version that was listed.
@@ -171,7 +183,7 @@ impl<J: Journal> Copier<J> {
     }
 
     /// What the destination object gets besides its bytes. Asks for tags only if there are any.
-    pub(super) async fn creation(&self, entry: &Entry, info: &ObjectInfo) -> Result<Creation, TransferError> {
+    pub(super) async fn creation(&self, entry: &Entry, info: ObjectInfo) -> Result<Creation, TransferError> {
         let wanted = self.options.tags && info.tags > 0 && self.destination.profile().tags;
         let tags = if wanted { Box::pin(self.source.tags(&entry.key, entry.version.as_deref())).await? } else { Vec::new() };
         Ok(Creation::of(info, &tags, self.wanted()))
@@ -193,17 +205,17 @@ impl<J: Journal> Copier<J> {
         let mut sends = 0;
         loop {
             self.bandwidth.take(entry.size).await;
-            let got = self.source.get(&entry.key, entry.pin(), entry.size).await?;
+            let Got { info, body } = self.source.get(&entry.key, entry.pin(), entry.size).await?;
             reads += 1;
-            let creation = self.creation(entry, &got.info).await?;
-            let facts = self.facts(&entry.etag, &got.info);
+            let facts = self.facts(&entry.etag, &info);
+            let creation = self.creation(entry, info).await?;
             let mut now = *plan.get_or_insert_with(|| SinglePlan::of(&facts));
             // what was refused before is looked at before it is sent again
             let mut doubt = before.map(|_| None);
             loop {
                 if let Some(refusal) = doubt.take() {
                     let (md5, crc) = now.evidence();
-                    let received = Box::pin(verify::sums(&got.body, md5, crc)).await;
+                    let received = Box::pin(verify::sums(&body, md5, crc)).await;
                     match now.judge(&facts, received, before) {
                         Judgement::SendAgain => {
                             if let Some(refusal) = refusal.filter(|_| sends >= SENDS) {
@@ -220,7 +232,7 @@ impl<J: Journal> Copier<J> {
                     }
                 }
                 sends += 1;
-                match self.write(key, &got, &creation, (now, now.extra(&facts))).await {
+                match self.write(key, &body, &creation, (now, now.extra(&facts))).await {
                     Ok(put) => {
                         Box::pin(self.kept(key, entry.size)).await?;
                         progress.add(entry.size);
@@ -263,7 +275,7 @@ impl<J: Journal> Copier<J> {
     async fn write(
         &self,
         key: &str,
-        got: &Got,
+        body: &Payload,
         creation: &Creation,
         (plan, extra): (SinglePlan, Option<Algorithm>),
     ) -> Result<Put, TransferError> {
@@ -271,20 +283,20 @@ impl<J: Journal> Copier<J> {
             SinglePlan::PassMd5(md5) => (Some(md5), None),
             SinglePlan::PassChecksum(stored) => (None, Some(stored.into())),
             SinglePlan::Compare(stored) => {
-                let sums = verify::sums(&got.body, true, Some(stored.crc)).await;
+                let sums = verify::sums(body, true, Some(stored.crc)).await;
                 if sums.crc != Some(stored.value) {
                     return Err(mismatch(Side::Source, "GetObject", "the bytes received do not have the checksum the source has stored"));
                 }
                 (sums.md5, None)
             }
-            SinglePlan::Compute(Guard::Crc(crc)) => (None, Some(Algorithm::Crc(crc).of(&got.body).await)),
-            SinglePlan::Compute(Guard::Md5 | Guard::Etag) => (verify::sums(&got.body, true, None).await.md5, None),
+            SinglePlan::Compute(Guard::Crc(crc)) => (None, Some(Algorithm::Crc(crc).of(body).await)),
+            SinglePlan::Compute(Guard::Md5 | Guard::Etag) => (verify::sums(body, true, None).await.md5, None),
         };
         let checksum = match extra {
-            Some(extra) => Some(Box::pin(extra.of(&got.body)).await),
+            Some(extra) => Some(Box::pin(extra.of(body)).await),
             None => checksum,
         };
-        let put = self.destination.put(key, &got.body, creation, md5.as_ref(), checksum.as_ref()).await?;
+        let put = self.destination.put(key, body, creation, md5.as_ref(), checksum.as_ref()).await?;
         verify::accepted(&put, md5, checksum).map_err(|message| mismatch(Side::Destination, "PutObject", message))?;
         Ok(put)
     }

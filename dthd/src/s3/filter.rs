@@ -71,8 +71,9 @@ impl SkipReason {
 pub struct Filter {
     include: Globs,
     exclude: Globs,
-    include_regex: RegexSet,
-    exclude_regex: RegexSet,
+    /// `None`: there are no expressions, and no key is searched for them.
+    include_regex: Option<RegexSet>,
+    exclude_regex: Option<RegexSet>,
     /// Empty: all.
     classes: Vec<String>,
     excluded_classes: Vec<String>,
@@ -124,17 +125,18 @@ impl Filter {
     /// Why no object of that key is wanted, whatever it is.
     #[must_use]
     pub fn skip_by_key(&self, key: &str) -> Option<SkipReason> {
-        let includes_all = self.include.is_empty() && self.include_regex.is_empty();
+        let includes_all = self.include.is_empty() && self.include_regex.is_none();
         // a candidate is not for nothing, and most tasks have no globs
         let candidate = (!self.exclude.is_empty() || !self.include.is_empty()).then(|| Candidate::new(key));
         let found = |globs: &Globs| candidate.as_ref().is_some_and(|candidate| globs.matches(candidate));
+        let is_in = |expressions: &Option<RegexSet>| expressions.as_ref().is_some_and(|expressions| expressions.is_match(key));
         if found(&self.exclude) {
             return Some(SkipReason::Excluded);
         }
-        if self.exclude_regex.is_match(key) {
+        if is_in(&self.exclude_regex) {
             return Some(SkipReason::ExcludedByRegex);
         }
-        (!includes_all && !found(&self.include) && !self.include_regex.is_match(key)).then_some(SkipReason::NotIncluded)
+        (!includes_all && !found(&self.include) && !is_in(&self.include_regex)).then_some(SkipReason::NotIncluded)
     }
 
     fn skip_by_state(&self, entry: &EntryRef<'_>) -> Option<SkipReason> {
@@ -152,8 +154,8 @@ impl Filter {
     }
 }
 
-/// The expressions of a field of a task. Adds one sentence to `problems` for every text that is none.
-fn expressions(field: &str, texts: &[String], problems: &mut Vec<String>) -> RegexSet {
+/// The expressions of a field of a task; `None`: it has none. Adds one sentence to `problems` for every text that is none.
+fn expressions(field: &str, texts: &[String], problems: &mut Vec<String>) -> Option<RegexSet> {
     let before = problems.len();
     for text in texts {
         if text.is_empty() {
@@ -162,11 +164,12 @@ fn expressions(field: &str, texts: &[String], problems: &mut Vec<String>) -> Reg
             problems.push(format!("{field}: {text:?} is not a regular expression: {}", reason(&error)));
         }
     }
-    let good = if problems.len() > before { &[][..] } else { texts };
-    RegexSetBuilder::new(good).size_limit(REGEX_BYTES).build().unwrap_or_else(|error| {
-        problems.push(format!("{field}: together the expressions are too much: {}; use fewer, or a prefix", reason(&error)));
-        RegexSet::empty()
-    })
+    if texts.is_empty() || problems.len() > before {
+        return None;
+    }
+    let set = RegexSetBuilder::new(texts).size_limit(REGEX_BYTES).build();
+    let too_much = |error| format!("{field}: together the expressions are too much: {}; use fewer, or a prefix", reason(&error));
+    set.map_err(|error| problems.push(too_much(error))).ok()
 }
 
 /// The last line says what is wrong; those before draw it.
@@ -260,6 +263,13 @@ mod tests {
         ] {
             assert_eq!(filter.skip_by_key(key), wanted, "{key:?}");
         }
+    }
+
+    #[test]
+    fn where_there_are_no_expressions_no_key_is_searched() {
+        let filter = filter(&S3Options::default());
+        assert!(filter.exclude_regex.is_none() && filter.include_regex.is_none());
+        assert_eq!(filter.skip_by_key("any"), None);
     }
 
     #[test]

@@ -41,20 +41,38 @@ pub enum Layout {
     Parts(u64),
 }
 
-/// The object has more bytes than the destination's parts can hold.
+/// The destination cannot hold an object of so many bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{}", self.in_words())]
-pub struct TooLarge {
-    size: u64,
-    limits: PartLimits,
+pub enum TooLarge {
+    /// It would have to be written in parts, which the store does not know.
+    #[error("{0} bytes are more than the {SINGLE} that go into one PutObject, and the store takes no objects in parts")]
+    NoParts(u64),
+    /// It does not fit into the parts that the store takes.
+    #[error("{size} bytes do not fit into {} parts of at most {} bytes", limits.parts, limits.max)]
+    Parts {
+        /// Its bytes.
+        size: u64,
+        /// What the store takes.
+        limits: PartLimits,
+    },
 }
 
 impl TooLarge {
-    fn in_words(&self) -> String {
-        let Self { size, limits } = self;
-        match limits.parts {
-            0 => format!("the store takes no objects in parts, and {size} bytes are more than the {SINGLE} that are sent at once"),
-            parts => format!("{size} bytes do not fit into {parts} parts of at most {} bytes", limits.max),
+    /// The request that could not be made.
+    #[must_use]
+    pub fn operation(&self) -> &'static str {
+        match self {
+            Self::NoParts(_) => "PutObject",
+            Self::Parts { .. } => "CreateMultipartUpload",
+        }
+    }
+
+    /// The code in records: S3's own where it has one.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::NoParts(_) => "NoMultipartUpload",
+            Self::Parts { .. } => "EntityTooLarge",
         }
     }
 }
@@ -73,13 +91,13 @@ pub fn layout(size: u64, source: Option<u64>, limits: PartLimits) -> Result<Layo
         return Ok(Layout::Parts(part));
     }
     if limits.parts == 0 {
-        return Err(TooLarge { size, limits });
+        return Err(TooLarge::NoParts(size));
     }
     let target = (limits.parts - limits.parts / 10).max(1);
     let wanted = size.div_ceil(target).next_multiple_of(MIB);
     let usual = if size <= 8 * GIB { 8 * MIB } else { 16 * MIB };
     let part = wanted.max(usual).clamp(limits.min, limits.max);
-    if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
+    if size.div_ceil(part) > limits.parts { Err(TooLarge::Parts { size, limits }) } else { Ok(Layout::Parts(part)) }
 }
 
 /// The same for an object that the store copies by itself, and that is too large for one request.
@@ -92,7 +110,7 @@ pub fn layout_by_store(size: u64, source: Option<u64>, limits: PartLimits) -> Re
     }
     let target = (limits.parts - limits.parts / 10).max(1);
     let part = size.div_ceil(target).next_multiple_of(MIB).max(COPIED).clamp(limits.min, limits.max);
-    if size.div_ceil(part) > limits.parts { Err(TooLarge { size, limits }) } else { Ok(Layout::Parts(part)) }
+    if size.div_ceil(part) > limits.parts { Err(TooLarge::Parts { size, limits }) } else { Ok(Layout::Parts(part)) }
 }
 
 /// The part size of a source of `size` bytes whose ETag says `parts` and whose first part has `first` bytes, when all parts can
@@ -210,6 +228,7 @@ mod tests {
         assert_eq!(layout(SINGLE, None, none), Ok(Layout::Single));
         let refused = layout(SINGLE + 1, Some(8 * MIB), none).expect_err("no parts");
         assert!(refused.to_string().contains("takes no objects in parts"), "{refused}");
+        assert_eq!((refused.operation(), refused.code()), ("PutObject", "NoMultipartUpload"));
     }
 
     proptest! {

@@ -135,11 +135,11 @@ pub struct Wanted<'a> {
 }
 
 impl Creation {
-    /// What the destination gets of a source object.
+    /// What the destination gets of a source object. Takes what it needs of it: most objects are asked about for this alone.
     #[must_use]
-    pub fn of(source: &ObjectInfo, tags: &[(String, String)], wanted: Wanted<'_>) -> Self {
+    pub fn of(source: ObjectInfo, tags: &[(String, String)], wanted: Wanted<'_>) -> Self {
         let Wanted { target, options, from, to } = wanted;
-        let mut metadata = if options.metadata { source.metadata.clone().for_destination() } else { Metadata::default() };
+        let mut metadata = if options.metadata { source.metadata.for_destination() } else { Metadata::default() };
         if let Some(name) = &options.mtime_metadata {
             // one that is there is older: of the file that the object was made of, or of the first object in a chain of copies
             metadata.user.entry(name.to_ascii_lowercase()).or_insert_with(|| (source.modified.0 / 1000).to_string());
@@ -203,7 +203,18 @@ mod tests {
 
     fn creation(source: &ObjectInfo, tags: &[(String, String)], target: &S3Destination, options: &S3Options) -> Creation {
         let [from, to] = ["aws", "aws"].map(|name| provider::find(name).expect("known"));
-        Creation::of(source, tags, Wanted { target, options, from, to })
+        Creation::of(source.clone(), tags, Wanted { target, options, from, to })
+    }
+
+    #[test]
+    fn metadata_goes_along_without_being_copied() {
+        let aws = provider::find("aws").expect("known");
+        let (target, options) = (S3Destination::default(), S3Options::default());
+        let source = source("", "gzip");
+        let place = |metadata: &Metadata| metadata.expires.as_ref().map(|text| text.as_ptr());
+        let before = place(&source.metadata);
+        let creation = Creation::of(source, &[], Wanted { target: &target, options: &options, from: aws, to: aws });
+        assert!(before.is_some() && place(&creation.metadata) == before);
     }
 
     #[test]

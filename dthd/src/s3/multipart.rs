@@ -127,10 +127,7 @@ impl<J: Journal> Copier<J> {
         match layout {
             Ok(Layout::Parts(part_size)) => Ok(Cut { part_size, replicated: source == Some(part_size) }),
             Ok(Layout::Single) => Ok(Cut { part_size: entry.size.max(1), replicated: false }),
-            Err(error) => {
-                let message = error.to_string();
-                Err(TransferError::new(FailureClass::Permanent, Side::Destination, "CreateMultipartUpload", "EntityTooLarge", message))
-            }
+            Err(error) => Err(self.unwritable(&error)),
         }
     }
 
@@ -177,7 +174,7 @@ impl<J: Journal> Copier<J> {
             None => *cut.insert(self.cut(entry, by_store).await?),
         };
         let plan = plan_of(replicated, true);
-        let creation = self.creation(entry, info).await?;
+        let creation = self.creation(entry, info.clone()).await?;
         let mut attempt = 0;
         loop {
             let mut upload = Upload {

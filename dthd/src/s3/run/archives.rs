@@ -119,6 +119,9 @@ impl Archives {
             return None;
         }
         let before = self.store.restoring(self.uid).ok().flatten();
+        if before.is_none() && !self.waits.load(Ordering::Relaxed) {
+            return None;
+        }
         let counted = match self.store.writer().applied().await {
             Ok(()) => self.store.count_restores(self.uid),
             Err(error) => Err(error),
