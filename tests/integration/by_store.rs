@@ -1,11 +1,12 @@
 //! Copies that the store makes by itself: when, pinned to what, and what happens when it does not.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use dth_tests::{
     daemon::Daemon,
     s3::{Action, Answer, Fault, Object, Operation, Server},
     task::{Task, ended_well},
+    wait::eventually,
 };
 
 use crate::data::noise;
@@ -141,6 +142,61 @@ async fn a_copy_with_other_content_is_not_taken() {
     let failures = copy.failures(&daemon).await;
     assert_eq!(failures[0].code, "DigestMismatch", "{failures:?}");
     assert!(failures[0].message.contains("the copy has other content than the source"), "{failures:?}");
+    ended_well(daemon).await;
+}
+
+/// kill -9 while the store copies the parts of a large object: the same upload goes on, with the parts that it has.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kill_between_parts_that_the_store_copies_costs_only_what_was_in_flight() {
+    const PARTS: u32 = 10;
+    let server = store().await;
+    let large = Object::multipart(noise("large", 59 << 20), 8 << 20).metadata("a", "b").tag("t", "1").header("content-type", "video/mp4");
+    server.store().put("from", "large", large);
+    server.faults().add(Fault::new(Action::Delay(Duration::from_millis(400))).on([Operation::UploadPartCopy]));
+    let mut daemon = Daemon::prepare();
+    // no test can wait for 5 GiB
+    let own = daemon.secret("own.toml", "[provider.small-copies]\nlike = \"aws\"\nmax_part = \"6MiB\"\n");
+    daemon.configure(&format!("[providers]\nfile = \"{}\"\n[limits]\nparts = 2\n", own.display()));
+    daemon.restart().await;
+    let copy = task("large", &server).at_both_ends("provider", "small-copies");
+    copy.start(&daemon).await;
+
+    let mut known: Option<String> = None;
+    let mut had: Vec<(u32, u64)> = Vec::new();
+    for least in [2, 4, 6] {
+        eventually(&format!("{least} parts are copied"), Duration::from_secs(60), || async {
+            let [upload] = server.store().uploads("to").try_into().ok()?;
+            (upload.parts.len() >= least).then_some(())
+        })
+        .await;
+        daemon.kill();
+        let uploads = server.store().uploads("to");
+        let [upload] = uploads.as_slice() else { panic!("one upload is under way: {uploads:?}") };
+        assert!(upload.parts.len() < PARTS as usize && server.store().get("to", "large").is_none(), "it was not caught: {upload:?}");
+        assert_eq!(known.get_or_insert_with(|| upload.id.clone()), &upload.id, "the upload that was begun goes on");
+        let copied = server.requests().parts("large");
+        had.extend(upload.parts.iter().map(|number| (*number, copied[number])));
+        daemon.restart().await;
+    }
+    let run = copy.succeeds(&daemon).await;
+    assert_eq!((run.run, run.counters.listed, run.counters.copied), (1, 1, 1), "{run:?}");
+    let requests = server.requests();
+    let moved = [Operation::GetObject, Operation::PutObject, Operation::UploadPart].map(|operation| requests.of(operation));
+    assert_eq!((requests.of(Operation::CreateMultipartUpload), moved), (1, [0; 3]), "{requests:?}");
+    let copied = requests.parts("large");
+    assert_eq!(copied.len(), PARTS as usize, "{copied:?}");
+    for (number, count) in had {
+        assert_eq!(copied[&number], count, "part {number} had arrived and was copied again");
+    }
+    // three kills, two parts in flight at each
+    assert!(copied.values().sum::<u64>() <= u64::from(PARTS) + 6, "{copied:?}");
+    assert!(server.store().uploads("to").is_empty());
+    let (ours, theirs) = (server.store().get("from", "large").unwrap(), server.store().get("to", "large").unwrap());
+    assert!(theirs.data == ours.data && theirs.parts.len() == PARTS as usize);
+    let (one, two) = (&ours.attributes, &theirs.attributes);
+    assert_eq!((&two.headers, &two.metadata, &two.tags), (&one.headers, &one.metadata, &one.tags));
+    assert!(ways(&copy, &daemon).await["large"].starts_with("server-side"));
+    assert_eq!(copy.again(&daemon).await.counters.copied, 0);
     ended_well(daemon).await;
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct S3s {
     port: u16,
     accepting: AbortHandle,
     // dropped after the server
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl S3s {
@@ -37,12 +37,37 @@ impl S3s {
                 });
             }
         });
-        Self { port, accepting: accepting.abort_handle(), _folder: folder }
+        Self { port, accepting: accepting.abort_handle(), folder }
     }
 
     /// `http://127.0.0.1:PORT`.
     pub(crate) fn endpoint(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// What belongs to uploads that are under way, in any bucket, by its files.
+    pub(crate) fn uploads(&self) -> Vec<String> {
+        let files = std::fs::read_dir(self.folder.path()).expect("the server's folder");
+        let names = files.map(|file| file.expect("a file of the server's").file_name().to_string_lossy().into_owned());
+        names.filter(|name| name.starts_with(".upload") || name.contains(".upload-")).collect()
+    }
+
+    /// The keys of a bucket: its files, whose paths they are.
+    pub(crate) fn keys(&self, bucket: &str) -> Vec<String> {
+        let root = self.folder.path().join(bucket);
+        let (mut keys, mut folders) = (Vec::new(), vec![root.clone()]);
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("the server's folder") {
+                let path = entry.expect("a file of the server's").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let key = path.strip_prefix(&root).expect("it is below its bucket");
+                    keys.push(key.to_str().expect("keys are UTF-8").to_owned());
+                }
+            }
+        }
+        keys
     }
 
     /// A client with the right keys.

@@ -1,17 +1,14 @@
 //! All versions and delete markers in order, and the keys as they were at a time.
 
+mod real;
+
 use std::{collections::BTreeMap, time::Duration};
 
-use aws_sdk_s3::{
-    Client,
-    types::{BucketVersioningStatus, VersioningConfiguration},
-};
 use dth_proto::view::RunOutcome;
 use dth_tests::{
     daemon::Daemon,
     s3::{Action, Fault, Object, Operation, Server, md5_hex},
     task::{Task, ended_well},
-    weed::{self, Weed},
 };
 use jiff::Timestamp;
 
@@ -240,89 +237,4 @@ async fn kills_in_the_middle_of_a_version_keep_the_order() {
     assert!(more as u64 <= KILLS * 3, "{more} versions were made again");
     println!("{all} versions, {KILLS} kills, {more} made again");
     ended_well(daemon).await;
-}
-
-async fn keep_versions(s3: &Client, bucket: &str) {
-    s3.create_bucket().bucket(bucket).send().await.unwrap();
-    let on = VersioningConfiguration::builder().status(BucketVersioningStatus::Enabled).build();
-    s3.put_bucket_versioning().bucket(bucket).versioning_configuration(on).send().await.unwrap();
-}
-
-/// Versions and delete markers of a real store, which counts its times in seconds.
-async fn write_history(s3: &Client) {
-    let tick = || tokio::time::sleep(Duration::from_millis(1_100));
-    for n in 0..3 {
-        for key in ["a", "b/c", "b-c"] {
-            let put = s3.put_object().bucket(FROM).key(key).metadata("n", n.to_string()).body(format!("{key} {n}").into_bytes().into());
-            put.send().await.unwrap();
-        }
-        tick().await;
-        if n == 1 {
-            s3.delete_object().bucket(FROM).key("b/c").send().await.unwrap();
-            tick().await;
-        }
-    }
-    s3.delete_object().bucket(FROM).key("a").send().await.unwrap();
-}
-
-/// As the store itself lists them, per key oldest first.
-async fn listed(s3: &Client, bucket: &str) -> History {
-    let answer = s3.list_object_versions().bucket(bucket).send().await.unwrap();
-    let seconds = |time: Option<&aws_sdk_s3::primitives::DateTime>| time.map_or(0, aws_sdk_s3::primitives::DateTime::secs);
-    let versions = answer.versions().iter().map(|v| (v.key(), seconds(v.last_modified()), v.is_latest(), v.e_tag().map(str::to_owned)));
-    let markers = answer.delete_markers().iter().map(|m| (m.key(), seconds(m.last_modified()), m.is_latest(), None));
-    let mut all: BTreeMap<String, Vec<_>> = BTreeMap::new();
-    for (key, time, latest, etag) in versions.chain(markers) {
-        all.entry(key.unwrap().to_owned()).or_default().push((latest == Some(true), time, etag));
-    }
-    let oldest_first = |mut versions: Vec<(bool, i64, Option<String>)>| {
-        versions.sort_by_key(|(latest, time, _)| (*latest, *time));
-        versions.into_iter().map(|(_, _, etag)| etag).collect()
-    };
-    all.into_iter().map(|(key, versions)| (key, oldest_first(versions))).collect()
-}
-
-/// Contents of all versions, which no time tells apart.
-fn contents(history: &History) -> BTreeMap<&String, Vec<&Option<String>>> {
-    let sorted = |versions: &'_ Vec<Option<String>>| versions.len();
-    history
-        .iter()
-        .map(|(key, versions)| {
-            let mut all: Vec<&Option<String>> = versions.iter().collect();
-            assert_eq!(all.len(), sorted(versions));
-            all.sort();
-            (key, all)
-        })
-        .collect()
-}
-
-async fn between(s3: &Client, task: Task, daemon: Daemon) {
-    for bucket in [FROM, TO] {
-        keep_versions(s3, bucket).await;
-    }
-    write_history(s3).await;
-    let task = task.with("options.versions", "all");
-    task.start(&daemon).await;
-    let run = task.succeeds(&daemon).await;
-    assert_eq!((run.counters.listed, run.counters.copied), (11, 11), "{run:?}");
-    let (from, to) = (listed(s3, FROM).await, listed(s3, TO).await);
-    assert_eq!(contents(&from), contents(&to));
-    for (key, versions) in &from {
-        assert_eq!(versions.last(), to[key].last(), "{key}");
-    }
-    let again = task.again(&daemon).await;
-    assert_eq!((again.counters.same, again.counters.copied), (11, 0), "{again:?}");
-    ended_well(daemon).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn versions_of_seaweedfs() {
-    let weed = Weed::start().await;
-    let mut daemon = Daemon::prepare();
-    let keys = daemon.credential("weed", weed::ACCESS_KEY, weed::SECRET_KEY);
-    daemon.configure(&format!("[credentials.weed]\ntype = \"file\"\npath = \"{}\"\n", keys.display()));
-    daemon.restart().await;
-    let task = Task::new("copy", (&weed.endpoint(), FROM), (&weed.endpoint(), TO));
-    let task = task.at_both_ends("provider", "seaweedfs").at_both_ends("credential", "weed");
-    between(&weed.client(), task, daemon).await;
 }

@@ -1,5 +1,5 @@
 //! boto3 as an independent client: it fills buckets and compares them, by `objects.py` beside this file; and it makes objects with everything that can
-//! belong to them and tells what does, by `keep.py`.
+//! belong to them and tells what does, also of each version, by `keep.py`.
 
 use std::{collections::BTreeMap, path::Path, process::Stdio};
 
@@ -129,4 +129,25 @@ pub async fn make(endpoint: &str, keys: (&str, &str), buckets: &[NewBucket<'_>],
 /// When the script fails; with what it said.
 pub async fn about(endpoint: &str, keys: (&str, &str), objects: &[Asked<'_>]) -> Vec<About> {
     keep("about", endpoint, keys, &objects).await
+}
+
+/// One version of an object.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Generation {
+    /// SHA-256 of the bytes.
+    pub body: String,
+    /// Content-Type.
+    pub content_type: String,
+    /// User metadata.
+    pub metadata: BTreeMap<String, String>,
+    /// Tags.
+    pub tags: BTreeMap<String, String>,
+}
+
+/// All versions of a bucket by key, oldest first; `None` is a delete marker.
+///
+/// # Panics
+/// When the script fails; with what it said.
+pub async fn history(endpoint: &str, keys: (&str, &str), bucket: &str) -> BTreeMap<String, Vec<Option<Generation>>> {
+    keep("history", endpoint, keys, &bucket).await
 }

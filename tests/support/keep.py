@@ -2,8 +2,10 @@
 
     keep.py make ENDPOINT       reads {"buckets": [{"name", "lock"}], "objects": [{"bucket", "key", "size", "headers", "seal"}]}
     keep.py about ENDPOINT      reads [{"bucket", "key", "seal"}]; prints one {"headers", "tags", "acl", "body"} or {"error"} for each
+    keep.py history ENDPOINT    reads the name of a bucket; prints {key: [{"body", "content_type", "metadata", "tags"}]}, oldest version
+                                first, with null for a delete marker
 
-Both read JSON from standard input. `headers` are those of the request, as they are; `seal` is a key for SSE-C in base64. Keys of the
+All read JSON from standard input. `headers` are those of the request, as they are; `seal` is a key for SSE-C in base64. Keys of the
 server are read from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.
 """
 
@@ -96,6 +98,28 @@ def about(endpoint, wanted):
     return found
 
 
+def history(endpoint, bucket):
+    s3 = client(endpoint, {})
+    found, place = {}, {}
+    while True:
+        # versions and delete markers come in two lists: only pages of one tell their order
+        page = s3.list_object_versions(Bucket=bucket, MaxKeys=1, **place)
+        versions, markers = page.get("Versions", []), page.get("DeleteMarkers", [])
+        assert len(versions) + len(markers) <= 1, page
+        for marker in markers:
+            found.setdefault(marker["Key"], []).append(None)
+        for version in versions:
+            asked = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
+            got = s3.get_object(**asked)
+            tags = {t["Key"]: t["Value"] for t in s3.get_object_tagging(**asked)["TagSet"]}
+            body = hashlib.sha256(got["Body"].read()).hexdigest()
+            about = {"body": body, "content_type": got["ContentType"], "metadata": got["Metadata"], "tags": tags}
+            found.setdefault(version["Key"], []).append(about)
+        if not page["IsTruncated"]:
+            return {key: versions[::-1] for key, versions in found.items()}
+        place = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+
+
 if __name__ == "__main__":
-    work = {"make": make, "about": about}[sys.argv[1]]
+    work = {"make": make, "about": about, "history": history}[sys.argv[1]]
     print(json.dumps(work(sys.argv[2], json.load(sys.stdin))))

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     credential::Credentials,
-    s3::client::Bucket,
+    s3::{client::Bucket, version::Versioning},
     transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
 };
 
@@ -59,9 +59,9 @@ pub async fn objects(job: &S3Job, events: &EventQueue, credentials: &Credentials
         }
         Err(error) => refused(&error, "s3:GetBucketNotification", "whether the bucket sends to the queue cannot be seen"),
     });
-    tell(match bucket.keeps_versions().await {
-        Ok(true) => step(VERSIONS, CheckState::Ok, "the bucket keeps versions: a removed version is no removed object".to_owned(), None),
-        Ok(false) => step(VERSIONS, CheckState::Ok, "the bucket keeps no versions".to_owned(), None),
+    tell(match bucket.versioning().await {
+        Ok(Versioning::Enabled) => step(VERSIONS, CheckState::Ok, "the bucket keeps versions: a removed version is no removed object".to_owned(), None),
+        Ok(_) => step(VERSIONS, CheckState::Ok, "the bucket keeps no versions".to_owned(), None),
         Err(error) => step(
             VERSIONS,
             CheckState::Ok,

@@ -60,7 +60,7 @@ impl Requests {
         self.most_open.get(&operation).copied().unwrap_or_default()
     }
 
-    /// How often each part of an object was sent, by part number.
+    /// How often each part of an object was sent, or copied by the store, by part number.
     #[must_use]
     pub fn parts(&self, key: &str) -> BTreeMap<u32, u64> {
         let of_key = self.parts.iter().filter(|((of, _), _)| of == key);
@@ -77,7 +77,8 @@ impl Counter {
     }
 
     pub fn request(&self, call: &Call) {
-        let part = call.query.get("partNumber").and_then(|text| text.parse().ok()).filter(|_| call.operation == Operation::UploadPart);
+        let is_part = matches!(call.operation, Operation::UploadPart | Operation::UploadPartCopy);
+        let part = call.query.get("partNumber").and_then(|text| text.parse().ok()).filter(|_| is_part);
         self.with(|requests| {
             *requests.counts.entry((call.operation, call.key.clone())).or_default() += 1;
             if let Some(number) = part {

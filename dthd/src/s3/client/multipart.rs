@@ -13,9 +13,11 @@ use dth_proto::{failure::FailureClass, time::Timestamp};
 use super::{Bucket, Put, decode, seal::with_key, timestamp};
 use crate::{
     s3::{
+        list::xml,
         metadata::Creation,
         object::ETag,
         verify::{Algorithm, Checksum, Crc, StoredChecksum},
+        wire::PartsOf,
     },
     transfer::TransferError,
 };
@@ -25,19 +27,6 @@ const COMPLETE: &str = "CompleteMultipartUpload";
 const ABORT: &str = "AbortMultipartUpload";
 const PARTS: &str = "ListParts";
 const UPLOADS: &str = "ListMultipartUploads";
-
-/// The value that an answer of the SDK has, over one thing and not over parts of it.
-macro_rules! checksum {
-    ($answer:expr) => {
-        Checksum::first(|algorithm| match algorithm {
-            Algorithm::Crc(Crc::Crc64Nvme) => $answer.checksum_crc64_nvme(),
-            Algorithm::Crc(Crc::Crc32c) => $answer.checksum_crc32_c(),
-            Algorithm::Crc(Crc::Crc32) => $answer.checksum_crc32(),
-            Algorithm::Sha1 => $answer.checksum_sha1(),
-            Algorithm::Sha256 => $answer.checksum_sha256(),
-        })
-    };
-}
 
 /// A part the store has.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,7 +142,13 @@ impl Bucket {
         }
         let kms = output.server_side_encryption().is_some_and(|e| e.as_str().starts_with("aws:kms"));
         let opaque_etag = kms || self.customer.is_some();
-        let checksum = checksum!(output);
+        let checksum = Checksum::first(|algorithm| match algorithm {
+            Algorithm::Crc(Crc::Crc64Nvme) => output.checksum_crc64_nvme(),
+            Algorithm::Crc(Crc::Crc32c) => output.checksum_crc32_c(),
+            Algorithm::Crc(Crc::Crc32) => output.checksum_crc32(),
+            Algorithm::Sha1 => output.checksum_sha1(),
+            Algorithm::Sha256 => output.checksum_sha256(),
+        });
         Ok(Put { etag, opaque_etag, checksum, version: output.version_id().map(str::to_owned) })
     }
 
@@ -189,31 +184,14 @@ impl Bucket {
         let mut parts = Vec::new();
         let mut marker: Option<String> = None;
         loop {
-            let output = self
-                .call(PARTS, 0, || async {
-                    self.sdk()
-                        .list_parts()
-                        .bucket(&self.inner.name)
-                        .key(key)
-                        .upload_id(id)
-                        .set_part_number_marker(marker.clone())
-                        .customize()
-                        .mutate_request(with_key(self.customer.as_ref()))
-                        .send()
-                        .await
-                        .map_err(|e| self.failed(PARTS, &e))
-                })
-                .await?;
-            parts.extend(output.parts().iter().filter_map(|p| {
-                Some(UploadedPart {
-                    number: u32::try_from(p.part_number()?).ok()?,
-                    size: u64::try_from(p.size()?).ok()?,
-                    etag: ETag::new(p.e_tag()?),
-                    checksum: checksum!(p),
-                })
-            }));
-            let next = output.next_part_number_marker().map(str::to_owned);
-            if !output.is_truncated().unwrap_or(false) || next.is_none() || next == marker {
+            let what = PartsOf { key, id, marker: marker.as_deref(), customer: self.customer.as_ref() };
+            let page = self.call(PARTS, 0, || async {
+                let body = self.inner.wire.list_parts(what).await.map_err(|failure| self.unsent(PARTS, failure))?;
+                xml::scan_parts(&body).map_err(|error| self.error(error.class(), PARTS, error.code(), error.to_string()))
+            });
+            let (more, next) = page.await?;
+            parts.extend(more);
+            if next.is_none() || next == marker {
                 return Ok(parts);
             }
             marker = next;

@@ -1,7 +1,7 @@
 //! A bucket's notifications, read and written as a whole: what is not ours goes back as it came.
 
 use aws_sdk_s3::types::{
-    BucketVersioningStatus, Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
+    Event, FilterRule, FilterRuleName, NotificationConfiguration, NotificationConfigurationFilter,
     QueueConfiguration, S3KeyFilter,
 };
 
@@ -10,7 +10,6 @@ use crate::transfer::TransferError;
 
 const GET: &str = "GetBucketNotificationConfiguration";
 const PUT: &str = "PutBucketNotificationConfiguration";
-const VERSIONING: &str = "GetBucketVersioning";
 
 /// Where events go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,18 +74,6 @@ impl Bucket {
             request.notification_configuration(notifications.0.clone()).send().await.map_err(|e| self.failed(PUT, &e))
         };
         self.call(PUT, 0, request).await.map(drop)
-    }
-
-    /// Whether the bucket keeps versions.
-    ///
-    /// # Errors
-    /// When the store refuses, or does not know of versions.
-    pub async fn keeps_versions(&self) -> Result<bool, TransferError> {
-        let request = || async {
-            let request = self.sdk().get_bucket_versioning().bucket(&self.inner.name);
-            request.send().await.map_err(|e| self.failed(VERSIONING, &e))
-        };
-        Ok(self.call(VERSIONING, 0, request).await?.status == Some(BucketVersioningStatus::Enabled))
     }
 }
 

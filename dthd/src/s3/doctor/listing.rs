@@ -14,7 +14,8 @@ pub(super) const ORDER: &str = "keys in byte order";
 pub(super) const ENCODING: &str = "keys in percent-encoding";
 
 /// In byte order. Other orders are those of a file system ("a/x" before "a-b"), of letters, of UTF-16 ("𐀀" before "～").
-const KEYS: [&str; 9] = ["A", "a b", "a-b", "a.b", "a/x", "b", "é", "～", "𐀀"];
+/// What says that it is encoded, and is not, comes back otherwise where it has "+" and "%".
+const KEYS: [&str; 10] = ["A", "a b", "a+b%20", "a-b", "a.b", "a/x", "b", "é", "～", "𐀀"];
 const FOLDER: &str = "order/";
 
 pub(super) async fn examine(x: &mut Examination<'_>) {

@@ -1,15 +1,21 @@
 //! From the body of a `ListBucketResult` to a page, in one pass and without a copy of anything but keys and entity tags.
 
+mod parts;
 mod reader;
 #[cfg(test)]
 mod tests;
 mod text;
+mod versioning;
 mod versions;
 
 use dth_proto::{failure::FailureClass, time::Timestamp};
 
 use self::reader::{Element, Reader, Text};
-pub use self::versions::scan_versions;
+pub use self::{
+    parts::{ScannedParts, scan_parts},
+    versioning::scan_versioning,
+    versions::{ScannedVersions, scan_versions},
+};
 use super::Answer;
 use crate::s3::{
     object::bare,

@@ -1,14 +1,18 @@
-//! One page of a listing, as the store's XML.
+//! One page of a listing of objects, versions or parts, and whether a bucket keeps versions, as the store's XML.
 
 use bytes::Bytes;
-use http::{HeaderName, HeaderValue, Method};
+use http::{HeaderValue, Method};
 
 use super::{
     encode,
+    get::PAYER,
     refusal::{Refusal, is_error},
     request::{Call, Hash},
+    seal::{self, Whose},
     send::{Failure, Wire, read},
+    sign::Header,
 };
+use crate::credential::CustomerKey;
 
 /// A page of a thousand keys of 1024 bytes, each percent-encoded, is 4 MB.
 const PAGE: usize = 64 * 1024 * 1024;
@@ -20,15 +24,19 @@ pub(in crate::s3) struct Versions<'a> {
     pub(in crate::s3) prefix: &'a str,
     /// And come behind this place: a key, and one of its versions.
     pub(in crate::s3) place: Option<(&'a str, Option<&'a str>)>,
+    /// At most so many versions and markers; S3's own limit is 1000.
+    pub(in crate::s3) limit: Option<u32>,
     /// See [`Listing::url_encoding`].
     pub(in crate::s3) url_encoding: bool,
 }
 
 impl Versions<'_> {
     fn query(&self) -> String {
+        let limit = self.limit.map(|limit| limit.to_string());
         let parameters = [
             ("encoding-type", self.url_encoding.then_some("url")),
             ("key-marker", self.place.map(|(key, _)| key)),
+            ("max-keys", limit.as_deref()),
             ("prefix", Some(self.prefix).filter(|prefix| !prefix.is_empty())),
             ("version-id-marker", self.place.and_then(|(_, version)| version)),
             ("versions", Some("")),
@@ -36,6 +44,18 @@ impl Versions<'_> {
         let given: Vec<(&str, &str)> = parameters.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
         encode::query(&given)
     }
+}
+
+/// Of which upload to list the parts.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::s3) struct PartsOf<'a> {
+    pub(in crate::s3) key: &'a str,
+    /// The store's name for the upload.
+    pub(in crate::s3) id: &'a str,
+    /// Parts come behind this one: `NextPartNumberMarker`.
+    pub(in crate::s3) marker: Option<&'a str>,
+    /// The key that the parts are encrypted with, if that is one of ours.
+    pub(in crate::s3) customer: Option<&'a CustomerKey>,
 }
 
 /// What to list.
@@ -83,19 +103,37 @@ impl Wire {
     /// # Errors
     /// [`Failure`]; a store that answers 200 and then an error has refused.
     pub(in crate::s3) async fn list(&self, what: Listing<'_>) -> Result<Bytes, Failure> {
-        self.page(what.query()).await
+        self.page(None, what.query(), Vec::new()).await
     }
 
     /// # Errors
     /// As [`Self::list`].
     pub(in crate::s3) async fn list_versions(&self, what: Versions<'_>) -> Result<Bytes, Failure> {
-        self.page(what.query()).await
+        self.page(None, what.query(), Vec::new()).await
     }
 
-    async fn page(&self, query: String) -> Result<Bytes, Failure> {
-        let payer = (HeaderName::from_static("x-amz-request-payer"), HeaderValue::from_static("requester"));
-        let headers = if self.requester_pays { vec![payer] } else { Vec::new() };
-        let call = Call { method: Method::GET, key: None, query, headers, plain: Vec::new(), body: None, hash: Hash::Empty };
+    /// The answer to `GetBucketVersioning`.
+    ///
+    /// # Errors
+    /// As [`Self::list`].
+    pub(in crate::s3) async fn versioning(&self) -> Result<Bytes, Failure> {
+        self.page(None, "versioning=".to_owned(), Vec::new()).await
+    }
+
+    /// # Errors
+    /// As [`Self::list`].
+    pub(in crate::s3) async fn list_parts(&self, what: PartsOf<'_>) -> Result<Bytes, Failure> {
+        let marker = what.marker.map(|marker| ("part-number-marker", marker));
+        let query: Vec<(&str, &str)> = marker.into_iter().chain([("uploadId", what.id)]).collect();
+        let headers = what.customer.into_iter().flat_map(|key| seal::headers(Whose::Object, key)).collect();
+        self.page(Some(what.key), encode::query(&query), headers).await
+    }
+
+    async fn page(&self, key: Option<&str>, query: String, mut headers: Vec<Header>) -> Result<Bytes, Failure> {
+        if self.requester_pays {
+            headers.push((PAYER, HeaderValue::from_static("requester")));
+        }
+        let call = Call { method: Method::GET, key, query, headers, plain: Vec::new(), body: None, hash: Hash::Empty };
         let (head, body) = self.send(&call).await?.into_parts();
         let status = head.status.as_u16();
         let body = read(body, PAGE).await.map_err(|why| Failure::Unreadable { status, why })?;
@@ -112,10 +150,10 @@ mod tests {
 
     #[test]
     fn versions_are_asked_for_behind_a_place() {
-        let all = Versions { prefix: "", place: None, url_encoding: false };
+        let all = Versions { prefix: "", place: None, limit: None, url_encoding: false };
         assert_eq!(all.query(), "versions=");
-        let some = Versions { prefix: "a/", place: Some(("a/ü", Some("v+1"))), url_encoding: true };
-        assert_eq!(some.query(), "encoding-type=url&key-marker=a%2F%C3%BC&prefix=a%2F&version-id-marker=v%2B1&versions=");
+        let some = Versions { prefix: "a/", place: Some(("a/ü", Some("v+1"))), limit: Some(1), url_encoding: true };
+        assert_eq!(some.query(), "encoding-type=url&key-marker=a%2F%C3%BC&max-keys=1&prefix=a%2F&version-id-marker=v%2B1&versions=");
     }
 
     #[test]

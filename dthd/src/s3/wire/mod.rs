@@ -31,7 +31,7 @@ pub(super) use self::{
     address::Site,
     copy::{Copying, Origin},
     get::{Found, Pinned},
-    list::{Listing, Versions},
+    list::{Listing, PartsOf, Versions},
     put::{Digests, Part},
     raw::{Raw, Reply},
     refusal::{Refusal, retry_after},

@@ -9,14 +9,20 @@ use super::{
 };
 use crate::s3::{
     object::{ETag, bare},
-    version::{NULL, Place, Version, VersionPage},
+    version::{
+        NULL, Place, Version, VersionPage,
+        order::{in_doubt, put_markers_in_place},
+    },
 };
+
+/// A page of versions, and the keys in it of which the order is a guess, each with how many versions and markers the page has of it.
+pub type ScannedVersions = (VersionPage, Vec<(String, usize)>);
 
 /// Reads an answer to `ListObjectVersions`. Keys and the key marker are decoded if the answer says so.
 ///
 /// # Errors
 /// [`ScanError`]: there is no such thing as half a page. A store that does not know versions answers with another document.
-pub fn scan_versions(body: &[u8]) -> Result<VersionPage, ScanError> {
+pub fn scan_versions(body: &[u8]) -> Result<ScannedVersions, ScanError> {
     let mut reader = Reader::new(body);
     let root = reader.root()?;
     match root.local() {
@@ -43,7 +49,7 @@ struct Scan {
 }
 
 impl Scan {
-    fn listing<'a>(mut self, reader: &mut Reader<'a>, root: Element<'a>) -> Result<VersionPage, ScanError> {
+    fn listing<'a>(mut self, reader: &mut Reader<'a>, root: Element<'a>) -> Result<ScannedVersions, ScanError> {
         while let Some(element) = reader.child(root)? {
             match element.local() {
                 b"Version" => self.version(reader, element, false)?,
@@ -69,6 +75,7 @@ impl Scan {
         };
         let keyed = self.versions.into_iter().map(|(raw, version)| Ok((key("Key", raw)?, version)));
         let mut versions = keyed.collect::<Result<Vec<_>, ScanError>>()?;
+        let in_doubt = in_doubt(&versions);
         put_markers_in_place(&mut versions);
         let marker = self.key_marker.map(|raw| key("NextKeyMarker", raw)).transpose()?;
         let next = match (self.truncated, marker) {
@@ -77,7 +84,7 @@ impl Scan {
             // more to come, and not where: behind the last that came
             (Some(true), None) => versions.last().map(|(key, version)| Place { key: key.clone(), version: Some(version.id.clone()) }),
         };
-        Ok(VersionPage { versions, next })
+        Ok((VersionPage { versions, next }, in_doubt))
     }
 
     fn version<'a>(&mut self, reader: &mut Reader<'a>, of: Element<'a>, marker: bool) -> Result<(), ScanError> {
@@ -122,21 +129,6 @@ impl Scan {
     }
 }
 
-/// Some stores send all versions of a page and then all its delete markers. Where that cannot be the order of the listing, it is made from
-/// keys, what is the latest, and times; elsewhere the document's order stands, for times alone do not tell it (AWS: an object of parts has the
-/// time at which its upload began).
-fn put_markers_in_place(versions: &mut [(String, Version)]) {
-    let grouped = versions.is_sorted_by_key(|(_, version)| version.marker) && versions.last().is_some_and(|(_, version)| version.marker);
-    let in_order = versions.windows(2).all(|pair| {
-        let [(before, first), (after, second)] = pair else { return true };
-        before < after || (before == after && !second.latest && first.modified >= second.modified)
-    });
-    if grouped && !in_order {
-        versions
-            .sort_by(|(a, one), (b, two)| a.cmp(b).then_with(|| two.latest.cmp(&one.latest)).then_with(|| two.modified.cmp(&one.modified)));
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -161,7 +153,7 @@ mod tests {
     }
 
     fn scan(inner: &str) -> VersionPage {
-        scan_versions(format!("<?xml version=\"1.0\"?><ListVersionsResult>{inner}</ListVersionsResult>").as_bytes()).expect("a page")
+        scan_versions(format!("<?xml version=\"1.0\"?><ListVersionsResult>{inner}</ListVersionsResult>").as_bytes()).expect("a page").0
     }
 
     #[test]
@@ -192,6 +184,10 @@ mod tests {
         // this is in order as it is
         let inner = [version("a", "2", true, 1), marker("a", "1", false, 1)];
         assert_eq!(ids(&scan(&inner.concat())), ["a 2", "a 1 marker"]);
+        // of these the times do not tell
+        let inner = [version("a", "3", true, 1), version("a", "1", false, 1), marker("a", "2", false, 1)].concat();
+        let body = format!("<ListVersionsResult>{inner}</ListVersionsResult>");
+        assert_eq!(scan_versions(body.as_bytes()).expect("a page").1, [("a".to_owned(), 3)]);
     }
 
     #[test]
