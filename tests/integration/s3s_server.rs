@@ -4,6 +4,11 @@ use std::path::Path;
 
 use aws_sdk_s3::Client;
 use dth_tests::client;
+use hyper::{
+    Request,
+    body::Incoming,
+    service::{Service, service_fn},
+};
 use hyper_util::rt::TokioIo;
 use s3s::{auth::SimpleAuth, service::S3ServiceBuilder};
 use s3s_fs::FileSystem;
@@ -31,9 +36,15 @@ impl S3s {
         let accepting = tokio::spawn(async move {
             while let Ok((socket, _)) = listener.accept().await {
                 let service = service.clone();
+                // in a task of its own, a request that has come is carried out to its end, whoever waits for the answer: cut off between its
+                // two files, an object would be there without what belongs to it
+                let whole = service_fn(move |request: Request<Incoming>| {
+                    let service = service.clone();
+                    async move { tokio::spawn(async move { Service::call(&service, request).await }).await.expect("the server does not panic") }
+                });
                 tokio::spawn(async move {
                     // a client that goes away ends its connection
-                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;
+                    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), whole).await;
                 });
             }
         });

@@ -100,24 +100,31 @@ def about(endpoint, wanted):
 
 def history(endpoint, bucket):
     s3 = client(endpoint, {})
-    found, place = {}, {}
-    while True:
+
+    def about(version):
+        asked = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
+        got = s3.get_object(**asked)
+        tags = {t["Key"]: t["Value"] for t in s3.get_object_tagging(**asked)["TagSet"]}
+        body = hashlib.sha256(got["Body"].read()).hexdigest()
+        return {"body": body, "content_type": got["ContentType"], "metadata": got["Metadata"], "tags": tags}
+
+    def of_key(key):
         # versions and delete markers come in two lists: only pages of one tell their order
-        page = s3.list_object_versions(Bucket=bucket, MaxKeys=1, **place)
-        versions, markers = page.get("Versions", []), page.get("DeleteMarkers", [])
-        assert len(versions) + len(markers) <= 1, page
-        for marker in markers:
-            found.setdefault(marker["Key"], []).append(None)
-        for version in versions:
-            asked = {"Bucket": bucket, "Key": version["Key"], "VersionId": version["VersionId"]}
-            got = s3.get_object(**asked)
-            tags = {t["Key"]: t["Value"] for t in s3.get_object_tagging(**asked)["TagSet"]}
-            body = hashlib.sha256(got["Body"].read()).hexdigest()
-            about = {"body": body, "content_type": got["ContentType"], "metadata": got["Metadata"], "tags": tags}
-            found.setdefault(version["Key"], []).append(about)
-        if not page["IsTruncated"]:
-            return {key: versions[::-1] for key, versions in found.items()}
-        place = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+        found, place = [], {}
+        while True:
+            page = s3.list_object_versions(Bucket=bucket, Prefix=key, MaxKeys=1, **place)
+            versions, markers = page.get("Versions", []), page.get("DeleteMarkers", [])
+            assert len(versions) + len(markers) <= 1, page
+            found += [about(version) for version in versions if version["Key"] == key]
+            found += [None for marker in markers if marker["Key"] == key]
+            if not page["IsTruncated"] or page["NextKeyMarker"] != key:
+                return found[::-1]
+            place = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
+
+    keys = set()
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket):
+        keys |= {entry["Key"] for entry in page.get("Versions", []) + page.get("DeleteMarkers", [])}
+    return {key: of_key(key) for key in keys}
 
 
 if __name__ == "__main__":

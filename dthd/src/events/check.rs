@@ -60,7 +60,9 @@ pub async fn objects(job: &S3Job, events: &EventQueue, credentials: &Credentials
         Err(error) => refused(&error, "s3:GetBucketNotification", "whether the bucket sends to the queue cannot be seen"),
     });
     tell(match bucket.versioning().await {
-        Ok(Versioning::Enabled) => step(VERSIONS, CheckState::Ok, "the bucket keeps versions: a removed version is no removed object".to_owned(), None),
+        Ok(Versioning::Enabled) => {
+            step(VERSIONS, CheckState::Ok, "the bucket keeps versions: a removed version is no removed object".to_owned(), None)
+        }
         Ok(_) => step(VERSIONS, CheckState::Ok, "the bucket keeps no versions".to_owned(), None),
         Err(error) => step(
             VERSIONS,

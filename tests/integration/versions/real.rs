@@ -101,7 +101,11 @@ impl Stand {
         let from = boto::history(&self.endpoint, self.keys, FROM).await;
         let to = boto::history(&self.endpoint, self.keys, TO).await;
         let shape: Vec<(&str, String)> = from.iter().map(|(key, all)| (key.as_str(), all.iter().map(mark).collect())).collect();
-        assert_eq!(shape, [("a", "ooox"), ("b-c", "ooo"), ("b/c", "ooxo"), ("large", "o"), ("quick", "oxoxoox"), ("ü +%/x", "ooo")].map(|(key, all)| (key, all.to_owned())));
+        assert_eq!(
+            shape,
+            [("a", "ooox"), ("b-c", "ooo"), ("b/c", "ooxo"), ("large", "o"), ("quick", "oxoxoox"), ("ü +%/x", "ooo")]
+                .map(|(key, all)| (key, all.to_owned()))
+        );
         let all: u64 = from.values().map(|versions| versions.len() as u64).sum();
         assert_eq!((run.counters.listed, run.counters.copied), (all, all), "{run:?}");
         for (key, versions) in &from {
