@@ -156,6 +156,10 @@ pub fn costs(spec: &TaskSpec, counters: &Counters, requests: &Requests, own: &Pr
         unknown
             .push("which objects have tags is not in a listing: each of them takes one more read and, in parts, no more writes".to_owned());
     }
+    let restored = requests.of(Class::Retrieval, Side::Source);
+    if restored > 0 {
+        unknown.push(format!("what {restored} objects cost that come out of an archive goes by their tier and size: see the provider's prices"));
+    }
     (costs, unknown)
 }
 

@@ -86,6 +86,44 @@ async fn a_plan_tells_everything_and_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_plan_of_a_mirror_in_one_store_counts_what_the_store_copies_and_deletes() {
+    let server = Server::start().await.unwrap();
+    server.store().create_bucket("from");
+    server.store().create_bucket("to");
+    for (bucket, key) in [("from", "equal"), ("to", "equal"), ("from", "new"), ("to", "old/1"), ("to", "old/2"), ("to", "old/3")] {
+        server.store().put(bucket, key, Object::new("x"));
+    }
+    let daemon = Daemon::start("").await;
+    let task = pair::task("mirror", &server, &server).with("options.delete", "mirror").with("options.server_side_copy", true);
+    let task = task.with("options.max_delete_percent", 100);
+    task.create(&daemon).await;
+    let plan: Plan = daemon.dth(&["plan", "mirror", "--items", "9"]).json().await;
+    let c = plan.plan.detail.view.run.as_ref().unwrap().counters;
+    assert_eq!((c.listed, c.same, c.planned, c.to_delete, written(&server)), (2, 1, 1, 3, 0), "{c:?}");
+    let reasons: Vec<_> = plan.items.iter().map(|item| (item.key.as_str(), item.reason.as_deref().unwrap_or_default())).collect();
+    assert_eq!(reasons, [("new", "missing"), ("old/1", "delete"), ("old/2", "delete"), ("old/3", "delete")]);
+    let requests: BTreeMap<&str, u64> = plan.plan.requests.iter().map(|one| (one.operation.as_str(), one.count)).collect();
+    assert_eq!(requests, BTreeMap::from([("CopyObject", 1), ("DeleteObjects", 1), ("HeadObject", 4)]));
+    // and so it comes
+    daemon.dth(&["start", "mirror", "--confirm", "mirror"]).ok().await;
+    task.succeeds(&daemon).await;
+    let sent = server.requests();
+    assert_eq!([Operation::CopyObject, Operation::DeleteObjects, Operation::GetObject].map(|one| sent.of(one)), [1, 1, 0]);
+    assert_eq!(server.store().all("to").into_keys().collect::<Vec<_>>(), ["equal", "new"]);
+
+    for n in 0..9 {
+        server.store().put("to", &format!("extra/{n}"), Object::new("x"));
+    }
+    let task = task.with("options.max_delete_percent", 50);
+    daemon.dth(&["edit", "mirror", "--file", &task.file(&daemon), "--confirm", "mirror"]).ok().await;
+    let plan: Plan = daemon.dth(&["plan", "mirror"]).json().await;
+    assert_eq!(plan.plan.detail.view.run.as_ref().unwrap().counters.to_delete, 9);
+    let log = daemon.dth(&["log"]).ok().await;
+    assert!(log.contains("a run would delete nothing: ") && log.contains("max_delete_percent = 50"), "{log}");
+    ended_well(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_definition_is_planned_without_becoming_a_task() {
     let (source, destination) = stores().await;
     fill(&source, &destination);

@@ -18,6 +18,16 @@ pub enum Operation {
     UploadPart,
     /// Ends an object in parts.
     CompleteMultipartUpload,
+    /// Asks about an object.
+    HeadObject,
+    /// Lets the store copy a whole object.
+    CopyObject,
+    /// Lets the store copy a part.
+    UploadPartCopy,
+    /// Gets an object out of an archive.
+    RestoreObject,
+    /// Deletes as many objects as the store takes at once.
+    DeleteObjects,
     /// Reads a manifest.
     GetManifest,
     /// Reads a blob.
@@ -37,18 +47,25 @@ pub enum Class {
     Read,
     /// As a write (S3: PUT, COPY, POST).
     Write,
-    /// Not at all: registries bill bytes.
+    /// Not at all: registries bill bytes, and stores no deletes.
     Free,
+    /// By tier, and by the bytes that it gets.
+    Retrieval,
 }
 
 impl Operation {
     /// All of them. The place of one is its place in [`Requests`]; on disk they have their words.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 15] = [
         Self::GetObject,
         Self::PutObject,
         Self::CreateMultipartUpload,
         Self::UploadPart,
         Self::CompleteMultipartUpload,
+        Self::HeadObject,
+        Self::CopyObject,
+        Self::UploadPartCopy,
+        Self::RestoreObject,
+        Self::DeleteObjects,
         Self::GetManifest,
         Self::GetBlob,
         Self::MountBlob,
@@ -65,6 +82,11 @@ impl Operation {
             Self::CreateMultipartUpload => "CreateMultipartUpload",
             Self::UploadPart => "UploadPart",
             Self::CompleteMultipartUpload => "CompleteMultipartUpload",
+            Self::HeadObject => "HeadObject",
+            Self::CopyObject => "CopyObject",
+            Self::UploadPartCopy => "UploadPartCopy",
+            Self::RestoreObject => "RestoreObject",
+            Self::DeleteObjects => "DeleteObjects",
             Self::GetManifest => "GetManifest",
             Self::GetBlob => "GetBlob",
             Self::MountBlob => "MountBlob",
@@ -77,7 +99,7 @@ impl Operation {
     #[must_use]
     pub fn side(self) -> Side {
         match self {
-            Self::GetObject | Self::GetManifest | Self::GetBlob => Side::Source,
+            Self::GetObject | Self::HeadObject | Self::RestoreObject | Self::GetManifest | Self::GetBlob => Side::Source,
             _ => Side::Destination,
         }
     }
@@ -86,8 +108,14 @@ impl Operation {
     #[must_use]
     pub fn class(self) -> Class {
         match self {
-            Self::GetObject => Class::Read,
-            Self::PutObject | Self::CreateMultipartUpload | Self::UploadPart | Self::CompleteMultipartUpload => Class::Write,
+            Self::GetObject | Self::HeadObject => Class::Read,
+            Self::PutObject
+            | Self::CreateMultipartUpload
+            | Self::UploadPart
+            | Self::CompleteMultipartUpload
+            | Self::CopyObject
+            | Self::UploadPartCopy => Class::Write,
+            Self::RestoreObject => Class::Retrieval,
             _ => Class::Free,
         }
     }

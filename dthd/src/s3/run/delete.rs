@@ -13,6 +13,7 @@ use futures::{StreamExt, stream};
 use super::{
     Otherwise, PassEnd,
     ends::Ends,
+    estimate,
     guard::guard,
     removal::{Removal, Verdict},
 };
@@ -94,6 +95,11 @@ impl<'r> Deletes<'r> {
         match (&self.input.record.kind, guarded) {
             (RunKind::Full, Ok(())) if to_delete > 0 => self.all().await.unwrap_or_else(|error| PassEnd::Failed(error.to_string())),
             (RunKind::Full, Err(too_many)) => PassEnd::Other(Otherwise::Guarded(too_many.to_string())),
+            (RunKind::Plan, Ok(())) => {
+                let requests = estimate::deletes(to_delete, self.removal.destination.profile());
+                self.input.progress.decided(&Tally { requests, ..Tally::default() }, 0);
+                PassEnd::Complete
+            }
             (RunKind::Plan, Err(too_many)) => {
                 let message = format!("a run would delete nothing: {too_many}");
                 self.input.events.push(Level::Warn, Some((&self.input.name, Some(self.input.record.run))), message);

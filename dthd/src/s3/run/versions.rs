@@ -13,7 +13,7 @@ use super::{
     PassEnd,
     archives::{Away, RESTORE, RESTORING},
     ends::Ends,
-    estimate::requests,
+    estimate,
     failures::Which,
     rules::{Rules, too_long},
     work::{Inner, Work, is_in_archive, unjournaled},
@@ -347,7 +347,7 @@ impl Inner {
                 blocked = behind(&outcome);
             }
             let name = item_name(&task.key, &version.id);
-            self.account.close_one(&mut task.open, (&name, version.size), tries, outcome, || requests(version.size));
+            self.account.close_one(&mut task.open, (&name, version.size), tries, outcome, || estimate::copy(version.size, self.copier()));
         }
         if blocked.is_none() {
             self.archives.forget(&task.key);

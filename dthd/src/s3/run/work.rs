@@ -13,7 +13,7 @@ use super::{
     Otherwise,
     archives::{Archives, Away, RESTORE},
     ends::Ends,
-    estimate::requests,
+    estimate,
     feed::Task,
 };
 use crate::{
@@ -28,6 +28,7 @@ use crate::{
     transfer::{
         TransferError,
         account::{Account, failed},
+        estimate::Operation,
         progress::Progress,
         retry::RetryPolicy,
         run::RunInput,
@@ -156,7 +157,7 @@ impl Inner {
         }
         if !self.writes {
             let size = task.open.size;
-            self.account.planned(&task.open, size, requests(size), task.reason.word());
+            self.account.planned(&task.open, size, estimate::copy(size, &self.copier), task.reason.word());
             return Some(Told::Done);
         }
         let _turn = match &self.turns {
@@ -202,7 +203,10 @@ impl Inner {
         match self.archives.look(&task.entry, refused).await {
             Ok(None) => return false,
             Ok(Some(Away::Skipped(why))) => self.account.skipped(&task.open, why, true),
-            Ok(Some(Away::Planned)) => self.account.planned(&task.open, task.open.size, requests(task.open.size), RESTORE),
+            Ok(Some(Away::Planned)) => {
+                let requests = estimate::copy(task.open.size, &self.copier).with(Operation::RestoreObject, 1);
+                self.account.planned(&task.open, task.open.size, requests, RESTORE);
+            }
             Err(error) if error.class == FailureClass::Changed => {
                 self.archives.forget(&task.entry.key);
                 self.account.skipped(&task.open, "vanished", true);
@@ -210,6 +214,11 @@ impl Inner {
             Err(error) => self.account.failed(&task.open, 1, failed(&error)),
         }
         true
+    }
+
+    /// What copies.
+    pub(super) fn copier(&self) -> &Copier<Uploads> {
+        &self.copier
     }
 
     /// Copies one object, beginning again as often as makes sense; with the number of tries.
