@@ -37,6 +37,7 @@ pub mod report;
 pub mod service;
 pub mod spec;
 pub mod ssh;
+mod text;
 pub mod time;
 pub mod units;
 pub mod view;

@@ -4,6 +4,8 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
+use crate::text::as_text;
+
 /// A number of bytes, written with a unit (`512MiB`, `8 MB`, `300`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
@@ -120,31 +122,7 @@ impl fmt::Display for Rate {
     }
 }
 
-impl TryFrom<String> for ByteSize {
-    type Error = BadUnit;
-    fn try_from(text: String) -> Result<Self, BadUnit> {
-        text.parse()
-    }
-}
-
-impl From<ByteSize> for String {
-    fn from(size: ByteSize) -> Self {
-        size.to_string()
-    }
-}
-
-impl TryFrom<String> for Rate {
-    type Error = BadUnit;
-    fn try_from(text: String) -> Result<Self, BadUnit> {
-        text.parse()
-    }
-}
-
-impl From<Rate> for String {
-    fn from(rate: Rate) -> Self {
-        rate.to_string()
-    }
-}
+as_text!(ByteSize, Rate);
 
 /// Three significant digits, decimal unit: `1.25 GB`, `612 MB`, `41.0 kB`, `0 B`.
 #[must_use]

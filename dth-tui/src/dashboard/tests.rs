@@ -41,21 +41,6 @@ fn dashboard(model: Model, counter: &Counter) -> Dashboard<Counter> {
     dashboard
 }
 
-fn reply(seq: u64) -> WatchReply {
-    WatchReply {
-        epoch: Epoch("6f1c".to_owned()),
-        seq,
-        full: false,
-        summary: None,
-        problems: None,
-        changed: Vec::new(),
-        removed: Vec::new(),
-        focus: None,
-        events_head: 0,
-        held_ms: 0,
-    }
-}
-
 #[test]
 fn an_idle_daemon_writes_nothing() {
     let counter = Counter::default();
@@ -64,7 +49,7 @@ fn an_idle_daemon_writes_nothing() {
     let mut dashboard = dashboard(model, &counter);
     assert!(counter.take() > 1_000, "the first frame");
     for seq in 0..200 {
-        let change = Change::Reply { reply: Box::new(reply(seq)), rtt_ms: seq * 7 % 90 };
+        let change = Change::Reply { reply: Box::new(sample::reply(seq)), rtt_ms: seq * 7 % 90 };
         assert_eq!(dashboard.apply(Event::Link(change)).expect("applied"), []);
         dashboard.apply(Event::Wake).expect("applied");
         assert_eq!(dashboard.wake(), None, "nothing to wake for");
@@ -74,7 +59,7 @@ fn an_idle_daemon_writes_nothing() {
 
 /// What a second of four running transfers changes: every rate, every percentage, all totals, the clock.
 fn second(dashboard: &mut Dashboard<Counter>, n: u64) {
-    let mut answer = reply(n);
+    let mut answer = sample::reply(n);
     let mut summary = dashboard.model.mirror.summary.clone();
     summary.rate = 822_000_000 + n * 7_777_777 % 390_000_000;
     summary.rate_hour += n * 100_003;
@@ -134,7 +119,7 @@ fn frames_are_limited_and_keys_are_not() {
     let mut dashboard = dashboard(sample::typical(), &counter);
     dashboard.interval = Duration::from_secs(3_600);
     counter.take();
-    let change = |n| Event::Link(Change::Reply { reply: Box::new(WatchReply { full: true, ..reply(n) }), rtt_ms: 1 });
+    let change = |n| Event::Link(Change::Reply { reply: Box::new(WatchReply { full: true, ..sample::reply(n) }), rtt_ms: 1 });
     dashboard.apply(change(1)).expect("applied");
     assert_eq!(counter.take(), 0, "too early for a frame");
     let wake = dashboard.wake().expect("a frame is due later");

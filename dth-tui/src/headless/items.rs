@@ -27,30 +27,39 @@ pub(super) struct Which {
     pub(super) prefix: Option<String>,
 }
 
-impl Row for ItemView {
-    const COLUMNS: &'static [Column] = &[
+/// The columns of a record; what proves the copy and what the item is called are words of the engine.
+const fn columns(proof: &'static str, name: &'static str) -> [Column; 8] {
+    [
         ("OUTCOME", Align::Left),
         ("SIZE", Align::Right),
         ("TRIES", Align::Right),
         ("AT", Align::Left),
         ("REASON", Align::Left),
-        ("VERIFIED", Align::Left),
-        ("KEY", Align::Left),
+        (proof, Align::Left),
+        (name, Align::Left),
         ("MESSAGE", Align::Left),
-    ];
+    ]
+}
+
+fn cells(item: &ItemView, proof: Option<String>) -> Vec<String> {
+    let reason = item.reason.clone().or_else(|| item.class.map(|class| class.to_string()));
+    vec![
+        item.outcome.clone(),
+        units::bytes(item.size),
+        item.tries.to_string(),
+        cell::time(item.at),
+        cell::or_nothing(reason),
+        cell::or_nothing(proof),
+        item.key.clone(),
+        item.message.clone().unwrap_or_default(),
+    ]
+}
+
+impl Row for ItemView {
+    const COLUMNS: &'static [Column] = &columns("VERIFIED", "KEY");
 
     fn cells(&self) -> Vec<String> {
-        let reason = self.reason.clone().or_else(|| self.class.map(|class| class.to_string()));
-        vec![
-            self.outcome.clone(),
-            units::bytes(self.size),
-            self.tries.to_string(),
-            cell::time(self.at),
-            cell::or_nothing(reason),
-            cell::or_nothing(self.verified.clone()),
-            self.key.clone(),
-            self.message.clone().unwrap_or_default(),
-        ]
+        cells(self, self.verified.clone())
     }
 }
 
@@ -69,30 +78,11 @@ impl From<ItemView> for ImageItem {
 }
 
 impl Row for ImageItem {
-    const COLUMNS: &'static [Column] = &[
-        ("OUTCOME", Align::Left),
-        ("SIZE", Align::Right),
-        ("TRIES", Align::Right),
-        ("AT", Align::Left),
-        ("REASON", Align::Left),
-        ("DIGEST", Align::Left),
-        ("IMAGE", Align::Left),
-        ("MESSAGE", Align::Left),
-    ];
+    const COLUMNS: &'static [Column] = &columns("DIGEST", "IMAGE");
 
     fn cells(&self) -> Vec<String> {
         let Self(item) = self;
-        let reason = item.reason.clone().or_else(|| item.class.map(|class| class.to_string()));
-        vec![
-            item.outcome.clone(),
-            units::bytes(item.size),
-            item.tries.to_string(),
-            cell::time(item.at),
-            cell::or_nothing(reason),
-            cell::or_nothing(digests(item.source_etag.as_deref(), item.destination_etag.as_deref())),
-            item.key.clone(),
-            item.message.clone().unwrap_or_default(),
-        ]
+        cells(item, digests(item.source_etag.as_deref(), item.destination_etag.as_deref()))
     }
 }
 

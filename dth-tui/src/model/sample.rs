@@ -19,6 +19,7 @@ use dth_proto::{
         Counters, DaemonInfo, History, InFlight, Live, Phase, Problem, ProviderInfo, RunKind, RunView, Severity, Summary, TaskDetail,
         TaskState, TaskView,
     },
+    watch::WatchReply,
 };
 
 pub(crate) use self::{
@@ -204,6 +205,22 @@ fn item(number: u32, of: &FailureGroup) -> FailureItem {
 
 fn event(seq: u64, level: Level, task: Option<&str>, message: &str) -> Event {
     Event { seq, at: Timestamp(NOW.0 - (20 - seq) * 61_000), level, task: task.map(name), run: Some(3), message: message.to_owned() }
+}
+
+/// An answer to the watch in which nothing has changed.
+pub(crate) fn reply(seq: u64) -> WatchReply {
+    WatchReply {
+        epoch: Epoch("6f1c".to_owned()),
+        seq,
+        full: false,
+        summary: None,
+        problems: None,
+        changed: Vec::new(),
+        removed: Vec::new(),
+        focus: None,
+        events_head: 0,
+        held_ms: 0,
+    }
 }
 
 /// Six tasks, one of them in trouble, on the overview.
