@@ -28,10 +28,11 @@ const GROUPS: usize = 10;
 
 impl Supervisor {
     pub(super) fn show_all(&self) {
-        for task in self.tasks.values().filter(|task| !task.record.hidden) {
-            self.board.show(task.row());
+        let rows: Vec<(&Task, TaskView)> = self.tasks.values().filter(|t| !t.record.hidden).map(|t| (t, t.row())).collect();
+        let (summary, problems) = self.summary(&rows);
+        for (_, row) in rows {
+            self.board.show(row);
         }
-        let (summary, problems) = self.summary();
         self.board.summarise(summary, problems);
     }
 
@@ -69,8 +70,7 @@ impl Supervisor {
         })
     }
 
-    fn summary(&self) -> (Summary, Vec<dth_proto::view::Problem>) {
-        let rows: Vec<(&Task, TaskView)> = self.tasks.values().filter(|t| !t.record.hidden).map(|t| (t, t.row())).collect();
+    fn summary(&self, rows: &[(&Task, TaskView)]) -> (Summary, Vec<dth_proto::view::Problem>) {
         let conditions = self.conditions.borrow().clone();
         let now = clock::now();
         let facts = Facts {
@@ -85,7 +85,7 @@ impl Supervisor {
         };
         let (problems, verdict) = problem::judge(&facts);
         let mut summary = Summary { ok: problems.is_empty(), verdict, tasks: rows.len() as u64, ..Summary::default() };
-        for (_, row) in &rows {
+        for (_, row) in rows {
             match row.state {
                 TaskState::Running | TaskState::Stopping => summary.running += 1,
                 TaskState::Queued => summary.queued += 1,
