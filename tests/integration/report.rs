@@ -89,7 +89,12 @@ async fn a_report_that_cannot_be_written_is_told_and_ends_no_run() {
     let (source, destination) = stores().await;
     source.store().put("from", "a", Object::new("x"));
     let daemon = Daemon::start("").await;
-    let task = reports("unreported", &source, &destination).with("report.bucket", "nowhere");
+    let task = reports("unreported", &source, &destination);
+    let good = daemon.dth(&["check", "--file", &task.file(&daemon)]).ok().await;
+    assert!(good.contains("objects can be written to and deleted from s3://logs/dth/"), "{good}");
+    let task = task.with("report.bucket", "nowhere");
+    let bad = daemon.dth(&["check", "--file", &task.file(&daemon)]).run().await;
+    assert!(bad.code == 1 && bad.out.contains("report write") && bad.out.contains("NoSuchBucket"), "{bad:?}");
     task.start(&daemon).await;
     let run = task.succeeds(&daemon).await;
     assert_eq!(run.counters.copied, 1);

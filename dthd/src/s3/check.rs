@@ -5,7 +5,7 @@ use std::sync::Arc;
 use dth_proto::{
     check::{CheckState, CheckStep},
     failure::{FailureClass, Side},
-    spec::{PrefixList, S3Job, Store},
+    spec::{PrefixList, ReportPlace, S3Destination, S3Job, S3Options, S3Source, Store},
 };
 
 mod keep;
@@ -63,6 +63,15 @@ pub async fn check(job: &S3Job, credentials: &Credentials, mut tell: impl FnMut(
             keep::write(&bucket, job, &mut tell).await;
         }
     }
+}
+
+/// The same for the bucket of a task's reports; its steps have names of their own.
+pub async fn report(place: &ReportPlace, credentials: &Credentials, mut tell: impl FnMut(CheckStep) + Send) {
+    let mut tell = |step: CheckStep| tell(CheckStep { name: format!("report {}", step.name), ..step });
+    let Some(bucket) = reach(Side::Destination, &place.store, false, credentials, &mut tell).await else { return };
+    let destination = S3Destination { store: place.store.clone(), prefix: place.prefix.clone(), ..S3Destination::default() };
+    let job = S3Job { source: S3Source::default(), destination, options: S3Options::default() };
+    write(&bucket, &job, &mut tell).await;
 }
 
 /// What speaks against a job before anything is tried.

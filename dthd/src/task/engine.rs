@@ -69,6 +69,9 @@ pub async fn check(spec: &TaskSpec, resources: &Resources, mut tell: impl FnMut(
             Job::Image(job) => events::check::images(job, events, &credentials, &mut tell).await,
         }
     }
+    if let Some(place) = &spec.report {
+        s3::check::report(place, &credentials, &mut tell).await;
+    }
 }
 
 /// Makes the source send its events to the task's queue; steps as for [`check`]. A task without events has none.
