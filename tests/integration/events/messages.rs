@@ -1,5 +1,6 @@
 //! Messages in the wrong order, more than once, in bursts, of other forms, and of no form at all.
 
+use dth_proto::view::Explanation;
 use dth_tests::{
     moto::Moto,
     s3::{Object, Operation},
@@ -175,5 +176,34 @@ async fn only_what_is_gone_is_deleted_and_only_when_asked_for() {
     })
     .await;
     assert!(destination.store().get("mirror", "version").is_some(), "not deleted");
+    ended_well(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_removed_is_asked_for_at_both_ends_and_forgotten() {
+    let ((source, destination), moto) = (stores().await, Moto::start().await);
+    let queue = moto.queue("events").await;
+    let daemon = daemon().await;
+    for key in ["gone", "stays"] {
+        source.store().put("from", key, Object::new(key.to_owned()));
+    }
+    // of such a task each copy is remembered
+    let task = task("forgets", &source, &destination, &queue.url).with("options.delete", "mirror").with("options.compare", "checksum");
+    task.start(&daemon).await;
+    listens(&task, &daemon).await;
+    let explained = async |key: &str| daemon.dth(&["explain", "forgets", key]).json::<Explanation>().await;
+    assert!(explained("gone").await.recorded.is_some());
+    source.store().remove("from", "gone");
+    source.reset_requests();
+    destination.reset_requests();
+    moto.send(&queue, &removed("gone", &json!({}))).await;
+    applied(&task, &daemon, 1).await;
+    let (asked, deleted) = (source.requests(), destination.requests());
+    // to see what it is about, and once more before it is deleted; a listing tells a key that is gone from a bucket that is
+    assert_eq!((asked.of_key(Operation::HeadObject, "gone"), asked.of(Operation::ListObjectsV2)), (2, 1), "{asked:?}");
+    assert_eq!((deleted.of_key(Operation::HeadObject, "gone"), deleted.of_key(Operation::DeleteObject, "gone")), (2, 1), "{deleted:?}");
+    assert_eq!(explained("gone").await.recorded, None);
+    assert!(explained("stays").await.recorded.is_some());
+    assert_eq!(destination.store().all("to").into_keys().collect::<Vec<_>>(), ["stays"]);
     ended_well(daemon).await;
 }
