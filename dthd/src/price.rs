@@ -158,7 +158,9 @@ pub fn costs(spec: &TaskSpec, counters: &Counters, requests: &Requests, own: &Pr
     }
     let restored = requests.of(Class::Retrieval, Side::Source);
     if restored > 0 {
-        unknown.push(format!("what {restored} objects cost that come out of an archive goes by their tier and size: see the provider's prices"));
+        unknown.push(format!(
+            "what {restored} objects cost that come out of an archive goes by their tier and size: see the provider's prices"
+        ));
     }
     (costs, unknown)
 }

@@ -100,7 +100,10 @@ async fn a_report_that_cannot_be_written_is_told_and_ends_no_run() {
     assert_eq!(run.counters.copied, 1);
     let log = daemon.dth(&["log"]).ok().await;
     let told = "the report s3://nowhere/dth/unreported/run-000001.ndjson could not be written: ";
-    assert!(log.contains(told) && log.contains("NoSuchBucket") && log.contains("dth report unreported --run 1 --to FILE writes it"), "{log}");
+    assert!(
+        log.contains(told) && log.contains("NoSuchBucket") && log.contains("dth report unreported --run 1 --to FILE writes it"),
+        "{log}"
+    );
     ended_well(daemon).await;
 }
 

@@ -35,8 +35,8 @@ use std::io::{self, Read, Write};
 
 use dth_proto::{document::BadDocument, spec::Store, view::Action};
 
-use self::output::Output;
 pub use self::output::Format;
+use self::output::Output;
 use crate::{
     cli::{Command, Surroundings, Target},
     exit,

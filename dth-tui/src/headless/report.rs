@@ -87,13 +87,7 @@ async fn figures(session: &mut Session, task: &TaskName, run: Option<u32>) -> Re
     })
 }
 
-async fn pages(
-    session: &mut Session,
-    task: &TaskName,
-    run: &RunView,
-    format: Format,
-    mut out: impl Write,
-) -> Result<u64, CommandError> {
+async fn pages(session: &mut Session, task: &TaskName, run: &RunView, format: Format, mut out: impl Write) -> Result<u64, CommandError> {
     format.head(run, &mut out)?;
     let mut count: u64 = 0;
     let mut after = None;

@@ -84,7 +84,9 @@ impl Reporter {
         let at = Some((&self.name, Some(record.run)));
         let (bucket, key) = (&self.place.store.bucket, self.place.key(&self.name, record.run));
         match written {
-            Ok(records) => self.events.push(Level::Info, at, format!("report of run {}: s3://{bucket}/{key}, {records} records", record.run)),
+            Ok(records) => {
+                self.events.push(Level::Info, at, format!("report of run {}: s3://{bucket}/{key}, {records} records", record.run))
+            }
             Err(why) => {
                 let way_out = format!("dth report {} --run {} --to FILE writes it", self.name, record.run);
                 self.events.push(Level::Warn, at, format!("the report s3://{bucket}/{key} could not be written: {why}; {way_out}"));

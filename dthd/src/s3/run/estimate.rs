@@ -85,10 +85,8 @@ mod tests {
         let aws = provider::find("aws").expect("embedded");
         let one = Requests::default().with(Operation::HeadObject, 1);
         assert_eq!(by_store(5 * GIB, aws), Some(one.clone().with(Operation::CopyObject, 1)));
-        let parts = one
-            .with(Operation::CreateMultipartUpload, 1)
-            .with(Operation::UploadPartCopy, 11)
-            .with(Operation::CompleteMultipartUpload, 1);
+        let parts =
+            one.with(Operation::CreateMultipartUpload, 1).with(Operation::UploadPartCopy, 11).with(Operation::CompleteMultipartUpload, 1);
         assert_eq!(by_store(5 * GIB + 1, aws), Some(parts), "in parts of 512 MiB");
     }
 
