@@ -101,6 +101,19 @@ impl Document {
     }
 }
 
+/// A place in the document.
+pub struct Place<'i> {
+    shared: Rc<Shared<'i>>,
+    span: Option<Range<usize>>,
+}
+
+impl Place<'_> {
+    /// Reports a problem with what is there.
+    pub fn problem(&self, message: impl Into<String>) {
+        self.shared.problem(self.span.as_ref(), message.into());
+    }
+}
+
 /// One table of the document, with its path (`source`, `credentials.cn-reader`).
 pub struct Table<'a, 'i> {
     shared: &'a Rc<Shared<'i>>,
@@ -130,6 +143,13 @@ impl<'a, 'i> Table<'a, 'i> {
     pub fn problem(&self, key: Option<&str>, message: impl Into<String>) {
         let span = key.and_then(|k| self.entries.get(k)).map(Spanned::span).or_else(|| self.span.clone());
         self.shared.problem(span.as_ref(), message.into());
+    }
+
+    /// Where `key` of this table is, or the table itself, for problems that show only when more has been read.
+    #[must_use]
+    pub fn place(&self, key: &str) -> Place<'i> {
+        let span = self.entries.get(key).map(Spanned::span).or_else(|| self.span.clone());
+        Place { shared: Rc::clone(self.shared), span }
     }
 
     /// Whether the key is there, whatever its value.

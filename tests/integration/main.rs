@@ -46,6 +46,7 @@ mod roles;
 mod s3s_server;
 mod screen;
 mod seaweed;
+mod secrets;
 mod selection;
 mod signing;
 mod ssh;

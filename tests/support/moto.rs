@@ -1,4 +1,4 @@
-//! moto as a fixture: an independent S3, CloudWatch, ECR and SQS in Python.
+//! moto as a fixture: an independent S3, CloudWatch, ECR, SQS and Secrets Manager in Python.
 
 use std::{process::Command, time::Duration};
 
@@ -74,6 +74,14 @@ impl Moto {
     /// When it refuses; with what it said.
     pub async fn sqs(&self, operation: &str, input: &Value) -> Value {
         self.call(("sqs", "us-east-1"), ("application/x-amz-json-1.0", &format!("AmazonSQS.{operation}")), input).await
+    }
+
+    /// One call of Secrets Manager's API in us-east-1; what it answers.
+    ///
+    /// # Panics
+    /// When it refuses; with what it said.
+    pub async fn secrets(&self, operation: &str, input: &Value) -> Value {
+        self.call(("secretsmanager", "us-east-1"), ("application/x-amz-json-1.1", &format!("secretsmanager.{operation}")), input).await
     }
 
     /// A new queue in us-east-1.

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+
 /// The secrets that definitions name.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Credentials {
@@ -26,16 +28,17 @@ impl Credentials {
         name
     }
 
-    /// What `dthd.toml` needs for them. The hub's secrets have the form of the daemon's credential files.
+    /// What `dthd.toml` needs for them: the hub's secrets have the form that the daemon reads.
     pub(super) fn snippet(&self) -> String {
         let one = |(name, secret): (&String, &String)| {
-            let secret = format!("'{}'", secret.replace('\'', "'\\''"));
-            format!(
-                "# the secret {secret} of Secrets Manager, as the daemon's user:\n\
-                 #   umask 077; aws secretsmanager get-secret-value --secret-id {secret} --query SecretString --output text > /etc/dth/credentials.d/{name}\n\
-                 [credentials.{key}]\ntype = \"file\"\npath = \"/etc/dth/credentials.d/{name}\"\n",
-                key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() },
-            )
+            let key = if name.contains('.') { format!("\"{name}\"") } else { name.clone() };
+            // a text of JSON is one of TOML
+            let quoted = Value::from(secret.as_str());
+            let region = match secret.split(':').nth(3) {
+                Some(_) => String::new(),
+                None => "# of the hub, in whose account the secret is\nregion = \"REGION\"\n".to_owned(),
+            };
+            format!("[credentials.{key}]\ntype = \"secret\"\nsecret = {quoted}\n{region}")
         };
         self.secrets.iter().map(one).collect::<Vec<_>>().join("\n")
     }

@@ -66,8 +66,8 @@ fn every_parameter_has_its_place() {
     let encryption = to.encryption.as_ref().expect("KMS");
     assert_eq!((encryption.kind.as_str(), encryption.key.as_deref()), ("aws:kms", Some("arn:aws:kms:us-east-1:1:key/2")));
     assert_eq!(outcome.tasks[0].spec.trigger, Some(Trigger::Cron { cron: "0 2 * * ? *".into(), timezone: None }));
-    assert!(outcome.snippet.contains("[credentials.dth-cn-keys]\ntype = \"file\""), "{}", outcome.snippet);
-    assert!(outcome.snippet.contains("--secret-id 'dth/cn keys'"), "{}", outcome.snippet);
+    assert!(outcome.snippet.contains("[credentials.dth-cn-keys]\ntype = \"secret\"\nsecret = \"dth/cn keys\"\n"), "{}", outcome.snippet);
+    assert!(outcome.snippet.contains("\nregion = \"REGION\"\n"), "{}", outcome.snippet);
     assert_eq!(outcome.parameters.len(), 34, "all of the template, and one that nobody knows");
     let unknown = fate(&outcome, "srcBuckett");
     assert_eq!(unknown.fate, Fate::Unknown("the template has no such parameter: did you mean \"srcBucket\"?".into()));

@@ -12,6 +12,7 @@ use jiff::tz::TimeZone;
 
 use super::{
     CloudWatch, DEFAULT_INTERVAL, DEFAULT_NAMESPACE, LogFormat, Principal,
+    secret::{self, Reader},
     validate::{self, Rule},
 };
 use crate::{
@@ -53,7 +54,9 @@ fn root(t: &mut Table<'_, '_>) -> Values {
     values.drain = t.parsed("drain");
     values.drain = checked(t, "drain", "drain", values.drain, &validate::drain);
     let _ = t.table("limits", |l| limits(l, &mut values));
-    let credentials = t.tables("credentials", |name, c| (name.to_owned(), credential(name, c)));
+    let mut readers = Vec::new();
+    let credentials = t.tables("credentials", |name, c| (name.to_owned(), credential(name, c, &mut readers)));
+    secret::check(&readers, &credentials);
     let _ = t.table("access", |a| {
         values.operators = principals(a, "operators");
         values.viewers = principals(a, "viewers");
@@ -85,12 +88,13 @@ fn limits(t: &mut Table<'_, '_>, values: &mut Values) {
     values.parts = number("parts", validate::PARTS);
 }
 
-fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
-    const KINDS: [(&str, &str); 8] = [
+fn credential<'i>(name: &str, t: &mut Table<'_, 'i>, readers: &mut Vec<Reader<'i>>) -> Option<CredentialSpec> {
+    const KINDS: [(&str, &str); 9] = [
         ("default", "default"),
         ("profile", "profile"),
         ("file", "file"),
         ("env", "env"),
+        ("secret", "secret"),
         ("registry", "registry"),
         ("docker", "docker"),
         ("sse-c", "sse-c"),
@@ -124,9 +128,10 @@ fn credential(name: &str, t: &mut Table<'_, '_>) -> Option<CredentialSpec> {
             Some(CredentialSpec::Docker { path })
         }
         Some("env") => Some(CredentialSpec::Env { prefix: t.text("prefix").unwrap_or_default() }),
+        Some("secret") => secret::read(name, t, readers).map(CredentialSpec::Secret),
         Some("anonymous") => Some(CredentialSpec::Anonymous),
         _ => {
-            for key in ["name", "path", "prefix"] {
+            for key in ["name", "path", "prefix", "secret", "region", "endpoint", "credential"] {
                 t.text(key);
             }
             None
@@ -179,7 +184,7 @@ fn path(t: &mut Table<'_, '_>, key: &str, full: &str, rule: &Rule<'_, PathBuf>) 
 }
 
 /// Reports a value that breaks its rule.
-fn checked<T>(t: &Table<'_, '_>, key: &str, full: &str, value: Option<T>, rule: &Rule<'_, T>) -> Option<T> {
+pub(super) fn checked<T>(t: &Table<'_, '_>, key: &str, full: &str, value: Option<T>, rule: &Rule<'_, T>) -> Option<T> {
     let value = value?;
     match rule(&value) {
         Ok(()) => Some(value),
@@ -269,7 +274,7 @@ socket = 'dthd.sock'
 memory = '1MiB'
 runs = 0
 [credentials.a]
-type = 'secret'
+type = 'vault'
 arn = 'x'
 [credentials.b]
 type = 'file'
@@ -290,7 +295,7 @@ format = 'jsn'
             "t.toml:2: socket must begin with /",
             "t.toml:4: limits.memory must be at least 8MiB, not 1MiB",
             "t.toml:5: limits.runs must be from 1 to 1000, not 0",
-            "t.toml:7: credentials.a.type = \"secret\" is not known: use one of default, profile, file, env, registry, docker, sse-c, anonymous",
+            "t.toml:7: credentials.a.type = \"vault\" is not known: use one of default, profile, file, env, secret, registry, docker, sse-c, anonymous",
             "t.toml:8: credentials.a.arn is not a known key: ",
             "t.toml:9: credentials.b.path is missing: ",
             "t.toml:11: credentials.anonymous is built in",

@@ -7,6 +7,7 @@ mod environment;
 mod file;
 mod merge;
 mod reload;
+mod secret;
 mod show;
 mod template;
 mod validate;

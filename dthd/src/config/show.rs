@@ -9,7 +9,11 @@ use dth_proto::{
 use jiff::tz::TimeZone;
 
 use super::{Effective, Limits, Origin, Principal};
-use crate::{clock, credential::CredentialSpec, transfer::bandwidth::plan};
+use crate::{
+    clock,
+    credential::{CredentialSpec, SecretSpec},
+    transfer::bandwidth::plan,
+};
 
 /// One line per value: key, value, origin.
 #[must_use]
@@ -98,6 +102,9 @@ fn credential(spec: &CredentialSpec) -> String {
         CredentialSpec::SseC { path } => format!("sse-c {}", path.display()),
         CredentialSpec::Docker { path: Some(path) } => format!("docker {}", path.display()),
         CredentialSpec::Docker { path: None } => "docker, the daemon's user's config.json".to_owned(),
+        CredentialSpec::Secret(SecretSpec { secret, region, credential, .. }) => {
+            format!("secret {secret} in {region}, read with {}", credential.as_deref().unwrap_or("the default chain"))
+        }
         CredentialSpec::Env { prefix } => format!("env {prefix}AWS_ACCESS_KEY_ID"),
     }
 }

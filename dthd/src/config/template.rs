@@ -66,7 +66,7 @@ mod tests {
         );
         let credentials = std::mem::take(&mut written.credentials);
         let kinds: Vec<&str> = credentials.values().map(CredentialSpec::kind).collect();
-        assert_eq!(kinds.len(), 8, "one example of each type: {kinds:?}");
+        assert_eq!(kinds.len(), 9, "one example of each type: {kinds:?}");
         let prices = std::mem::take(&mut written.prices);
         assert!(prices["aws-cn"].reads.is_some(), "an example: {prices:?}");
         assert_eq!(std::mem::take(&mut written.providers.file), Some(own), "an example");

@@ -87,6 +87,41 @@ pub(super) fn endpoint(url: &str) -> Result<(), String> {
     Err(format!("{url:?} is not an endpoint: write it like https://host[:port]"))
 }
 
+/// AWS: CreateSecret, Name; and the form of a secret's ARN.
+pub(super) fn secret(secret: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_alphanumeric() || "/_+=.@-".contains(c);
+    let name = if secret.starts_with("arn:") {
+        let parts: Vec<&str> = secret.splitn(7, ':').collect();
+        match parts[..] {
+            [_, partition, "secretsmanager", place, account, "secret", name]
+                if partition.starts_with("aws") && region(place).is_ok() && !account.is_empty() =>
+            {
+                name
+            }
+            _ => {
+                return Err(format!(
+                    "{secret:?} is not the ARN of a secret: write it like arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME"
+                ));
+            }
+        }
+    } else {
+        secret
+    };
+    if !name.is_empty() && name.len() <= 512 && name.chars().all(known) {
+        return Ok(());
+    }
+    Err(format!("{secret:?} is not the name of a secret: use 1 to 512 characters of A-Z a-z 0-9 / _ + = . @ -, or its ARN"))
+}
+
+pub(super) fn region(region: &str) -> Result<(), String> {
+    let known = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !region.is_empty() && region.chars().all(known) {
+        Ok(())
+    } else {
+        Err(format!("{region:?} is not a region: write it like us-east-1"))
+    }
+}
+
 pub(super) fn credential_name(name: &str) -> Result<(), String> {
     if name == "anonymous" {
         return Err("is built in and needs no definition: choose another name".to_owned());
@@ -117,6 +152,10 @@ mod tests {
             (namespace("a*b"), "not a namespace"),
             (endpoint("ftp://x"), "not an endpoint"),
             (endpoint("https://"), "not an endpoint"),
+            (secret("my keys"), "not the name of a secret"),
+            (secret("arn:aws:s3:::keys"), "not the ARN of a secret"),
+            (secret("arn:aws:secretsmanager::1:secret:keys"), "not the ARN of a secret"),
+            (region("US East"), "not a region"),
             (credential_name("anonymous"), "built in"),
             (credential_name("a b"), "not a credential's name"),
         ] {
@@ -133,5 +172,8 @@ mod tests {
         namespace(super::super::DEFAULT_NAMESPACE).expect("the default");
         interval(&Span(super::super::DEFAULT_INTERVAL)).expect("the default");
         endpoint("http://127.0.0.1:5000").expect("loopback");
+        secret("dth/cn@keys").expect("a name");
+        secret("arn:aws-cn:secretsmanager:cn-north-1:111122223333:secret:dth/cn-AbCdEf").expect("an ARN");
+        region("us-gov-west-1").expect("a region");
     }
 }

@@ -57,10 +57,20 @@ impl ProvideCredentials for FileProvider {
 /// # Errors
 /// [`BadCredentialFile`] with every problem: not there, readable by others, not JSON, fields missing, unknown or of the wrong kind.
 fn read(path: &Path) -> Result<Credentials, BadCredentialFile> {
-    read_fields(path, &FIELDS, |fields| {
-        let (id, secret, token) = (fields.needed(FIELDS[0]), fields.needed(FIELDS[1]), fields.given(FIELDS[2]));
-        Some(Credentials::new(id?, secret?, token, None, "file"))
-    })
+    read_fields(path, &FIELDS, |fields| keys(fields, "file"))
+}
+
+/// The keys in a text of the form of a credential file; `source` is for the SDK.
+///
+/// # Errors
+/// Every problem: not JSON, fields missing, unknown or of the wrong kind. Never quotes the text.
+pub(super) fn parse(text: &str, source: &'static str) -> Result<Credentials, Vec<String>> {
+    fields_of(text, &FIELDS, Vec::new(), |fields| keys(fields, source))
+}
+
+fn keys(fields: &mut Fields, source: &'static str) -> Option<Credentials> {
+    let (id, secret, token) = (fields.needed(FIELDS[0]), fields.needed(FIELDS[1]), fields.given(FIELDS[2]));
+    Some(Credentials::new(id?, secret?, token, None, source))
 }
 
 /// Reads a JSON object of texts that others cannot read; `take` makes something of its fields.
@@ -84,16 +94,26 @@ pub(super) fn read_fields<T>(path: &Path, known: &[&str], take: impl FnOnce(&mut
             return Err(bad(problems));
         }
     };
-    let object: Map<String, Value> = match serde_json::from_str(&text) {
+    fields_of(&text, known, problems, take).map_err(bad)
+}
+
+/// Reads a JSON object of texts; `problems` are those that are known of it already.
+fn fields_of<T>(
+    text: &str,
+    known: &[&str],
+    mut problems: Vec<String>,
+    take: impl FnOnce(&mut Fields) -> Option<T>,
+) -> Result<T, Vec<String>> {
+    let object: Map<String, Value> = match serde_json::from_str(text) {
         Ok(Value::Object(object)) => object,
         Ok(_) => {
             problems.push(format!("is not a JSON object with {}", known.join(", ")));
-            return Err(bad(problems));
+            return Err(problems);
         }
         // serde_json's message would quote what it found.
         Err(e) => {
             problems.push(format!("is not JSON: line {}, column {}", e.line(), e.column()));
-            return Err(bad(problems));
+            return Err(problems);
         }
     };
     let odd = object.keys().filter(|key| !known.contains(&key.as_str()));
@@ -101,7 +121,7 @@ pub(super) fn read_fields<T>(path: &Path, known: &[&str], take: impl FnOnce(&mut
     let mut fields = Fields { object, problems };
     match (take(&mut fields), fields.problems) {
         (Some(taken), problems) if problems.is_empty() => Ok(taken),
-        (_, problems) => Err(bad(problems)),
+        (_, problems) => Err(problems),
     }
 }
 

@@ -6,6 +6,7 @@ mod environment;
 mod file;
 pub mod registry_file;
 mod resolve;
+mod secret;
 
 use std::path::PathBuf;
 
@@ -13,6 +14,7 @@ pub use self::{
     customer_key::CustomerKey,
     file::BadCredentialFile,
     resolve::{ANONYMOUS, Credential, CredentialError, Credentials, RegistryCredential, for_registry, known, known_to_aws, resolve, seals},
+    secret::SecretError,
 };
 
 /// How to sign in, as configured. Never holds a secret.
@@ -50,8 +52,23 @@ pub enum CredentialSpec {
         /// Where it is.
         path: PathBuf,
     },
+    /// A secret of AWS Secrets Manager with the JSON of [`CredentialSpec::File`].
+    Secret(SecretSpec),
     /// Requests are not signed.
     Anonymous,
+}
+
+/// Where a secret of AWS Secrets Manager is, and who reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretSpec {
+    /// Its name or ARN.
+    pub secret: String,
+    /// Its region.
+    pub region: String,
+    /// Of Secrets Manager; `None`: AWS's own.
+    pub endpoint: Option<String>,
+    /// The credential that reads it, which is no secret itself; `None`: the SDK's own chain.
+    pub credential: Option<String>,
 }
 
 impl CredentialSpec {
@@ -66,6 +83,7 @@ impl CredentialSpec {
             Self::Registry { .. } => "registry",
             Self::Docker { .. } => "docker",
             Self::SseC { .. } => "sse-c",
+            Self::Secret(_) => "secret",
             Self::Anonymous => "anonymous",
         }
     }

@@ -9,13 +9,15 @@ use std::{
 
 use aws_credential_types::provider::{self, ProvideCredentials, SharedCredentialsProvider};
 use dth_proto::document::nearest;
+use tokio::time::Instant;
 
 use super::{
     CredentialSpec,
-    cached::Cached,
+    cached::{self, Cached},
     customer_key::CustomerKey,
     environment::Environment,
     file::{BadCredentialFile, FileProvider},
+    secret::{self, SecretProvider},
 };
 use crate::image::registry::docker::{self, DockerError};
 
@@ -35,7 +37,7 @@ pub enum CredentialError {
     },
     /// It signs in to registries, and AWS is asked.
     #[error(
-        "credential {name:?} is of type {kind}, which signs in to registries and not to AWS: use one of type default, profile, file or env"
+        "credential {name:?} is of type {kind}, which signs in to registries and not to AWS: use one of type default, profile, file, env or secret"
     )]
     NotForAws {
         /// Of the credential.
@@ -64,6 +66,14 @@ pub enum CredentialError {
         name: String,
         /// Its type.
         kind: &'static str,
+    },
+    /// It is read with one that is read with another.
+    #[error("credential {name:?} is a secret that {reader:?} reads, which is one itself: name one of type default, profile, file or env")]
+    ReadWithSecret {
+        /// Of the credential.
+        name: String,
+        /// Of the one that it is read with.
+        reader: String,
     },
     /// Its file is no use.
     #[error(transparent)]
@@ -166,6 +176,15 @@ impl Credential {
     pub fn refresh(&self) {
         if let Some(identity) = &self.identity {
             identity.forget();
+        }
+    }
+
+    /// Loads it again because a request that was sent at `since` or later was refused for its keys; whether they are others now, and the
+    /// request is worth a repetition.
+    pub async fn renew(&self, since: Instant) -> bool {
+        match &self.identity {
+            Some(identity) => identity.renew(since).await,
+            None => false,
         }
     }
 
@@ -290,7 +309,7 @@ pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec
             None => return Err(CredentialError::Unknown { name: name.to_owned(), nearest: near_name(name, specs) }),
         },
     };
-    let mut profile = None;
+    let (mut profile, mut keep) = (None, cached::KEEP);
     let (described, provider) = match spec {
         CredentialSpec::Default => {
             let chain = aws_config::default_provider::credentials::default_provider().await;
@@ -307,13 +326,22 @@ pub async fn resolve(name: Option<&str>, specs: &BTreeMap<String, CredentialSpec
         CredentialSpec::Env { prefix } => {
             (format!("environment {prefix}AWS_ACCESS_KEY_ID"), Some(SharedCredentialsProvider::new(Environment::new(prefix))))
         }
+        CredentialSpec::Secret(spec) => {
+            let reader = spec.credential.as_deref();
+            if let Some((reader, CredentialSpec::Secret(_))) = reader.and_then(|reader| specs.get_key_value(reader)) {
+                return Err(CredentialError::ReadWithSecret { name: name.unwrap_or_default().to_owned(), reader: reader.clone() });
+            }
+            let reader = Box::pin(resolve(reader, specs)).await?;
+            keep = secret::KEEP;
+            (format!("secret {}", spec.secret), Some(SharedCredentialsProvider::new(SecretProvider::new(spec.clone(), reader))))
+        }
         CredentialSpec::Registry { .. } | CredentialSpec::Docker { .. } => {
             return Err(CredentialError::NotForAws { name: name.unwrap_or_default().to_owned(), kind: spec.kind() });
         }
         CredentialSpec::SseC { .. } => return Err(CredentialError::SignsNothing(name.unwrap_or_default().to_owned())),
         CredentialSpec::Anonymous => ("anonymous".to_owned(), None),
     };
-    Ok(Credential { described: described.into(), profile, identity: provider.map(|p| Arc::new(Cached::new(p))) })
+    Ok(Credential { described: described.into(), profile, identity: provider.map(|p| Arc::new(Cached::new(p, keep))) })
 }
 
 /// Whether a task may name this credential.

@@ -153,6 +153,7 @@ impl Service {
         let started = Instant::now();
         let (mut failed, mut throttled) = (0, 0);
         loop {
+            let since = Instant::now();
             let error = match self.once(operation, about, sent, &mut request).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
@@ -164,7 +165,8 @@ impl Service {
             } else {
                 failed += 1;
                 // loaded again by now
-                let renewed = (failed == 1 && is_expired(&error)).then_some(Duration::ZERO);
+                let renewed = failed == 1 && (is_expired(&error) || (refuses_keys(&error) && self.credential.renew(since).await));
+                let renewed = renewed.then_some(Duration::ZERO);
                 let again = may_repeat(&error).then(|| self.retry.next_wait(failed, &error, rand::random())).flatten();
                 again.or(renewed)
             };
@@ -219,6 +221,11 @@ fn patience(operation: &str, sent: u64) -> Duration {
 
 fn is_expired(error: &TransferError) -> bool {
     matches!(error.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
+}
+
+/// Whether keys that were put in the place of these would help.
+fn refuses_keys(error: &TransferError) -> bool {
+    matches!(error.code.as_str(), "UnrecognizedClientException" | "InvalidSignatureException")
 }
 
 /// Operations that the image engine can do without, at the cost of more requests.

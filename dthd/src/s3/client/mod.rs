@@ -303,8 +303,23 @@ impl Bucket {
         }
     }
 
-    /// Sends a request once, within the time its size allows.
+    /// Sends a request once, or twice when its keys were refused and there are others by now.
     async fn once<T, F>(&self, operation: &'static str, sent: u64, request: &mut impl FnMut() -> F) -> Result<T, TransferError>
+    where
+        F: Future<Output = Result<T, TransferError>>,
+    {
+        let since = tokio::time::Instant::now();
+        match self.attempt(operation, sent, request).await {
+            Err(error) if refuses_keys(&error) && self.inner.credential.renew(since).await => {
+                self.inner.counters.retries.fetch_add(1, Relaxed);
+                self.attempt(operation, sent, request).await
+            }
+            result => result,
+        }
+    }
+
+    /// Sends a request, within the time its size allows.
+    async fn attempt<T, F>(&self, operation: &'static str, sent: u64, request: &mut impl FnMut() -> F) -> Result<T, TransferError>
     where
         F: Future<Output = Result<T, TransferError>>,
     {
@@ -355,6 +370,11 @@ impl Bucket {
 
 fn is_expired(error: &TransferError) -> bool {
     matches!(error.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired")
+}
+
+/// Whether keys that were put in the place of these would help.
+fn refuses_keys(error: &TransferError) -> bool {
+    matches!(error.code.as_str(), "InvalidAccessKeyId" | "SignatureDoesNotMatch")
 }
 
 /// How long a request may take; `None`: it watches itself, because its answer has a body of any length.
