@@ -181,3 +181,45 @@ impl ProvideCredentials for SecretProvider {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::credential::{CredentialError, CredentialSpec, resolve};
+
+    fn spec(credential: Option<&str>) -> CredentialSpec {
+        let credential = credential.map(str::to_owned);
+        CredentialSpec::Secret(SecretSpec { secret: "dth/keys".to_owned(), region: "us-east-1".to_owned(), endpoint: None, credential })
+    }
+
+    #[test]
+    fn the_form_of_the_hub_is_read_and_nothing_quoted() {
+        let read = file::parse(r#"{"access_key_id": "AK", "secret_access_key": "SK"}"#, "secret").expect("good");
+        assert_eq!((read.access_key_id(), read.secret_access_key(), read.session_token()), ("AK", "SK", None));
+        assert!(!format!("{read:?}").contains("SK"));
+        for (text, words) in [
+            ("HIDDEN", "is not JSON: line 1"),
+            (r#""HIDDEN""#, "is not a JSON object with access_key_id, secret_access_key"),
+            (r#"{"secret_access_key": "HIDDEN"}"#, "access_key_id is missing"),
+            (r#"{"access_key_id": "HIDDEN", "secret_access_key": ""}"#, "secret_access_key is not a text, or empty"),
+        ] {
+            let problems = file::parse(text, "secret").expect_err(text);
+            let error = SecretError::Content { secret: "dth/keys".to_owned(), problems }.to_string();
+            assert!(
+                error.starts_with("secret dth/keys: ") && error.contains(words) && error.contains("store {\"access_key_id\""),
+                "{error}"
+            );
+            assert!(!error.contains("HIDDEN"), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_secret_is_read_with_no_other_secret() {
+        let specs = BTreeMap::from([("one".to_owned(), spec(Some("two"))), ("two".to_owned(), spec(None))]);
+        let error = resolve(Some("one"), &specs).await.expect_err("two secrets");
+        assert_eq!(error, CredentialError::ReadWithSecret { name: "one".to_owned(), reader: "two".to_owned() });
+        assert_eq!(resolve(Some("two"), &specs).await.expect("the default chain reads it").describe(), "secret dth/keys");
+    }
+}
