@@ -85,7 +85,7 @@ impl Reporter {
         let (bucket, key) = (&self.place.store.bucket, self.place.key(&self.name, record.run));
         match written {
             Ok(records) => {
-                self.events.push(Level::Info, at, format!("report of run {}: s3://{bucket}/{key}, {records} records", record.run))
+                self.events.push(Level::Info, at, format!("report of run {}: s3://{bucket}/{key}, {records} records", record.run));
             }
             Err(why) => {
                 let way_out = format!("dth report {} --run {} --to FILE writes it", self.name, record.run);
