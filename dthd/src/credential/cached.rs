@@ -64,7 +64,9 @@ impl Cached {
         if let Some(kept) = loaded.as_ref().filter(|l| !forget && Instant::now() < l.until) {
             return Ok(kept.credentials.clone());
         }
-        match (self.ask(&mut loaded).await, loaded.as_mut()) {
+        // boxed: it is seldom done, and every request would be larger by it
+        let asked = Box::pin(self.ask(&mut loaded)).await;
+        match (asked, loaded.as_mut()) {
             // what has no end is not worth less because its source does not answer just now
             (Err(error @ CredentialsError::ProviderError(_)), Some(kept)) if !forget && kept.credentials.expiry().is_none() => {
                 tracing::warn!(error = &error as &dyn std::error::Error, "credentials cannot be loaded again, the ones before stay");
@@ -83,7 +85,7 @@ impl Cached {
         if kept.at >= since || kept.vain.is_some_and(|at| at.elapsed() < PAUSE) {
             return kept.renewed(since);
         }
-        let asked = self.ask(&mut loaded).await;
+        let asked = Box::pin(self.ask(&mut loaded)).await;
         let Some(kept) = loaded.as_mut() else { return false };
         let renewed = asked.is_ok() && kept.renewed(since);
         kept.vain = (!renewed).then(Instant::now);

@@ -117,12 +117,18 @@ fn fields_of<T>(
         }
     };
     let odd = object.keys().filter(|key| !known.contains(&key.as_str()));
-    problems.extend(odd.map(|key| format!("{key:?} has no meaning here (known: {})", known.join(", "))));
+    problems.extend(odd.map(|key| format!("{} has no meaning here (known: {})", shown(key), known.join(", "))));
     let mut fields = Fields { object, problems };
     match (take(&mut fields), fields.problems) {
         (Some(taken), problems) if problems.is_empty() => Ok(taken),
         (_, problems) => Err(problems),
     }
+}
+
+/// A name as it may be shown: who has put a key in its place made it something that nobody may see.
+fn shown(name: &str) -> String {
+    let is_word = name.len() <= 32 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+    if is_word { format!("{name:?}") } else { "a field whose name is no word".to_owned() }
 }
 
 /// The fields of a credential file, and what is wrong with them.
@@ -193,6 +199,8 @@ mod tests {
         let broken = with(0o600, r#"{"access_key_id": AKSECRET"#).expect_err("bad");
         assert!(broken.contains("is not JSON: line 1"), "{broken}");
         assert!(!error.contains("AKSECRET") && !broken.contains("AKSECRET"));
+        let turned = with(0o600, r#"{"AKSECRET": "access_key_id"}"#).expect_err("bad");
+        assert!(turned.contains("a field whose name is no word has no meaning here") && !turned.contains("AKSECRET"), "{turned}");
         assert!(with(0o600, "[]").expect_err("bad").contains("is not a JSON object"));
         assert!(read(Path::new("/nowhere/key")).expect_err("missing").to_string().contains("cannot be read"));
     }

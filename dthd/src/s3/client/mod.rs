@@ -303,26 +303,12 @@ impl Bucket {
         }
     }
 
-    /// Sends a request once, or twice when its keys were refused and there are others by now.
+    /// Sends a request, within the time its size allows: once, or again when its keys were refused and there are others by now.
     async fn once<T, F>(&self, operation: &'static str, sent: u64, request: &mut impl FnMut() -> F) -> Result<T, TransferError>
     where
         F: Future<Output = Result<T, TransferError>>,
     {
         let since = tokio::time::Instant::now();
-        match self.attempt(operation, sent, request).await {
-            Err(error) if refuses_keys(&error) && self.inner.credential.renew(since).await => {
-                self.inner.counters.retries.fetch_add(1, Relaxed);
-                self.attempt(operation, sent, request).await
-            }
-            result => result,
-        }
-    }
-
-    /// Sends a request, within the time its size allows.
-    async fn attempt<T, F>(&self, operation: &'static str, sent: u64, request: &mut impl FnMut() -> F) -> Result<T, TransferError>
-    where
-        F: Future<Output = Result<T, TransferError>>,
-    {
         self.inner.counters.requests.fetch_add(1, Relaxed);
         let limit = patience(operation, sent);
         // what watches itself also enters by itself
@@ -347,8 +333,31 @@ impl Bucket {
             if is_expired(error) {
                 self.inner.credential.refresh();
             }
+            if refuses_keys(error) {
+                // boxed: what is seldom done would make every future large
+                return Box::pin(self.again(since, result, operation, sent, request)).await;
+            }
         }
         result
+    }
+
+    /// What has become of a request whose keys were refused, with others if there are any.
+    async fn again<T, F>(
+        &self,
+        since: tokio::time::Instant,
+        refused: Result<T, TransferError>,
+        operation: &'static str,
+        sent: u64,
+        request: &mut impl FnMut() -> F,
+    ) -> Result<T, TransferError>
+    where
+        F: Future<Output = Result<T, TransferError>>,
+    {
+        if !self.inner.credential.renew(since).await {
+            return refused;
+        }
+        self.inner.counters.retries.fetch_add(1, Relaxed);
+        Box::pin(self.once(operation, sent, request)).await
     }
 }
 
