@@ -12,6 +12,10 @@ pub(super) const TAGS: &str = "tags";
 pub(super) const ACL: &str = "ACL";
 /// A storage class other than the default.
 pub(super) const CLASS: &str = "storage class STANDARD_IA";
+/// Encryption with a key of KMS.
+const KMS: &str = "encryption SSE-KMS";
+/// One key of KMS for a bucket.
+const BUCKET_KEY: &str = "bucket key of SSE-KMS";
 /// Object Lock.
 pub(super) const LOCK: &str = "Object Lock";
 /// Versions.
@@ -33,9 +37,18 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
     } else {
         x.found(ACL, works, answer);
     }
-    kept(x, CLASS, "class", "x-amz-storage-class", "STANDARD_IA").await;
-    kept(x, "encryption SSE-S3", "sse-s3", "x-amz-server-side-encryption", "AES256").await;
-    kept(x, "encryption SSE-KMS", "sse-kms", "x-amz-server-side-encryption", "aws:kms").await;
+    kept(x, CLASS, "class", &[("x-amz-storage-class", "STANDARD_IA")]).await;
+    // as it comes from sources that check nothing
+    kept(x, "Expires that is no date", "expires", &[("expires", "in a while")]).await;
+    kept(x, "website redirect", "redirect", &[("x-amz-website-redirect-location", "/elsewhere")]).await;
+    kept(x, "encryption SSE-S3", "sse-s3", &[("x-amz-server-side-encryption", "AES256")]).await;
+    kept(x, KMS, "sse-kms", &[("x-amz-server-side-encryption", "aws:kms")]).await;
+    if x.works(KMS) {
+        let headers = [("x-amz-server-side-encryption-bucket-key-enabled", "true"), ("x-amz-server-side-encryption", "aws:kms")];
+        kept(x, BUCKET_KEY, "bucket-key", &headers).await;
+    } else {
+        x.found(BUCKET_KEY, Finding::No, "it encrypts nothing with KMS");
+    }
     own_key(x).await;
     bucket(x).await;
 }
@@ -85,9 +98,10 @@ async fn tags(x: &mut Examination<'_>) {
     }
 }
 
-/// Writes an object with a header that GET must show again.
-async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, header: &'static str, value: &str) {
-    let written = x.put(rest, CONTENT, &[(header, value)]).await;
+/// Writes an object with headers, of which GET must show the first again.
+async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, headers: &[(&'static str, &str)]) {
+    let Some((header, value)) = headers.first() else { return };
+    let written = x.put(rest, CONTENT, headers).await;
     let (works, answer) = judged(written, |_| Ok(()));
     if works != Finding::Yes {
         x.found(name, works, answer);
@@ -95,7 +109,7 @@ async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, header: &
     }
     let read = x.get(rest, &[]).await;
     x.judge(name, read, |reply| match reply.header(header) {
-        Some(shown) if shown == value => Ok(()),
+        Some(shown) if shown == *value => Ok(()),
         Some(shown) => Err(format!("makes {shown} of it")),
         None => Err("takes it, but does not show it again".to_owned()),
     });

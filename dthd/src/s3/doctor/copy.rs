@@ -11,6 +11,8 @@ use crate::s3::{payload::Payload, wire::Raw};
 
 /// CopyObject.
 pub(super) const COPY: &str = "copy";
+/// A checksum that is asked for with CopyObject.
+const WITH_CHECKSUM: &str = "checksum of a copy";
 /// DeleteObjects.
 pub(super) const BULK: &str = "delete of several";
 
@@ -27,6 +29,18 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
         let wrong = x.about(Method::PUT, Some(&key), &[], &headers).await;
         let (works, answer) = refuses(wrong, "a copy of another generation than there is");
         x.found("copy on condition", works, answer);
+        let (crc, header) = (("x-amz-checksum-algorithm", "CRC32"), "x-amz-checksum-crc32");
+        let copied = x.about(Method::PUT, Some(&key), &[], &[("x-amz-copy-source", &source), crc]).await;
+        let (works, answer) = judged(copied, |_| Ok(()));
+        if works == Finding::Yes {
+            let read = x.get("copy", &[("x-amz-checksum-mode", "ENABLED")]).await;
+            x.judge(WITH_CHECKSUM, read, |reply| match reply.header(header) {
+                Some(_) => Ok(()),
+                None => Err(format!("no {header} in the answer to GET")),
+            });
+        } else {
+            x.found(WITH_CHECKSUM, works, answer);
+        }
     } else {
         x.found(COPY, works, answer);
     }
