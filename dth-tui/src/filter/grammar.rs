@@ -22,7 +22,7 @@ const STATES: [&str; 13] = [
 ];
 const ENGINES: [&str; 2] = ["s3", "image"];
 
-/// Why a text is not a [`Filter`].
+/// Why a text is not a [`Filter`](super::Filter).
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
     /// `key:` with a key that does not exist.

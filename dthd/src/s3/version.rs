@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`as_of`] | the keys as they were at a time, as an ordinary listing |
 //! | [`cursor`] | key by key through a listing of versions |
-//! | [`order`] | their order, where a store's answer does not tell it |
+//! | `order` | their order, where a store's answer does not tell it |
 //! | [`plan`] | which versions of a key are still to be copied |
 
 pub mod as_of;
