@@ -85,6 +85,30 @@ async fn a_large_report_goes_in_parts_and_leaves_no_upload() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_stop_during_the_report_counts_nothing_twice() {
+    let (source, destination) = stores().await;
+    source.store().put("from", "kept", Object::new("x"));
+    for n in 0..3 {
+        destination.store().put("to", &format!("old/{n}"), Object::new("x"));
+    }
+    let mut daemon = Daemon::start("").await;
+    let task = reports("stopped", &source, &destination).with("options.delete", "mirror").with("options.max_delete_percent", 100);
+    let key = "dth/stopped/run-000001.ndjson";
+    let slow = destination.faults().add(Fault::new(Action::Delay(Duration::from_secs(60))).on([Operation::PutObject]).key(key));
+    task.start(&daemon).await;
+    let begun = || async { (destination.faults().struck(slow) > 0).then_some(()) };
+    eventually("the report is on its way", Duration::from_mins(1), begun).await;
+    assert!(daemon.stop(Duration::from_secs(30)).await.success());
+    destination.faults().clear();
+    daemon.restart().await;
+    let run = task.succeeds(&daemon).await;
+    assert_eq!((run.run, run.counters.listed, run.counters.copied, run.counters.deleted), (1, 1, 1, 3), "{run:?}");
+    let first: Value = serde_json::from_str(text(&destination, key).lines().next().unwrap()).unwrap();
+    assert_eq!((&first["report"]["copied"], &first["report"]["deleted"]), (&1.into(), &3.into()));
+    ended_well(daemon).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_report_that_cannot_be_written_is_told_and_ends_no_run() {
     let (source, destination) = stores().await;
     source.store().put("from", "a", Object::new("x"));

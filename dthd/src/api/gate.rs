@@ -47,12 +47,10 @@ where
         if changes_something(&request) {
             tracing::info!(user = session.user, uid = session.uid, request = request.name(), "operator request");
         }
-        let (may_wait, refusal) = (may_wait(&request), refuse(&request, stopping()));
+        let refusal = may_wait(&request).then(|| refuse(&request, stopping()));
         // one future of all requests: held here, it would be in every frame of the stack above
         let answer = Box::pin(self.inner.serve(context, request));
-        if !may_wait {
-            return answer.await;
-        }
+        let Some(refusal) = refusal else { return answer.await };
         tokio::select! {
             answer = answer => answer,
             // a long poll must not hold up the stop; nothing is lost with a question

@@ -4,6 +4,7 @@ mod cached;
 mod customer_key;
 mod environment;
 mod file;
+pub mod refusal;
 pub mod registry_file;
 mod resolve;
 mod secret;

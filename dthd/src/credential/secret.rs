@@ -14,7 +14,10 @@ use aws_sdk_secretsmanager::{
 };
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
-use super::{Credential, SecretSpec, file};
+use super::{
+    Credential, SecretSpec, file,
+    refusal::{is_expired, is_refused},
+};
 use crate::{
     aws::{failure::unanswered, shared},
     http::TlsError,
@@ -150,10 +153,9 @@ impl SecretProvider {
         let message = answer.and_then(ProvideErrorMetadata::message).unwrap_or("without a message").to_owned();
         match code.as_str() {
             "ResourceNotFoundException" => SecretError::NotFound { secret, region, reader },
-            "UnrecognizedClientException" | "InvalidClientTokenId" | "InvalidSignatureException" | "SignatureDoesNotMatch" => {
+            _ if is_refused(&code) || is_expired(&code) || code.contains("IncompleteSignature") => {
                 SecretError::Stranger { secret, region, reader, code }
             }
-            _ if code.contains("Expired") || code.contains("IncompleteSignature") => SecretError::Stranger { secret, region, reader, code },
             _ if code.starts_with("AccessDenied") || matches!(status, 401 | 403) => SecretError::Denied { secret, reader, code },
             _ => SecretError::Refused { secret, region, code, message },
         }

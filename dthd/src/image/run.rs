@@ -62,7 +62,7 @@ pub async fn run(mut input: RunInput, job: ImageJob) -> (RunRecord, RunEnd) {
         None => PassEnd::Stopped,
     };
     let end = finish(&input, end).await;
-    (input.closed(&account, began.elapsed(), &end), end)
+    (input.closed(&account, began.elapsed()), end)
 }
 
 async fn pass(input: &mut RunInput, job: &ImageJob, ends: Ends, account: &Arc<Account>, stop: CancellationToken) -> PassEnd {

@@ -111,7 +111,7 @@ pub async fn run(mut input: RunInput, mut job: S3Job) -> (RunRecord, RunEnd) {
         }
         Err(why) => RunEnd::Finished(RunOutcome::Failed, Some(why)),
     };
-    (input.closed(&account, began.elapsed(), &end), end)
+    (input.closed(&account, began.elapsed()), end)
 }
 
 /// Reads and sorts the prefixes of the run. A run that is continued begins again when its list has become another: what is finished was

@@ -1,5 +1,7 @@
 //! Which engine does a task's job; nothing else asks.
 
+use std::sync::Arc;
+
 use dth_proto::{
     check::CheckStep,
     spec::{Job, TaskSpec, Trigger},
@@ -19,15 +21,22 @@ use crate::{
 
 /// Works until everything is done, its report included, or the run is told to stop; gives back the record with its last checkpoint.
 pub async fn run(input: RunInput) -> (RunRecord, RunEnd) {
-    let reporter = Reporter::of(&input);
-    let (record, end) = match input.record.spec.job.clone() {
+    let (reporter, progress) = (Reporter::of(&input), Arc::clone(&input.progress));
+    let (mut record, mut end) = match input.record.spec.job.clone() {
         Job::S3(job) => s3::run::run(input, job).await,
         Job::Image(job) => image::run::run(input, job).await,
     };
-    let end = match reporter {
-        Some(reporter) => Box::pin(reporter.after(&record, end)).await,
-        None => end,
-    };
+    if matches!(end, RunEnd::Suspended) {
+        return (record, end);
+    }
+    // a run that is over shows everything it counted; one that goes on, if only to write its report, continues from its checkpoint
+    let checkpoint = std::mem::replace(&mut record.tally, progress.tally());
+    if let Some(reporter) = reporter {
+        end = Box::pin(reporter.after(&record, end)).await;
+    }
+    if matches!(end, RunEnd::Suspended) {
+        record.tally = checkpoint;
+    }
     (record, end)
 }
 

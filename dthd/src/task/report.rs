@@ -64,7 +64,7 @@ impl Reporter {
 
     /// Writes the report if the run is over and was not cancelled. A daemon that stops meanwhile continues the run at its next start, and
     /// then writes the report; one that cannot be written is told, and changes nothing about the run.
-    pub(super) async fn after(mut self, record: &RunRecord, end: RunEnd) -> RunEnd {
+    pub(super) async fn after(self, record: &RunRecord, end: RunEnd) -> RunEnd {
         let RunEnd::Finished(outcome, why) = &end else { return end };
         if *outcome == RunOutcome::Cancelled {
             return end;
@@ -74,7 +74,6 @@ impl Reporter {
         let written = tokio::select! {
             written = self.write(&over) => written,
             () = told_to_stop(&mut stop) => {
-                self.stop.mark_unchanged();
                 if *self.stop.borrow() == Stop::Suspend {
                     return RunEnd::Suspended;
                 }

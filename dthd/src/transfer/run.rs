@@ -52,14 +52,10 @@ impl RunInput {
         Account::resume(&self.store, run, self.record.remaining.as_deref(), tally, &self.progress)
     }
 
-    /// The record of the run at its end, after so long at work in this process.
+    /// The record of the run when a pass has ended, with its checkpoint, after so long at work in this process.
     #[must_use]
-    pub fn closed(&self, account: &Account, worked: Duration, end: &RunEnd) -> RunRecord {
+    pub fn closed(&self, account: &Account, worked: Duration) -> RunRecord {
         let mut record = account.record(&self.record, self.record.worked + worked);
-        if !matches!(end, RunEnd::Suspended) {
-            // a run that is over shows everything it counted; one that goes on continues from its checkpoint
-            record.tally = self.progress.tally();
-        }
         record.listing_done = self.progress.is_listing_done();
         record.failures = self.progress.failures();
         record

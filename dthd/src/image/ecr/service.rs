@@ -26,7 +26,10 @@ use super::{
 };
 use crate::{
     aws::{self, is_endpoint},
-    credential::Credential,
+    credential::{
+        Credential,
+        refusal::{is_expired, is_refused},
+    },
     transfer::{TransferError, progress::RequestCounters, retry::RetryPolicy},
 };
 
@@ -165,7 +168,7 @@ impl Service {
             } else {
                 failed += 1;
                 // loaded again by now
-                let renewed = failed == 1 && (is_expired(&error) || (refuses_keys(&error) && self.credential.renew(since).await));
+                let renewed = failed == 1 && (is_expired(&error.code) || (is_refused(&error.code) && self.credential.renew(since).await));
                 let renewed = renewed.then_some(Duration::ZERO);
                 let again = may_repeat(&error).then(|| self.retry.next_wait(failed, &error, rand::random())).flatten();
                 again.or(renewed)
@@ -204,7 +207,7 @@ impl Service {
             self.counters.throttled.fetch_add(1, Relaxed);
             self.governor.throttled(api);
         }
-        if is_expired(&error) {
+        if is_expired(&error.code) {
             self.credential.refresh();
         }
         Err(error)
@@ -217,15 +220,6 @@ fn patience(operation: &str, sent: u64) -> Duration {
         "CompleteLayerUpload" => DIGEST,
         _ => QUIET + Duration::from_secs(sent / SLOWEST),
     }
-}
-
-fn is_expired(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "RequestExpired")
-}
-
-/// Whether keys that were put in the place of these would help.
-fn refuses_keys(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "UnrecognizedClientException" | "InvalidSignatureException")
 }
 
 /// Operations that the image engine can do without, at the cost of more requests.

@@ -49,7 +49,10 @@ pub use self::{
 pub use super::wire::Put;
 use crate::{
     aws::{is_endpoint, shared},
-    credential::{Credential, CustomerKey},
+    credential::{
+        Credential, CustomerKey,
+        refusal::{is_expired, is_refused},
+    },
     http::{self, TlsError},
     s3::{
         provider::{self, Profile, UnknownProvider, UnsignedPayload},
@@ -275,7 +278,7 @@ impl Bucket {
     /// credentials have expired is worth a repetition, because they have been loaded again.
     #[must_use]
     pub fn next_wait(&self, attempt: u32, error: &TransferError) -> Option<Duration> {
-        let renewed = (attempt == 1 && is_expired(error)).then_some(Duration::ZERO);
+        let renewed = (attempt == 1 && is_expired(&error.code)).then_some(Duration::ZERO);
         self.inner.retry.next_wait(attempt, error, rand::random()).or(renewed)
     }
 
@@ -330,10 +333,10 @@ impl Bucket {
             if error.class == FailureClass::Throttled {
                 self.inner.counters.throttled.fetch_add(1, Relaxed);
             }
-            if is_expired(error) {
+            if is_expired(&error.code) {
                 self.inner.credential.refresh();
             }
-            if refuses_keys(error) {
+            if is_refused(&error.code) {
                 // boxed: what is seldom done would make every future large
                 return Box::pin(self.again(since, result, operation, sent, request)).await;
             }
@@ -375,15 +378,6 @@ impl Bucket {
     pub fn at_a_time(&self, kind: Kind) -> usize {
         self.inner.load.as_ref().map_or(1, |load| load.limit(kind))
     }
-}
-
-fn is_expired(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" | "RequestExpired")
-}
-
-/// Whether keys that were put in the place of these would help.
-fn refuses_keys(error: &TransferError) -> bool {
-    matches!(error.code.as_str(), "InvalidAccessKeyId" | "SignatureDoesNotMatch")
 }
 
 /// How long a request may take; `None`: it watches itself, because its answer has a body of any length.

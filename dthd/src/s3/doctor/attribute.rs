@@ -12,10 +12,6 @@ pub(super) const TAGS: &str = "tags";
 pub(super) const ACL: &str = "ACL";
 /// A storage class other than the default.
 pub(super) const CLASS: &str = "storage class STANDARD_IA";
-/// Encryption with a key of KMS.
-const KMS: &str = "encryption SSE-KMS";
-/// One key of KMS for a bucket.
-const BUCKET_KEY: &str = "bucket key of SSE-KMS";
 /// Object Lock.
 pub(super) const LOCK: &str = "Object Lock";
 /// Versions.
@@ -42,13 +38,9 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
     kept(x, "Expires that is no date", "expires", &[("expires", "in a while")]).await;
     kept(x, "website redirect", "redirect", &[("x-amz-website-redirect-location", "/elsewhere")]).await;
     kept(x, "encryption SSE-S3", "sse-s3", &[("x-amz-server-side-encryption", "AES256")]).await;
-    kept(x, KMS, "sse-kms", &[("x-amz-server-side-encryption", "aws:kms")]).await;
-    if x.works(KMS) {
-        let headers = [("x-amz-server-side-encryption-bucket-key-enabled", "true"), ("x-amz-server-side-encryption", "aws:kms")];
-        kept(x, BUCKET_KEY, "bucket-key", &headers).await;
-    } else {
-        x.found(BUCKET_KEY, Finding::No, "it encrypts nothing with KMS");
-    }
+    let kms = ("x-amz-server-side-encryption", "aws:kms");
+    kept(x, "encryption SSE-KMS", "sse-kms", &[kms]).await;
+    kept(x, "bucket key of SSE-KMS", "bucket-key", &[("x-amz-server-side-encryption-bucket-key-enabled", "true"), kms]).await;
     own_key(x).await;
     bucket(x).await;
 }

@@ -4,6 +4,7 @@ use dth_proto::doctor::Finding;
 use http::Method;
 
 use super::{
+    digest,
     examination::{CONTENT, Examination, judged, refuses},
     object::OBJECT,
 };
@@ -29,15 +30,11 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
         let wrong = x.about(Method::PUT, Some(&key), &[], &headers).await;
         let (works, answer) = refuses(wrong, "a copy of another generation than there is");
         x.found("copy on condition", works, answer);
-        let (crc, header) = (("x-amz-checksum-algorithm", "CRC32"), "x-amz-checksum-crc32");
-        let copied = x.about(Method::PUT, Some(&key), &[], &[("x-amz-copy-source", &source), crc]).await;
+        let headers = [("x-amz-copy-source", source.as_str()), ("x-amz-checksum-algorithm", "CRC32")];
+        let copied = x.about(Method::PUT, Some(&key), &[], &headers).await;
         let (works, answer) = judged(copied, |_| Ok(()));
         if works == Finding::Yes {
-            let read = x.get("copy", &[("x-amz-checksum-mode", "ENABLED")]).await;
-            x.judge(WITH_CHECKSUM, read, |reply| match reply.header(header) {
-                Some(_) => Ok(()),
-                None => Err(format!("no {header} in the answer to GET")),
-            });
+            digest::given_back(x, WITH_CHECKSUM, "copy").await;
         } else {
             x.found(WITH_CHECKSUM, works, answer);
         }

@@ -39,11 +39,16 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
     }
     let written = x.put("checksum", CONTENT, &[(CHECKSUMS[2].2, &right_and_wrong(Crc::Crc32, CONTENT).0)]).await;
     if written.is_ok_and(|reply| reply.is_ok()) {
-        let told = x.get("checksum", &[("x-amz-checksum-mode", "ENABLED")]).await;
-        let header = CHECKSUMS[2].2;
-        x.judge("checksums given back", told, |reply| match reply.header(header) {
-            Some(_) => Ok(()),
-            None => Err(format!("no {header} in the answer to GET")),
-        });
+        given_back(x, "checksums given back", "checksum").await;
     }
+}
+
+/// Whether GET shows the CRC32 of an object that was written with one.
+pub(super) async fn given_back(x: &mut Examination<'_>, name: &'static str, rest: &str) {
+    let header = CHECKSUMS[2].2;
+    let told = x.get(rest, &[("x-amz-checksum-mode", "ENABLED")]).await;
+    x.judge(name, told, |reply| match reply.header(header) {
+        Some(_) => Ok(()),
+        None => Err(format!("no {header} in the answer to GET")),
+    });
 }

@@ -1,4 +1,5 @@
-//! From the body of a `ListBucketResult` to a page, in one pass and without a copy of anything but keys and entity tags.
+//! From the bodies of answers to a page of objects, of versions or of parts, and to whether a bucket keeps versions: in one pass, and without
+//! a copy of anything but keys and entity tags.
 
 mod parts;
 mod reader;
@@ -115,14 +116,21 @@ impl ScanError {
 /// [`ScanError`]: there is no such thing as half a page.
 pub fn scan(body: &[u8]) -> Result<Answer, ScanError> {
     let mut reader = Reader::new(body);
+    let root = root(&mut reader, |name| name == b"ListBucketResult")?;
+    let answer = Scan::default().listing(&mut reader, root)?;
+    reader.end()?;
+    Ok(answer)
+}
+
+/// The outermost element, which is one of ours by its name.
+///
+/// # Errors
+/// What the store says, where it is an error; [`ScanError::OtherDocument`].
+fn root<'a>(reader: &mut Reader<'a>, is_ours: impl Fn(&[u8]) -> bool) -> Result<Element<'a>, ScanError> {
     let root = reader.root()?;
     match root.local() {
-        b"ListBucketResult" => {
-            let answer = Scan::default().listing(&mut reader, root)?;
-            reader.end()?;
-            Ok(answer)
-        }
-        b"Error" => Err(store_error(&mut reader, root)?),
+        b"Error" => Err(store_error(reader, root)?),
+        name if is_ours(name) => Ok(root),
         other => Err(ScanError::OtherDocument { root: lossy(other) }),
     }
 }

@@ -5,7 +5,7 @@ use memchr::memmem;
 use super::{
     ScanError, lossy, number,
     reader::{Element, Reader},
-    store_error, truth, utf8,
+    root, truth, utf8,
 };
 use crate::s3::{client::UploadedPart, object::ETag, verify::Checksum};
 
@@ -19,12 +19,7 @@ pub type ScannedParts = (Vec<UploadedPart>, Option<String>);
 /// [`ScanError`]: there is no such thing as half a page.
 pub fn scan_parts(body: &[u8]) -> Result<ScannedParts, ScanError> {
     let mut reader = Reader::new(body);
-    let root = reader.root()?;
-    match root.local() {
-        b"Error" => return Err(store_error(&mut reader, root)?),
-        name if memmem::find(name, b"ListParts").is_some() => {}
-        other => return Err(ScanError::OtherDocument { root: lossy(other) }),
-    }
+    let root = root(&mut reader, |name| memmem::find(name, b"ListParts").is_some())?;
     let (mut parts, mut truncated, mut next, mut buffer) = (Vec::new(), None, None, Vec::new());
     while let Some(element) = reader.child(root)? {
         match element.local() {

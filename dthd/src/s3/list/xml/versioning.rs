@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::{ScanError, lossy, reader::Reader, store_error, utf8};
+use super::{ScanError, reader::Reader, root, utf8};
 use crate::s3::version::Versioning;
 
 /// Reads an answer to `GetBucketVersioning`. Whatever its outermost element is called, as long as versioning is what it is about: on
@@ -12,12 +12,7 @@ use crate::s3::version::Versioning;
 /// [`ScanError`]. A store that does not know versions answers with another document.
 pub fn scan_versioning(body: &[u8]) -> Result<Versioning, ScanError> {
     let mut reader = Reader::new(body);
-    let root = reader.root()?;
-    match root.local() {
-        b"Error" => return Err(store_error(&mut reader, root)?),
-        name if memmem::find(name, b"Versioning").is_some() => {}
-        other => return Err(ScanError::OtherDocument { root: lossy(other) }),
-    }
+    let root = root(&mut reader, |name| memmem::find(name, b"Versioning").is_some())?;
     let (mut found, mut buffer) = (Versioning::Never, Vec::new());
     while let Some(element) = reader.child(root)? {
         if element.local() != b"Status" {

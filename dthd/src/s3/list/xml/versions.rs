@@ -5,7 +5,7 @@ use dth_proto::time::Timestamp;
 use super::{
     ScanError, lossy, number,
     reader::{Element, Reader},
-    store_error, text, time, truth, utf8,
+    root, text, time, truth, utf8,
 };
 use crate::s3::{
     object::{ETag, bare},
@@ -24,17 +24,11 @@ pub type ScannedVersions = (VersionPage, Vec<(String, usize)>);
 /// [`ScanError`]: there is no such thing as half a page. A store that does not know versions answers with another document.
 pub fn scan_versions(body: &[u8]) -> Result<ScannedVersions, ScanError> {
     let mut reader = Reader::new(body);
-    let root = reader.root()?;
-    match root.local() {
-        // the second is how moto and the first form of the API call it
-        b"ListVersionsResult" | b"ListVersionResult" => {
-            let page = Scan::default().listing(&mut reader, root)?;
-            reader.end()?;
-            Ok(page)
-        }
-        b"Error" => Err(store_error(&mut reader, root)?),
-        other => Err(ScanError::OtherDocument { root: lossy(other) }),
-    }
+    // the second is how moto and the first form of the API call it
+    let root = root(&mut reader, |name| matches!(name, b"ListVersionsResult" | b"ListVersionResult"))?;
+    let page = Scan::default().listing(&mut reader, root)?;
+    reader.end()?;
+    Ok(page)
 }
 
 /// What is known so far; keys as they came.
