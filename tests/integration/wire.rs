@@ -106,7 +106,8 @@ fn ways() -> Vec<Case> {
         case("get-short", Source, Small, [Fault::new(Action::Truncate(5)).on(GET).first(3)], Right),
         case("list-short", Destination, Listed, [Fault::new(Action::Truncate(999)).on(LIST).first(2)], Right),
         case("half-header", Source, Small, [wire(Wire::HalfHeader).every(2)], Right),
-        case("half-header-there", Destination, Large, [wire(Wire::HalfHeader).every(3)], Right),
+        // not each third: an upload of which nobody knows is begun again with three requests, which would meet the fault each time
+        case("half-header-there", Destination, Large, [wire(Wire::HalfHeader).every(4)], Right),
         case("closed-behind-each", Source, Small, [wire(Wire::CloseBehind)], Right),
         case("closed-behind-each-there", Destination, Large, [wire(Wire::CloseBehind)], Right),
         case("closed-behind-some", Destination, Small, [wire(Wire::CloseBehind).every(3)], Right),
