@@ -17,6 +17,7 @@ use dth_tests::{
 };
 
 use self::things::{GROUPS, Group, SEAL};
+use crate::doctor::{Found, examined};
 
 /// Ways to copy an object, with its size. Objects up to 16 MiB are relayed by one PutObject.
 const WAYS: [(&str, u64); 4] =
@@ -25,46 +26,39 @@ const WAYS: [(&str, u64); 4] =
 const PARTS_BY_STORE: &str = WAYS[3].0;
 /// A store's dialect, but with this limit: no test can wait for 5 GiB.
 const SMALL_COPIES: &str = "max_part = \"6MiB\"";
-/// Every way, or every thing.
+/// Every way.
 const ANY: &str = "";
 
-/// A thing and a way that a server cannot do, and why.
-type Lost = (&'static str, &'static str, &'static str);
+/// A thing and a way that a server cannot do, why, and what `dth doctor` says no to there.
+type Lost = (&'static str, &'static str, &'static str, &'static str);
 
 const MOTO: &[Lost] = &[
-    (ANY, PARTS_BY_STORE, "its UploadPartCopy is not taken: the object is relayed"),
-    ("Object Lock legal hold", "multipart", "no lock is kept that comes with CreateMultipartUpload"),
-    ("Object Lock legal hold", "server-side", "CopyObject does not take a lock: the object is relayed"),
-    ("Object Lock retention", "multipart", "no lock is kept that comes with CreateMultipartUpload"),
-    ("Object Lock retention", "server-side", "CopyObject does not take a lock: the object is relayed"),
-    ("SSE-C at the destination", ANY, "it knows no SSE-C"),
-    ("SSE-C at the source", ANY, "it knows no SSE-C"),
-    ("SSE-KMS bucket key", "multipart", "no bucket key is kept that comes with CreateMultipartUpload"),
-    ("checksum CRC32", "single PUT", "a checksum is kept only behind x-amz-sdk-checksum-algorithm"),
-    ("checksum CRC32C", "single PUT", "a checksum is kept only behind x-amz-sdk-checksum-algorithm"),
-    ("checksum CRC64NVME", "single PUT", "a checksum is kept only behind x-amz-sdk-checksum-algorithm"),
-    ("checksum SHA1", "single PUT", "a checksum is kept only behind x-amz-sdk-checksum-algorithm"),
-    ("checksum SHA256", "single PUT", "a checksum is kept only behind x-amz-sdk-checksum-algorithm"),
+    ("Object Lock legal hold", "multipart", "no lock is kept that comes with CreateMultipartUpload", "Object Lock with parts"),
+    ("Object Lock legal hold", "server-side", "CopyObject does not take a lock: the object is relayed", "Object Lock with a copy"),
+    ("Object Lock legal hold", PARTS_BY_STORE, "no lock is kept that comes with CreateMultipartUpload", "Object Lock with parts"),
+    ("Object Lock retention", "multipart", "no lock is kept that comes with CreateMultipartUpload", "Object Lock with parts"),
+    ("Object Lock retention", "server-side", "CopyObject does not take a lock: the object is relayed", "Object Lock with a copy"),
+    ("Object Lock retention", PARTS_BY_STORE, "no lock is kept that comes with CreateMultipartUpload", "Object Lock with parts"),
+    ("SSE-C at the destination", ANY, "it knows no SSE-C", "encryption SSE-C"),
+    ("SSE-C at the source", ANY, "it knows no SSE-C", "encryption SSE-C"),
+    ("SSE-KMS bucket key", "multipart", "no bucket key is kept that comes with CreateMultipartUpload", "the same with parts"),
+    ("SSE-KMS bucket key", PARTS_BY_STORE, "no bucket key is kept that comes with CreateMultipartUpload", "the same with parts"),
+    (CHECKSUM, "single PUT", "a checksum is kept only behind x-amz-sdk-checksum-algorithm", "checksums given back"),
 ];
 
 const SEAWEEDFS: &[Lost] = &[
-    ("SSE-C at the destination", PARTS_BY_STORE, "HeadObject answers a customer-key-MD5 that cannot be read"),
-    ("SSE-C at the source", "multipart", "HeadObject answers a customer-key-MD5 that cannot be read"),
-    ("SSE-C at the source", "server-side", "HeadObject answers a customer-key-MD5 that cannot be read"),
-    ("SSE-C at the source", PARTS_BY_STORE, "HeadObject answers a customer-key-MD5 that cannot be read"),
-    ("SSE-KMS", ANY, "it has no KMS here"),
-    ("SSE-KMS bucket key", ANY, "it has no KMS here"),
-    ("SSE-S3", ANY, "it has no KMS here"),
-    ("canned ACL", ANY, "objects have no ACL"),
-    ("checksum CRC32", "server-side", "CopyObject keeps no checksum"),
-    ("checksum CRC32C", "server-side", "CopyObject keeps no checksum"),
-    ("checksum CRC64NVME", "server-side", "CopyObject keeps no checksum"),
-    ("checksum SHA1", "server-side", "CopyObject keeps no checksum"),
-    ("checksum SHA256", "server-side", "CopyObject keeps no checksum"),
-    ("expires that is no date", ANY, "an Expires that is no date is refused"),
-    // of the same object
-    ("website redirect", ANY, "an Expires that is no date is refused"),
+    ("SSE-C at the source", PARTS_BY_STORE, "UploadPartCopy reads no such object: it is relayed", "copy of parts with SSE-C"),
+    ("SSE-KMS", ANY, "it has no KMS here", "encryption SSE-KMS"),
+    ("SSE-KMS bucket key", ANY, "it has no KMS here", "bucket key of SSE-KMS"),
+    ("SSE-S3", ANY, "it has no KMS here", "encryption SSE-S3"),
+    ("canned ACL", ANY, "objects have no ACL", "ACL"),
+    (CHECKSUM, "server-side", "CopyObject keeps no checksum", "checksum of a copy"),
+    ("expires that is no date", ANY, "an Expires that is no date is refused", "Expires that is no date"),
+    ("website redirect", ANY, "it is taken, and not kept", "website redirect"),
 ];
+
+/// Every checksum.
+const CHECKSUM: &str = "checksum ";
 
 struct Stand {
     name: &'static str,
@@ -81,7 +75,9 @@ impl Stand {
         let mut daemon = Daemon::prepare();
         let keys = daemon.credential("stand", self.keys.0, self.keys.1);
         let seal = daemon.secret("seal", SEAL);
-        let own = daemon.secret("own.toml", &format!("[provider.small-copies]\nlike = \"{}\"\n{SMALL_COPIES}\n", self.provider));
+        // what a profile refuses is tried here all the same
+        let own = |name: &str, more: &str| format!("[provider.{name}]\nlike = \"{}\"\nacls = true\n{more}\n", self.provider);
+        let own = daemon.secret("own.toml", &[own("usual", ""), own("small-copies", SMALL_COPIES)].concat());
         daemon.configure(&format!(
             "[providers]\nfile = \"{}\"\n[credentials.stand]\ntype = \"file\"\npath = \"{}\"\n[credentials.seal]\ntype = \"sse-c\"\npath = \"{}\"\n",
             own.display(),
@@ -96,7 +92,7 @@ impl Stand {
         let end = |name: &str| if group.locked { format!("{name}-locked") } else { name.to_owned() };
         let name = format!("{}-{way}", group.name).replace([' ', ':', ','], "-");
         let task = Task::new(&name, (&self.endpoint, &end("from")), (&self.endpoint, &end("arrived")))
-            .at_both_ends("provider", if way == PARTS_BY_STORE { "small-copies" } else { self.provider })
+            .at_both_ends("provider", if way == PARTS_BY_STORE { "small-copies" } else { "usual" })
             .at_both_ends("credential", "stand")
             .with("source.prefix", key(group, way))
             .with("options.server_side_copy", is_by_store(way));
@@ -149,7 +145,9 @@ impl Stand {
         for (((group, (way, _), key), ours), theirs) in keys.iter().zip(&ours).zip(&theirs) {
             let told = &ways[key.as_str()];
             for (thing, kept) in group.things {
-                let by_its_way = is_by_store(way) == told.starts_with("server-side");
+                // with a key of ours nothing would tell what became of parts that the store copied: it is relayed
+                let relayed = *way == PARTS_BY_STORE && group.sealed.1;
+                let by_its_way = (is_by_store(way) && !relayed) == told.starts_with("server-side");
                 let cell = match refused.get(key) {
                     Some(code) => Err(format!("the source refuses it: {code}")),
                     None if theirs.error.is_some() || theirs.body != ours.body => Err(format!("not copied: {told}; {:?}", theirs.error)),
@@ -161,7 +159,9 @@ impl Stand {
             }
         }
         println!("{}\n{matrix}", self.name);
-        matrix.is_as(&self);
+        // a bucket with a lock has all there is to try
+        let doctor = examined(&daemon, (&self.endpoint, "arrived-locked"), self.provider).await.1;
+        matrix.is_as(&self, &doctor);
         ended_well(daemon).await;
     }
 }
@@ -191,22 +191,29 @@ impl Matrix {
         self.cells.insert((thing, way), cell);
     }
 
-    /// Every cell is as the server's table says.
-    fn is_as(&self, stand: &Stand) {
+    /// Every cell is as the server's table says, and what is lost `dth doctor` has shown to be.
+    fn is_as(&self, stand: &Stand, doctor: &Found) {
         let mut wrong = Vec::new();
         let mut used: BTreeSet<&Lost> = BTreeSet::new();
         for ((thing, way), cell) in &self.cells {
-            let lost = stand.lost.iter().find(|(lost, by, _)| (*lost == ANY || lost == thing) && (*by == ANY || by == way));
+            let is_meant = |lost: &str| lost == *thing || (lost == CHECKSUM && thing.starts_with(lost));
+            let lost = stand.lost.iter().find(|(lost, by, ..)| is_meant(lost) && (*by == ANY || by == way));
             if let Some(lost) = lost {
                 used.insert(lost);
             }
             match (cell, lost) {
                 (Err(seen), None) => wrong.push(format!("{thing} by {way} is not kept: {seen}")),
-                (Ok(()), Some((_, _, why))) => wrong.push(format!("{thing} by {way} is kept, but expected to be lost: {why}")),
+                (Ok(()), Some((_, _, why, _))) => wrong.push(format!("{thing} by {way} is kept, but expected to be lost: {why}")),
                 _ => {}
             }
         }
         wrong.extend(stand.lost.iter().filter(|lost| !used.contains(lost)).map(|lost| format!("no cell is {lost:?}")));
+        for (.., probe) in stand.lost {
+            match doctor.get(*probe) {
+                Some((works, _)) if works == "no" => {}
+                other => wrong.push(format!("dth doctor finds of {probe}: {other:?}")),
+            }
+        }
         assert!(wrong.is_empty(), "{}:\n{}", stand.name, wrong.join("\n"));
     }
 }

@@ -76,7 +76,15 @@ impl DockerRegistry {
     /// # Panics
     /// When it is not installed, does not start, or is not ready within a minute; with its log.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(&std::env::temp_dir(), None).await
+    }
+
+    /// A registry for everyone, which keeps what it has below a folder that exists.
+    ///
+    /// # Panics
+    /// See [`DockerRegistry::start`].
+    pub async fn start_in(folder: &Path) -> Self {
+        Self::start_with(folder, None).await
     }
 
     /// A registry for [`USER`] with [`PASSWORD`] only.
@@ -84,11 +92,11 @@ impl DockerRegistry {
     /// # Panics
     /// See [`DockerRegistry::start`].
     pub async fn with_password() -> Self {
-        Self::start_with(Some(HTPASSWD)).await
+        Self::start_with(&std::env::temp_dir(), Some(HTPASSWD)).await
     }
 
-    async fn start_with(htpasswd: Option<&str>) -> Self {
-        let folder = tempfile::Builder::new().prefix("docker-registry-").tempdir().expect("a temporary folder");
+    async fn start_with(parent: &Path, htpasswd: Option<&str>) -> Self {
+        let folder = tempfile::Builder::new().prefix("docker-registry-").tempdir_in(parent).expect("a temporary folder");
         let [port] = port::free().expect("a free port");
         let mut config = json!({
             "version": "0.1",

@@ -14,6 +14,7 @@ use super::{
     metadata::{Creation, Metadata, ObjectInfo},
     object::{Entry, Pin},
     verify::{Algorithm, Checksum, checksum::is_same, plan::Facts},
+    version::NULL,
 };
 use crate::transfer::TransferError;
 
@@ -73,10 +74,9 @@ fn next(error: &TransferError) -> Next {
 impl<J: Journal> Copier<J> {
     /// Lets the store copy the object; `None`: it does not, and nothing of it is left.
     pub(super) async fn by_store(&self, entry: &Entry, request: CopyRequest<'_>) -> Option<Result<Copied, CopyError>> {
-        let profile = self.destination.profile();
-        let result = if entry.size <= profile.parts.max {
+        let result = if entry.size <= self.destination.profile().parts.max {
             self.object_by_store(entry, request).await.map_err(CopyError::from)
-        } else if profile.copies_parts {
+        } else if self.destination.copies_parts() {
             self.multipart(entry, request, true).await
         } else {
             return None;
@@ -134,7 +134,9 @@ impl<J: Journal> Copier<J> {
         let told = told(&self.facts(&entry.etag, info), entry, put);
         let told = match told.or(proven.then_some(true)) {
             None => {
-                let found = self.destination.head(key, Pin { etag: None, version: put.version.as_deref() }).await?;
+                // some stores name it where nothing is versioned, and then know no version of this name
+                let version = put.version.as_deref().filter(|version| *version != NULL);
+                let found = self.destination.head(key, Pin { etag: None, version }).await?;
                 if found.size != entry.size {
                     let message = format!("the copy has {} bytes, the source {}", found.size, entry.size);
                     return Err(mismatch(Side::Destination, "CopyObject", message));

@@ -5,7 +5,7 @@
 //! | file | holds |
 //! |---|---|
 //! | `examination` | asking, noting what was found and what was made |
-//! | `object`, `listing`, `key`, `digest`, `upload`, `attribute`, `copy` | what is tried |
+//! | `object`, `listing`, `key`, `digest`, `upload`, `attribute`, `copy`, `way`, `lock` | what is tried |
 //! | `remove` | taking everything away again |
 //! | `profile` | from what was found to a profile |
 
@@ -15,10 +15,12 @@ mod digest;
 mod examination;
 mod key;
 mod listing;
+mod lock;
 mod object;
 mod profile;
 mod remove;
 mod upload;
+mod way;
 
 use std::sync::{Arc, atomic::Ordering::Relaxed};
 
@@ -95,5 +97,7 @@ async fn everything(x: &mut Examination<'_>) -> Result<(), String> {
     upload::examine(x).await;
     attribute::examine(x).await;
     copy::examine(x).await;
+    way::examine(x).await;
+    lock::examine(x).await;
     Ok(())
 }

@@ -4,7 +4,7 @@ mod case;
 mod report;
 mod trial;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -16,6 +16,9 @@ use self::{
     trial::{Filled, Participant},
 };
 use crate::report::machine;
+
+/// Memory as a folder, on Linux (shm_overview(7)).
+const MEMORY: &str = "/dev/shm";
 
 /// What to measure and how.
 #[derive(Args, Clone, Debug)]
@@ -29,12 +32,23 @@ pub struct Arguments {
     /// Only these participants.
     #[arg(long, value_enum, value_delimiter = ',', value_name = "NAMES")]
     only: Vec<Participant>,
+    /// The registries keep what they have below this folder [default: /dev/shm, memory, where there is one]: a disk that is busy with
+    /// what the run before has left would be what is measured.
+    #[arg(long, value_name = "FOLDER")]
+    storage: Option<PathBuf>,
     /// Writes everything that was measured there.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
     /// Fails also when a goal is missed.
     #[arg(long)]
     strict: bool,
+}
+
+impl Arguments {
+    fn storage(&self) -> PathBuf {
+        let memory = || Some(Path::new(MEMORY)).filter(|folder| folder.is_dir()).map(Path::to_owned);
+        self.storage.clone().or_else(memory).unwrap_or_else(std::env::temp_dir)
+    }
 }
 
 /// Measures and prints; whether everything was complete and right.
@@ -44,7 +58,9 @@ pub struct Arguments {
 pub async fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     installed::find("docker-registry").context("docker-registry is missing: run ./tests/run, which installs it")?;
     let machine = machine();
-    println!("{machine}; median of {} runs, in turn\n", arguments.runs);
+    let storage = arguments.storage();
+    anyhow::ensure!(storage.is_dir(), "--storage {}: there is no such folder", storage.display());
+    println!("{machine}; registries in {}; median of {} runs, in turn\n", storage.display(), arguments.runs);
     let mut cases = Vec::new();
     for case in arguments.changes.cases() {
         let measured = measure(&case, arguments).await?;
@@ -66,8 +82,9 @@ async fn measure(case: &Case, arguments: &Arguments) -> anyhow::Result<Measured>
     let chosen = |participant: &Participant| arguments.only.is_empty() || arguments.only.contains(participant);
     let rows = Participant::ALL.into_iter().filter(chosen);
     let mut rows: Vec<Row> = rows.map(|participant| Row { participant, name: participant.find(), runs: Vec::new() }).collect();
-    let source = Filled::start(case).await;
-    let filled = if case.unchanged { Some(Filled::start(case).await) } else { None };
+    let storage = arguments.storage();
+    let source = Filled::start(case, &storage).await;
+    let filled = if case.unchanged { Some(Filled::start(case, &storage).await) } else { None };
     for n in 1..=arguments.runs {
         for row in &mut rows {
             let Some(name) = &row.name else { continue };

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
@@ -91,21 +91,22 @@ pub struct Figures {
 /// A registry with the images of a case.
 pub struct Filled {
     registry: DockerRegistry,
+    storage: PathBuf,
     /// Tag, manifest, digests of the blobs.
     images: Vec<(String, Bytes, Vec<String>)>,
 }
 
 impl Filled {
-    /// Starts a registry and fills it.
-    pub async fn start(case: &Case) -> Self {
-        let registry = DockerRegistry::start().await;
+    /// Starts a registry, which keeps what it has below `storage`, and fills it.
+    pub async fn start(case: &Case, storage: &Path) -> Self {
+        let registry = DockerRegistry::start_in(storage).await;
         let mut images = Vec::new();
         for (tag, image) in case.make() {
             registry.push(REPOSITORY, &[&tag], &image).await;
             let blobs = image.stored_blobs().into_iter().map(Blob::digest).collect();
             images.push((tag, image.bytes, blobs));
         }
-        Self { registry, images }
+        Self { registry, storage: storage.to_owned(), images }
     }
 
     /// What another registry lacks.
@@ -124,12 +125,12 @@ impl Filled {
     }
 }
 
-/// Runs a participant once, from `source` to a registry of its own, or to `filled` where nothing is to change.
+/// Runs a participant once, from `source` to a registry of its own beside it, or to `filled` where nothing is to change.
 ///
 /// # Errors
 /// When the bench itself does not work; a participant that fails is told in [`Figures::wrong`].
 pub async fn run(participant: Participant, case: &Case, source: &Filled, filled: Option<&Filled>) -> anyhow::Result<Figures> {
-    let fresh = if filled.is_none() { Some(DockerRegistry::start().await) } else { None };
+    let fresh = if filled.is_none() { Some(DockerRegistry::start_in(&source.storage).await) } else { None };
     let destination = fresh.as_ref().or(filled.map(|filled| &filled.registry)).context("a destination")?;
     let (before, cpu_before) = (looked(&source.registry, destination).await, [&source.registry, destination].map(cpu_of));
     let tunnels = if case.latency.is_zero() {

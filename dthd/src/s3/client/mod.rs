@@ -146,7 +146,8 @@ impl Bucket {
         let shared = shared(store.region.as_deref(), credential).await?;
         let mut config = aws_sdk_s3::config::Builder::from(&shared)
             .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
-            .response_checksum_validation(ResponseChecksumValidation::WhenRequired);
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            .interceptor(seal::SaidOnce);
         let region = shared.region().cloned().unwrap_or_else(|| Region::from_static("us-east-1"));
         let mut place = region.as_ref().to_owned();
         let own = || std::env::var("AWS_ENDPOINT_URL_S3").ok().or_else(|| shared.endpoint_url().map(str::to_owned));
@@ -198,6 +199,13 @@ impl Bucket {
             return Err(OpenError::Readable(self.inner.place.clone()));
         }
         Ok(Self { customer: key, ..self })
+    }
+
+    /// Whether the store makes objects of parts that it copies by itself. Not with a key of ours: no ETag tells what became of them, and
+    /// there are stores that cannot read what they made so (SeaweedFS 4.48).
+    #[must_use]
+    pub fn copies_parts(&self) -> bool {
+        self.profile().copies_parts && self.customer.is_none()
     }
 
     /// The bucket's name.

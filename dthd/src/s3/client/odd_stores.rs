@@ -191,6 +191,18 @@ async fn a_version_is_named_and_no_other_is_taken() {
 }
 
 #[tokio::test]
+async fn a_key_that_is_told_twice_is_one_key() {
+    const SEAL: &str = "x-amz-server-side-encryption-customer-algorithm: AES256\r\nX-Amz-Server-Side-Encryption-Customer-Key-Md5: ";
+    let (_server, bucket) = anonymous(|n, _| {
+        let second = if n == 0 { "one" } else { "two" };
+        answer("200 OK", &format!("etag: \"e\"\r\n{SEAL}one\r\n{SEAL}{second}\r\n"), "")
+    })
+    .await;
+    assert!(bucket.head("k", Pin::default()).await.expect("readable").opaque_etag);
+    assert_eq!(bucket.head("k", Pin::default()).await.expect_err("which of them?").code, "UnexpectedAnswer");
+}
+
+#[tokio::test]
 async fn an_empty_object_is_written_with_its_length() {
     let (server, bucket) = anonymous(|_, _| answer("200 OK", "etag: \"e\"\r\n", "")).await;
     let put = bucket.put("k//../ü", &Payload::default(), &Creation::default(), None, None).await.expect("written");

@@ -1,5 +1,11 @@
 //! Keys of ours in requests of the SDK (SSE-C), and objects among them that have none.
 
+use std::collections::BTreeSet;
+
+use aws_sdk_s3::{
+    config::{ConfigBag, Intercept, RuntimeComponents, interceptors::BeforeDeserializationInterceptorContextMut},
+    error::BoxError,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpRequest;
 
 use super::Bucket;
@@ -14,6 +20,33 @@ pub(super) fn with_key(key: Option<&CustomerKey>) -> impl Fn(&mut HttpRequest) +
         for (name, value) in [("algorithm", "AES256"), ("key", key.base64()), ("key-md5", key.md5())] {
             headers.insert(format!("x-amz-server-side-encryption-customer-{name}"), value.to_owned());
         }
+    }
+}
+
+/// Some stores (SeaweedFS 4.48, HEAD) say twice with which key an object is encrypted, and the SDK reads no such answer.
+#[derive(Debug)]
+pub(super) struct SaidOnce;
+
+impl Intercept for SaidOnce {
+    fn name(&self) -> &'static str {
+        "SaidOnce"
+    }
+
+    fn modify_before_deserialization(
+        &self,
+        context: &mut BeforeDeserializationInterceptorContextMut<'_>,
+        _: &RuntimeComponents,
+        _: &mut ConfigBag,
+    ) -> Result<(), BoxError> {
+        let headers = context.response_mut().headers_mut();
+        for name in ["x-amz-server-side-encryption-customer-algorithm", "x-amz-server-side-encryption-customer-key-md5"] {
+            let said: BTreeSet<String> = headers.get_all(name).map(str::to_owned).collect();
+            // keys that differ stay unreadable
+            if said.len() == 1 {
+                headers.insert(name, said.into_iter().next().unwrap_or_default());
+            }
+        }
+        Ok(())
     }
 }
 

@@ -1,10 +1,13 @@
-//! What belongs to an object besides its bytes: metadata, tags, ACL, storage class, encryption; versions and locks of the bucket.
+//! What belongs to an object besides its bytes, written by PUT: metadata, tags, ACL, storage class, encryption; versions of the bucket.
 
 use dth_proto::doctor::Finding;
 use http::Method;
 
-use super::examination::{CONTENT, Examination, judged};
-use crate::s3::verify::Md5Sum;
+use super::{
+    examination::{CONTENT, Examination, judged},
+    upload,
+};
+use crate::s3::{verify::Md5Sum, wire::Reply};
 
 /// Tags.
 pub(super) const TAGS: &str = "tags";
@@ -12,27 +15,18 @@ pub(super) const TAGS: &str = "tags";
 pub(super) const ACL: &str = "ACL";
 /// A storage class other than the default.
 pub(super) const CLASS: &str = "storage class STANDARD_IA";
-/// Object Lock.
-pub(super) const LOCK: &str = "Object Lock";
 /// Versions.
 pub(super) const VERSIONS: &str = "versions";
+
+/// What gives an object tags.
+const TAGGING: (&str, &str) = ("x-amz-tagging", "some=tag%20and%20space");
+/// What gives it a canned ACL.
+const PUBLIC: (&str, &str) = ("x-amz-acl", "public-read");
 
 pub(super) async fn examine(x: &mut Examination<'_>) {
     metadata(x).await;
     tags(x).await;
-    let written = x.put("acl", CONTENT, &[("x-amz-acl", "private")]).await;
-    let (works, answer) = judged(written, |_| Ok(()));
-    if works == Finding::Yes {
-        let key = x.key("acl");
-        let read = x.about(Method::GET, Some(&key), &[("acl", "")], &[]).await;
-        x.judge(
-            ACL,
-            read,
-            |reply| if reply.elements("Permission").is_empty() { Err("takes one, but shows none".to_owned()) } else { Ok(()) },
-        );
-    } else {
-        x.found(ACL, works, answer);
-    }
+    acl(x).await;
     kept(x, CLASS, "class", &[("x-amz-storage-class", "STANDARD_IA")]).await;
     // as it comes from sources that check nothing
     kept(x, "Expires that is no date", "expires", &[("expires", "in a while")]).await;
@@ -42,7 +36,7 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
     kept(x, "encryption SSE-KMS", "sse-kms", &[kms]).await;
     kept(x, "bucket key of SSE-KMS", "bucket-key", &[("x-amz-server-side-encryption-bucket-key-enabled", "true"), kms]).await;
     own_key(x).await;
-    bucket(x).await;
+    versions(x).await;
 }
 
 async fn metadata(x: &mut Examination<'_>) {
@@ -62,14 +56,38 @@ async fn metadata(x: &mut Examination<'_>) {
         return;
     }
     let read = x.get("metadata", &[]).await;
-    x.judge("metadata", read, |reply| {
-        let lost: Vec<&str> = sent.iter().filter(|(name, value)| reply.header(name) != Some(value)).map(|(name, _)| *name).collect();
-        if lost.is_empty() { Ok(()) } else { Err(format!("does not give back {} as it was", lost.join(", "))) }
+    let (kept, lost): (Vec<_>, Vec<_>) =
+        sent.iter().partition(|(name, value)| read.as_ref().is_ok_and(|reply| reply.header(name) == Some(value)));
+    x.judge("metadata", read, |_| match lost.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ") {
+        lost if lost.is_empty() => Ok(()),
+        lost => Err(format!("does not give back {lost} as it was")),
     });
+    x.keep(&kept);
+}
+
+/// One that everyone may read: what only the owner may do is what an object without an ACL shows as well. The object is there for some
+/// seconds, and has nothing in it.
+async fn acl(x: &mut Examination<'_>) {
+    let written = x.put("acl", b"", &[PUBLIC]).await;
+    let (works, answer) = judged(written, |_| Ok(()));
+    if works != Finding::Yes {
+        x.found(ACL, works, answer);
+        return;
+    }
+    let key = x.key("acl");
+    let read = x.about(Method::GET, Some(&key), &[("acl", "")], &[]).await;
+    if x.judge(ACL, read, |reply| if is_public(reply) { Ok(()) } else { Err("takes one, but does not show it again".to_owned()) }) {
+        x.keep(&[PUBLIC]);
+    }
+}
+
+/// Whether an answer about an ACL has what [`PUBLIC`] asks for (AWS: "Access control list (ACL) overview").
+pub(super) fn is_public(reply: &Reply) -> bool {
+    reply.elements("URI").iter().any(|uri| uri.ends_with("/AllUsers"))
 }
 
 async fn tags(x: &mut Examination<'_>) {
-    let written = x.put("tags", CONTENT, &[("x-amz-tagging", "some=tag%20and%20space")]).await;
+    let written = x.put("tags", CONTENT, &[TAGGING]).await;
     let (works, answer) = judged(written, |_| Ok(()));
     if works != Finding::Yes {
         x.found(TAGS, works, answer);
@@ -77,16 +95,21 @@ async fn tags(x: &mut Examination<'_>) {
     }
     let key = x.key("tags");
     let read = x.about(Method::GET, Some(&key), &[("tagging", "")], &[]).await;
-    let right = x.judge(TAGS, read, |reply| match reply.elements("Value").as_slice() {
-        [value] if value == "tag and space" => Ok(()),
-        other => Err(format!("shows {other:?} for \"tag and space\"")),
-    });
-    if right {
+    if x.judge(TAGS, read, is_tagged) {
+        x.keep(&[TAGGING]);
         let counted = x.get("tags", &[]).await;
         x.judge("tags counted with GET", counted, |reply| match reply.header("x-amz-tagging-count") {
             Some("1") => Ok(()),
             _ => Err("no x-amz-tagging-count in the answer".to_owned()),
         });
+    }
+}
+
+/// Whether an answer about tags has those of [`TAGGING`].
+pub(super) fn is_tagged(reply: &Reply) -> Result<(), String> {
+    match reply.elements("Value").as_slice() {
+        [value] if value == "tag and space" => Ok(()),
+        other => Err(format!("shows {other:?} for \"tag and space\"")),
     }
 }
 
@@ -100,11 +123,14 @@ async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, headers: 
         return;
     }
     let read = x.get(rest, &[]).await;
-    x.judge(name, read, |reply| match reply.header(header) {
+    let shown = x.judge(name, read, |reply| match reply.header(header) {
         Some(shown) if shown == *value => Ok(()),
         Some(shown) => Err(format!("makes {shown} of it")),
         None => Err("takes it, but does not show it again".to_owned()),
     });
+    if shown {
+        x.keep(headers);
+    }
 }
 
 /// SSE-C: the store keeps no key, and cannot read the object without ours.
@@ -131,20 +157,16 @@ async fn own_key(x: &mut Examination<'_>) {
     }
     let with = x.get("sse-c", &headers).await;
     x.judge(NAME, with, |reply| if reply.body == CONTENT { Ok(()) } else { Err("gives other bytes back".to_owned()) });
+    let source = [
+        ("x-amz-copy-source-server-side-encryption-customer-algorithm", "AES256"),
+        ("x-amz-copy-source-server-side-encryption-customer-key", encoded.as_str()),
+        ("x-amz-copy-source-server-side-encryption-customer-key-md5", md5.as_str()),
+    ];
+    upload::copy_of_parts(x, "copy of parts with SSE-C", ("sse-c", &source), ("sse-c-parts", &headers)).await;
 }
 
 /// Asked of the bucket; nothing of it is changed.
-async fn bucket(x: &mut Examination<'_>) {
-    let lock = x.about(Method::GET, None, &[("object-lock", "")], &[]).await;
-    match lock {
-        // it knows the question, and that it is off here
-        Ok(reply) if reply.code == "ObjectLockConfigurationNotFoundError" => x.found(LOCK, Finding::Yes, "not switched on for this bucket"),
-        answer => {
-            x.judge(LOCK, answer, |reply| {
-                if reply.elements("ObjectLockEnabled").is_empty() { Err("answers without saying".to_owned()) } else { Ok(()) }
-            });
-        }
-    }
+async fn versions(x: &mut Examination<'_>) {
     let asked = x.about(Method::GET, None, &[("versioning", "")], &[]).await;
     let status = asked.as_ref().ok().and_then(|reply| reply.elements("Status").pop());
     let (works, answer) = judged(asked, |_| Ok(()));

@@ -5,10 +5,13 @@ use http::Method;
 
 use super::{
     digest,
-    examination::{CONTENT, Examination, judged, refuses},
+    examination::{CONTENT, Examination, Unanswered, judged, refuses},
     object::OBJECT,
 };
-use crate::s3::{payload::Payload, wire::Raw};
+use crate::s3::{
+    payload::Payload,
+    wire::{Raw, Reply},
+};
 
 /// CopyObject.
 pub(super) const COPY: &str = "copy";
@@ -17,22 +20,27 @@ const WITH_CHECKSUM: &str = "checksum of a copy";
 /// DeleteObjects.
 pub(super) const BULK: &str = "delete of several";
 
-pub(super) async fn examine(x: &mut Examination<'_>) {
-    let source = format!("/{}/{}", x.bucket(), x.key(OBJECT));
-    let key = x.key("copy");
+/// Lets the store copy an object of ours, with headers.
+pub(super) async fn with(x: &mut Examination<'_>, from: &str, to: &str, headers: &[(&'static str, &str)]) -> (Finding, String) {
+    judged(asked(x, from, to, headers).await, |_| Ok(()))
+}
+
+async fn asked(x: &mut Examination<'_>, from: &str, to: &str, headers: &[(&'static str, &str)]) -> Result<Reply, Unanswered> {
+    let source = format!("/{}/{}", x.bucket(), x.key(from));
+    let key = x.key(to);
     x.keys.insert(key.clone());
-    let copied = x.about(Method::PUT, Some(&key), &[], &[("x-amz-copy-source", &source)]).await;
-    let (works, answer) = judged(copied, |_| Ok(()));
+    x.about(Method::PUT, Some(&key), &[], &[&[("x-amz-copy-source", source.as_str())], headers].concat()).await
+}
+
+pub(super) async fn examine(x: &mut Examination<'_>) {
+    let (works, answer) = with(x, OBJECT, "copy", &[]).await;
     if works == Finding::Yes {
         let read = x.get("copy", &[]).await;
         x.judge(COPY, read, |reply| if reply.body == CONTENT { Ok(()) } else { Err("the copy has other bytes".to_owned()) });
-        let headers = [("x-amz-copy-source", source.as_str()), ("x-amz-copy-source-if-match", "\"00000000000000000000000000000000\"")];
-        let wrong = x.about(Method::PUT, Some(&key), &[], &headers).await;
+        let wrong = asked(x, OBJECT, "copy", &[("x-amz-copy-source-if-match", "\"00000000000000000000000000000000\"")]).await;
         let (works, answer) = refuses(wrong, "a copy of another generation than there is");
         x.found("copy on condition", works, answer);
-        let headers = [("x-amz-copy-source", source.as_str()), ("x-amz-checksum-algorithm", "CRC32")];
-        let copied = x.about(Method::PUT, Some(&key), &[], &headers).await;
-        let (works, answer) = judged(copied, |_| Ok(()));
+        let (works, answer) = with(x, OBJECT, "copy", &[("x-amz-checksum-algorithm", "CRC32")]).await;
         if works == Finding::Yes {
             digest::given_back(x, WITH_CHECKSUM, "copy").await;
         } else {

@@ -16,6 +16,7 @@ use crate::s3::{
     client::Bucket,
     list::xml,
     payload::Payload,
+    version::NULL,
     wire::{Raw, Reply},
 };
 
@@ -35,10 +36,14 @@ pub(super) struct Examination<'a> {
     pub(super) prefix: String,
     /// Keys that were written, or may have been.
     pub(super) keys: BTreeSet<String>,
+    /// Versions that were made: key, id. Not every listing spells a key so that it can be deleted.
+    pub(super) versions: BTreeSet<(String, String)>,
     /// Uploads that were begun: key, id.
     pub(super) uploads: Vec<(String, String)>,
     /// How listings work, once that is known: version, percent-encoding.
     pub(super) listing: Option<(u8, bool)>,
+    /// Headers that an object was written with by PUT, and that were shown again.
+    pub(super) kept: BTreeMap<&'static str, String>,
     findings: BTreeMap<&'static str, Finding>,
     tell: &'a mut (dyn FnMut(Probe) + Send + Sync),
     until: Instant,
@@ -50,7 +55,9 @@ pub(super) type Unanswered = String;
 impl<'a> Examination<'a> {
     pub(super) fn new(bucket: Bucket, prefix: String, tell: &'a mut (dyn FnMut(Probe) + Send + Sync)) -> Self {
         let until = Instant::now() + PATIENCE;
-        Self { bucket, prefix, keys: BTreeSet::new(), uploads: Vec::new(), listing: None, findings: BTreeMap::new(), tell, until }
+        let (keys, versions, uploads) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        let (kept, findings) = (BTreeMap::new(), BTreeMap::new());
+        Self { bucket, prefix, keys, versions, uploads, listing: None, kept, findings, tell, until }
     }
 
     /// Removing what was made has a time of its own.
@@ -71,6 +78,11 @@ impl<'a> Examination<'a> {
     pub(super) fn found(&mut self, name: &'static str, works: Finding, answer: impl Into<String>) {
         self.findings.insert(name, works);
         (self.tell)(Probe { name: name.to_owned(), works, answer: answer.into() });
+    }
+
+    /// Notes what PUT keeps.
+    pub(super) fn keep(&mut self, headers: &[(&'static str, &str)]) {
+        self.kept.extend(headers.iter().map(|(name, value)| (*name, (*value).to_owned())));
     }
 
     /// Notes what an answer means; `fine` says what is wrong with one that came.
@@ -107,6 +119,12 @@ impl<'a> Examination<'a> {
             tokio::time::sleep(PACE).await;
             attempt += 1;
             let answer = self.bucket.raw(what.clone()).await;
+            if let (Some(key), Ok(reply)) = (what.key, &answer)
+                && !matches!(what.method, Method::GET | Method::HEAD)
+                && let Some(version) = reply.header("x-amz-version-id").filter(|version| *version != NULL)
+            {
+                self.versions.insert((key.to_owned(), version.to_owned()));
+            }
             let again = match &answer {
                 Ok(reply) => matches!(reply.status, 429 | 500 | 502..=504),
                 Err(error) => matches!(error.class, FailureClass::Transient | FailureClass::Throttled),

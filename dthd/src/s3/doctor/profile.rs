@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 use dth_proto::{doctor::Finding, spec::Store};
 
 use super::{
-    attribute::{ACL, CLASS, LOCK, TAGS, VERSIONS},
+    attribute::{ACL, CLASS, TAGS, VERSIONS},
     copy::{BULK, COPY},
     digest::CHECKSUMS,
     listing::{ENCODING, ORDER, V1, V2},
+    lock::LOCK,
     object::{ETAG, UNSIGNED},
     upload,
 };

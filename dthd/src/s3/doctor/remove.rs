@@ -33,7 +33,7 @@ pub(super) async fn everything(x: &mut Examination<'_>) -> Vec<String> {
         }
     }
     if x.works(VERSIONS) {
-        versions(x).await;
+        left.extend(versions(x).await.into_iter().take(NAMED));
     }
     match listed(x).await {
         Ok(found) => left.extend(found.into_iter().take(NAMED).map(|key| format!("object {key:?}"))),
@@ -77,12 +77,19 @@ async fn uploads(x: &mut Examination<'_>, left: &mut Vec<String>) {
     }
 }
 
-/// In a versioned bucket a delete only adds a marker.
-async fn versions(x: &mut Examination<'_>) {
+/// In a versioned bucket a delete only adds a marker. Answers with what is left.
+async fn versions(x: &mut Examination<'_>) -> Vec<String> {
+    for (key, id) in std::mem::take(&mut x.versions) {
+        delete(x, &key, Some(&id)).await;
+    }
     let prefix = x.prefix.clone();
+    let mut left = Vec::new();
     for _ in 0..ROUNDS {
         let query = [("encoding-type", "url"), ("prefix", prefix.as_str()), ("versions", "")];
-        let Ok(reply) = x.about(Method::GET, None, &query, &[]).await else { return };
+        let reply = match x.about(Method::GET, None, &query, &[]).await {
+            Ok(reply) => reply,
+            Err(why) => return vec![format!("whether versions are left below {prefix:?} is not known: {why}")],
+        };
         let encoded = !reply.elements("EncodingType").is_empty();
         let decode = |key: String| match encoded {
             true => percent_encoding::percent_decode_str(&key.replace('+', " ")).decode_utf8().ok().map(std::borrow::Cow::into_owned),
@@ -91,11 +98,14 @@ async fn versions(x: &mut Examination<'_>) {
         let keys = reply.elements("Key").into_iter().map(decode);
         let found: Vec<(String, String)> = keys.zip(reply.elements("VersionId")).filter_map(|(key, id)| Some((key?, id))).collect();
         let found: Vec<_> = found.into_iter().filter(|(key, _)| key.starts_with(&prefix)).collect();
-        if found.is_empty() {
-            return;
-        }
+        left.clear();
         for (key, id) in found {
             delete(x, &key, Some(&id)).await;
+            left.push(format!("version {id} of {key:?}"));
+        }
+        if left.is_empty() {
+            break;
         }
     }
+    left
 }

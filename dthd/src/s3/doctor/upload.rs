@@ -32,7 +32,7 @@ const PART: usize = 5 << 20;
 pub(super) async fn examine(x: &mut Examination<'_>) {
     parts(x).await;
     checked(x).await;
-    copied_parts(x).await;
+    copy_of_parts(x, COPY, (OBJECT, &[]), ("copied-parts", &[])).await;
 }
 
 async fn parts(x: &mut Examination<'_>) {
@@ -121,39 +121,61 @@ async fn checked(x: &mut Examination<'_>) {
     x.judge(WHOLE_CHECKSUM, taken, |_| Ok(()));
 }
 
-async fn copied_parts(x: &mut Examination<'_>) {
-    let id = match begin(x, "copied-parts").await {
+/// Lets the store make an object of a part that it copies. `from`, `to`: below the prefix, and the headers that have to do with it.
+pub(super) async fn copy_of_parts(
+    x: &mut Examination<'_>,
+    name: &'static str,
+    (from, reading): (&str, &[(&'static str, &str)]),
+    (to, writing): (&str, &[(&'static str, &str)]),
+) {
+    let id = match begin_with(x, to, writing).await {
         Ok(id) => id,
         Err((works, answer)) => {
-            x.found(COPY, works, answer);
+            x.found(name, works, answer);
             return;
         }
     };
-    let (key, source) = (x.key("copied-parts"), format!("/{}/{}", x.bucket(), x.key(OBJECT)));
+    let (key, source) = (x.key(to), format!("/{}/{}", x.bucket(), x.key(from)));
     let query = [("partNumber", "1"), ("uploadId", id.as_str())];
-    let copied = x.about(Method::PUT, Some(&key), &query, &[("x-amz-copy-source", &source)]).await;
+    let headers = [&[("x-amz-copy-source", source.as_str())], reading, writing].concat();
+    let copied = x.about(Method::PUT, Some(&key), &query, &headers).await;
     let etag = copied.as_ref().ok().and_then(|reply| reply.elements("ETag").pop()).map(|etag| ETag::new(&etag));
     let (works, answer) = judged(copied, |_| Ok(()));
     let Some(etag) = etag.filter(|_| works == Finding::Yes) else {
         let answer = if answer.is_empty() { "takes it, but names no ETag".to_owned() } else { answer };
-        x.found(COPY, if works == Finding::Yes { Finding::No } else { works }, answer);
+        x.found(name, if works == Finding::Yes { Finding::No } else { works }, answer);
         return;
     };
-    let done = complete(x, "copied-parts", &id, &[etag], &[]).await;
+    let done = complete(x, to, &id, &[etag], &[]).await;
     let (works, answer) = judged(done, |_| Ok(()));
     if works != Finding::Yes {
-        x.found(COPY, works, answer);
+        x.found(name, works, answer);
         return;
     }
-    let read = x.get("copied-parts", &[]).await;
-    x.judge(COPY, read, |reply| if reply.body == CONTENT { Ok(()) } else { Err("the copy has other bytes".to_owned()) });
+    let read = x.get(to, writing).await;
+    x.judge(name, read, |reply| if reply.body == CONTENT { Ok(()) } else { Err("the copy has other bytes".to_owned()) });
 }
 
-/// Begins an upload; its id.
+/// Makes an object of one part, with headers that begin the upload.
+pub(super) async fn in_one_part(x: &mut Examination<'_>, rest: &str, headers: &[(&'static str, &str)]) -> (Finding, String) {
+    let id = match begin_with(x, rest, headers).await {
+        Ok(id) => id,
+        Err(why) => return why,
+    };
+    let sent = send(x, rest, &id, "1", CONTENT, &[]).await;
+    let etag = sent.as_ref().ok().and_then(|reply| reply.header("etag")).map(ETag::new);
+    match (judged(sent, |_| Ok(())), etag) {
+        ((Finding::Yes, _), Some(etag)) => judged(complete(x, rest, &id, &[etag], &[]).await, |_| Ok(())),
+        ((Finding::Yes, _), None) => (Finding::No, "takes a part, but names no ETag".to_owned()),
+        (why, _) => why,
+    }
+}
+
 async fn begin(x: &mut Examination<'_>, rest: &str) -> Result<String, (Finding, String)> {
     begin_with(x, rest, &[]).await
 }
 
+/// Begins an upload; its id.
 async fn begin_with(x: &mut Examination<'_>, rest: &str, headers: &[(&'static str, &str)]) -> Result<String, (Finding, String)> {
     let key = x.key(rest);
     x.keys.insert(key.clone());

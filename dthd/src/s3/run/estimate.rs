@@ -13,7 +13,7 @@ use crate::{
 /// Of an object of `size` bytes, as far as is known by now whether the store copies by itself.
 pub(super) fn copy<J: Journal>(size: u64, copier: &Copier<J>) -> Requests {
     let profile = copier.destination.profile();
-    let by_store = if copier.by_store.is_possible() { by_store(size, profile) } else { None };
+    let by_store = if copier.by_store.is_possible() { by_store(size, profile.parts, copier.destination.copies_parts()) } else { None };
     by_store.unwrap_or_else(|| relayed(size, profile.parts))
 }
 
@@ -31,14 +31,14 @@ fn relayed(size: u64, limits: PartLimits) -> Requests {
 }
 
 /// Of one that the store copies by itself; `None`: it does not, because the object is too large for it.
-fn by_store(size: u64, profile: &Profile) -> Option<Requests> {
+fn by_store(size: u64, limits: PartLimits, copies_parts: bool) -> Option<Requests> {
     // what goes along is asked for first
     let asked = Requests::default().with(Operation::HeadObject, 1);
-    if size <= profile.parts.max {
+    if size <= limits.max {
         return Some(asked.with(Operation::CopyObject, 1));
     }
-    match layout_by_store(size, None, profile.parts) {
-        Ok(Layout::Parts(part)) if profile.copies_parts => {
+    match layout_by_store(size, None, limits) {
+        Ok(Layout::Parts(part)) if copies_parts => {
             let mut requests = in_parts(Operation::UploadPartCopy, size.div_ceil(part.max(1)));
             requests.add(&asked);
             Some(requests)
@@ -84,10 +84,11 @@ mod tests {
     fn what_the_store_copies_is_not_read() {
         let aws = provider::find("aws").expect("embedded");
         let one = Requests::default().with(Operation::HeadObject, 1);
-        assert_eq!(by_store(5 * GIB, aws), Some(one.clone().with(Operation::CopyObject, 1)));
+        assert_eq!(by_store(5 * GIB, aws.parts, true), Some(one.clone().with(Operation::CopyObject, 1)));
         let parts =
             one.with(Operation::CreateMultipartUpload, 1).with(Operation::UploadPartCopy, 11).with(Operation::CompleteMultipartUpload, 1);
-        assert_eq!(by_store(5 * GIB + 1, aws), Some(parts), "in parts of 512 MiB");
+        assert_eq!(by_store(5 * GIB + 1, aws.parts, true), Some(parts), "in parts of 512 MiB");
+        assert_eq!(by_store(5 * GIB + 1, aws.parts, false), None);
     }
 
     #[test]
