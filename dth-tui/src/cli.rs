@@ -33,7 +33,7 @@ Exit codes:
 
 Without a command, the dashboard starts. `dth help COMMAND` has an example of each.";
 
-/// Watch and control dthd, which copies S3 objects between clouds.
+/// Watch and control dthd, which copies S3 objects and container images between clouds.
 #[derive(Debug, Parser)]
 #[command(name = "dth", version, after_help = EXIT_CODES, disable_help_subcommand = false, max_term_width = 100)]
 pub struct Cli {

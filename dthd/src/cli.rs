@@ -25,7 +25,7 @@ use crate::{
 const EXIT_CODES: &str = "Exit codes: 0 ok, 64 usage, 69 unavailable, 70 internal, 73 cannot create state or socket, \
                           75 state or socket in use, 77 not allowed, 78 bad configuration or state schema.";
 
-/// Schedules and executes transfers of S3 objects.
+/// Schedules and executes transfers of S3 objects and container images.
 #[derive(Debug, Parser)]
 #[command(name = "dthd", version, args_conflicts_with_subcommands = true, after_help = EXIT_CODES)]
 pub struct Cli {

@@ -42,8 +42,8 @@ fn at(task: Task, end: &str, server: &Server) -> Task {
     values.into_iter().fold(task, |task, (key, value)| task.with(&format!("{end}.{key}"), value))
 }
 
-/// Everything of a registry into an ECR.
-fn into_ecr(source: &Server, destination: &Server) -> Task {
+/// Everything of a registry into an ECR, with the credential `ecr`.
+pub fn into_ecr(source: &Server, destination: &Server) -> Task {
     at(Task::images("images", &source.endpoint(), "ecr"), "destination", destination)
 }
 

@@ -9,13 +9,14 @@ use dth_proto::{
 use dth_tests::{
     daemon::Daemon,
     moto::{KEYS, Moto},
+    registry::{self, Ecr, Image, made},
     s3::{ACCESS_KEY, Operation, SECRET_KEY, Server},
     task::{Task, ended_well},
     wait::eventually,
 };
 use serde_json::json;
 
-use crate::{data, pair::stores_like};
+use crate::{data, ecr::into_ecr, pair::stores_like};
 
 fn keys(secret: &str) -> String {
     json!({"access_key_id": ACCESS_KEY, "secret_access_key": secret}).to_string()
@@ -70,6 +71,35 @@ async fn the_keys_of_a_secret_sign_and_are_read_again_when_they_are_refused() {
     assert_eq!(run.counters.copied, 4, "{run:?}");
     data::identical(&source, "from", &destination, "to");
     assert!(!daemon.log().contains(SECRET_KEY) && !daemon.log().contains("of-yesterday"), "{}", daemon.log());
+    ended_well(daemon).await;
+}
+
+/// The same of ECR's API, whose words are others.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_a_secret_are_read_again_when_ecr_refuses_them() {
+    let moto = Moto::start().await;
+    let source = registry::Server::start().await.unwrap();
+    source.store().push("team/app", Some("v1"), &Image::of("linux/amd64", 1, &made(1, &[4_000])));
+    let settings = Ecr { access_key: Some(ACCESS_KEY.to_owned()), ..Ecr::default() };
+    let destination = registry::Server::builder().ecr(settings).start().await.unwrap();
+    let mut daemon = Daemon::prepare();
+    daemon.configure(&tables(&daemon, &moto, &[("ecr", "dth/keys")]));
+    daemon.restart().await;
+    let strange = json!({"access_key_id": "OFYESTERDAY", "secret_access_key": SECRET_KEY}).to_string();
+    moto.secrets("CreateSecret", &json!({"Name": "dth/keys", "SecretString": strange})).await;
+    let task = into_ecr(&source, &destination);
+    task.start(&daemon).await;
+    let (_, run) = task.wait(&daemon).await;
+    assert_eq!(run.outcome, Some(RunOutcome::Incomplete), "{run:?}");
+    assert_eq!(task.failures(&daemon).await[0].code, "UnrecognizedClientException");
+    moto.secrets("PutSecretValue", &json!({"SecretId": "dth/keys", "SecretString": keys(SECRET_KEY)})).await;
+    let again = || async {
+        task.tell(&daemon, "start", &[]).await;
+        let (code, run) = task.wait(&daemon).await;
+        (code == 0).then_some(run)
+    };
+    let run = eventually("a run signs with what is in the secret now", Duration::from_mins(1), again).await;
+    assert_eq!((run.counters.copied, destination.store().verify("team/app", "v1").is_ok()), (1, true), "{run:?}");
     ended_well(daemon).await;
 }
 

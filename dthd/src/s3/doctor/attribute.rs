@@ -65,10 +65,9 @@ async fn metadata(x: &mut Examination<'_>) {
     x.keep(&kept);
 }
 
-/// One that everyone may read: what only the owner may do is what an object without an ACL shows as well. The object is there for some
-/// seconds, and has nothing in it.
+/// One that everyone may read, for as long as the examination takes: what only the owner may do is what objects without ACLs show as well.
 async fn acl(x: &mut Examination<'_>) {
-    let written = x.put("acl", b"", &[PUBLIC]).await;
+    let written = x.put("acl", CONTENT, &[PUBLIC]).await;
     let (works, answer) = judged(written, |_| Ok(()));
     if works != Finding::Yes {
         x.found(ACL, works, answer);
@@ -136,6 +135,7 @@ async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, headers: 
 /// SSE-C: the store keeps no key, and cannot read the object without ours.
 async fn own_key(x: &mut Examination<'_>) {
     const NAME: &str = "encryption SSE-C";
+    const COPY: &str = "copy of parts with SSE-C";
     use base64::{Engine as _, engine::general_purpose::STANDARD};
     let key: [u8; 32] = rand::random();
     let (encoded, md5) = (STANDARD.encode(key), Md5Sum::of(&key).base64());
@@ -147,12 +147,15 @@ async fn own_key(x: &mut Examination<'_>) {
     let written = x.put("sse-c", CONTENT, &headers).await;
     let (works, answer) = judged(written, |_| Ok(()));
     if works != Finding::Yes {
-        x.found(NAME, works, answer);
+        x.found(NAME, works, answer.as_str());
+        x.found(COPY, works, answer);
         return;
     }
     let without = x.get("sse-c", &[]).await;
     if without.is_ok_and(|reply| reply.is_ok()) {
-        x.found(NAME, Finding::No, "takes a key, but gives the object to who has none");
+        const WHY: &str = "takes a key, but gives the object to who has none";
+        x.found(NAME, Finding::No, WHY);
+        x.found(COPY, Finding::No, WHY);
         return;
     }
     let with = x.get("sse-c", &headers).await;
@@ -162,7 +165,7 @@ async fn own_key(x: &mut Examination<'_>) {
         ("x-amz-copy-source-server-side-encryption-customer-key", encoded.as_str()),
         ("x-amz-copy-source-server-side-encryption-customer-key-md5", md5.as_str()),
     ];
-    upload::copy_of_parts(x, "copy of parts with SSE-C", ("sse-c", &source), ("sse-c-parts", &headers)).await;
+    upload::copy_of_parts(x, COPY, ("sse-c", &source), ("sse-c-parts", &headers)).await;
 }
 
 /// Asked of the bucket; nothing of it is changed.

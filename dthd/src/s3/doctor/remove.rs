@@ -87,8 +87,11 @@ async fn versions(x: &mut Examination<'_>) -> Vec<String> {
     for _ in 0..ROUNDS {
         let query = [("encoding-type", "url"), ("prefix", prefix.as_str()), ("versions", "")];
         let reply = match x.about(Method::GET, None, &query, &[]).await {
-            Ok(reply) => reply,
-            Err(why) => return vec![format!("whether versions are left below {prefix:?} is not known: {why}")],
+            Ok(reply) if reply.is_ok() => reply,
+            answer => {
+                let why = answer.map_or_else(|why| why, |reply| reply.words());
+                return vec![format!("whether versions are left below {prefix:?} is not known: {why}")];
+            }
         };
         let encoded = !reply.elements("EncodingType").is_empty();
         let decode = |key: String| match encoded {

@@ -40,6 +40,11 @@ impl Fault {
         Self::new("MissingAuthenticationTokenException", "Missing Authentication Token")
     }
 
+    /// The signature is by a key that nobody has.
+    pub fn unknown_key() -> Self {
+        Self::new("UnrecognizedClientException", "The security token included in the request is invalid.")
+    }
+
     pub fn invalid(message: impl Into<String>) -> Self {
         Self::new("InvalidParameterException", message)
     }
@@ -118,6 +123,10 @@ pub(super) fn strings(value: &Value, name: &str) -> Vec<String> {
 
 /// Answers a request.
 pub(crate) fn answer(shared: &Shared, settings: &Ecr, call: &Call, input: &[u8]) -> Reply {
+    let is_known = |key: &String| call.header("authorization").is_some_and(|text| text.contains(&format!("Credential={key}/")));
+    if !settings.access_key.as_ref().is_none_or(is_known) {
+        return Fault::unknown_key().reply();
+    }
     let Ok(input) = serde_json::from_slice(input) else {
         return Fault::new("SerializationException", "the request is not JSON").reply();
     };

@@ -38,6 +38,8 @@ pub struct Ecr {
     pub account: String,
     /// Its region.
     pub region: String,
+    /// Id of the only key that its API takes; `None`: any.
+    pub access_key: Option<String>,
     /// A token is good for so many requests to the registry; nobody is told.
     pub token_uses: Option<u64>,
     /// A token is good for this long, which `expiresAt` tells.
@@ -57,6 +59,7 @@ impl Default for Ecr {
         Self {
             account: "111122223333".to_owned(),
             region: "us-east-1".to_owned(),
+            access_key: None,
             token_uses: None,
             token_lifetime: Duration::from_hours(12),
             blob_address_lifetime: Duration::from_hours(1),
