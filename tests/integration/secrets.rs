@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dth_proto::{
     check::{CheckReply, CheckState},
-    view::RunOutcome,
+    view::{RunOutcome, RunView},
 };
 use dth_tests::{
     daemon::Daemon,
@@ -49,6 +49,17 @@ fn task(name: &str, source: &Server, destination: &Server, credential: &str) -> 
     Task::new(name, (&source.endpoint(), "from"), (&destination.endpoint(), "to")).at_both_ends("credential", credential)
 }
 
+/// Puts the right keys into the secret `dth/keys`; the run that succeeds with them.
+async fn rotated(moto: &Moto, daemon: &Daemon, task: &Task) -> RunView {
+    moto.secrets("PutSecretValue", &json!({"SecretId": "dth/keys", "SecretString": keys(SECRET_KEY)})).await;
+    let again = || async {
+        task.tell(daemon, "start", &[]).await;
+        let (code, run) = task.wait(daemon).await;
+        (code == 0).then_some(run)
+    };
+    eventually("a run signs with what is in the secret now", Duration::from_mins(1), again).await
+}
+
 /// Both stores check signatures. What a rotation has put into the secret is read because a store refused what was there before, long
 /// before the hour is over.
 #[tokio::test(flavor = "multi_thread")]
@@ -61,13 +72,7 @@ async fn the_keys_of_a_secret_sign_and_are_read_again_when_they_are_refused() {
     assert_eq!(run.outcome, Some(RunOutcome::Failed), "{run:?}");
     assert!(run.error.as_ref().is_some_and(|error| error.contains("SignatureDoesNotMatch")), "{run:?}");
     assert_eq!(source.requests().of(Operation::GetObject), 0, "nothing is signed with them");
-    moto.secrets("PutSecretValue", &json!({"SecretId": "dth/keys", "SecretString": keys(SECRET_KEY)})).await;
-    let again = || async {
-        task.tell(&daemon, "start", &[]).await;
-        let (code, run) = task.wait(&daemon).await;
-        (code == 0).then_some(run)
-    };
-    let run = eventually("a run signs with what is in the secret now", Duration::from_mins(1), again).await;
+    let run = rotated(&moto, &daemon, &task).await;
     assert_eq!(run.counters.copied, 4, "{run:?}");
     data::identical(&source, "from", &destination, "to");
     assert!(!daemon.log().contains(SECRET_KEY) && !daemon.log().contains("of-yesterday"), "{}", daemon.log());
@@ -92,13 +97,7 @@ async fn the_keys_of_a_secret_are_read_again_when_ecr_refuses_them() {
     let (_, run) = task.wait(&daemon).await;
     assert_eq!(run.outcome, Some(RunOutcome::Incomplete), "{run:?}");
     assert_eq!(task.failures(&daemon).await[0].code, "UnrecognizedClientException");
-    moto.secrets("PutSecretValue", &json!({"SecretId": "dth/keys", "SecretString": keys(SECRET_KEY)})).await;
-    let again = || async {
-        task.tell(&daemon, "start", &[]).await;
-        let (code, run) = task.wait(&daemon).await;
-        (code == 0).then_some(run)
-    };
-    let run = eventually("a run signs with what is in the secret now", Duration::from_mins(1), again).await;
+    let run = rotated(&moto, &daemon, &task).await;
     assert_eq!((run.counters.copied, destination.store().verify("team/app", "v1").is_ok()), (1, true), "{run:?}");
     ended_well(daemon).await;
 }

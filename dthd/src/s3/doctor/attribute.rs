@@ -49,10 +49,7 @@ async fn metadata(x: &mut Examination<'_>) {
         ("expires", "Thu, 01 Dec 2033 16:00:00 GMT"),
         ("x-amz-meta-some-name", "some value"),
     ];
-    let written = x.put("metadata", CONTENT, &sent).await;
-    let (works, answer) = judged(written, |_| Ok(()));
-    if works != Finding::Yes {
-        x.found("metadata", works, answer);
+    if !takes(x, "metadata", "metadata", &sent).await {
         return;
     }
     let read = x.get("metadata", &[]).await;
@@ -67,10 +64,7 @@ async fn metadata(x: &mut Examination<'_>) {
 
 /// One that everyone may read, for as long as the examination takes: what only the owner may do is what objects without ACLs show as well.
 async fn acl(x: &mut Examination<'_>) {
-    let written = x.put("acl", CONTENT, &[PUBLIC]).await;
-    let (works, answer) = judged(written, |_| Ok(()));
-    if works != Finding::Yes {
-        x.found(ACL, works, answer);
+    if !takes(x, ACL, "acl", &[PUBLIC]).await {
         return;
     }
     let key = x.key("acl");
@@ -86,10 +80,7 @@ pub(super) fn is_public(reply: &Reply) -> bool {
 }
 
 async fn tags(x: &mut Examination<'_>) {
-    let written = x.put("tags", CONTENT, &[TAGGING]).await;
-    let (works, answer) = judged(written, |_| Ok(()));
-    if works != Finding::Yes {
-        x.found(TAGS, works, answer);
+    if !takes(x, TAGS, "tags", &[TAGGING]).await {
         return;
     }
     let key = x.key("tags");
@@ -112,13 +103,20 @@ pub(super) fn is_tagged(reply: &Reply) -> Result<(), String> {
     }
 }
 
-/// Writes an object with headers, of which GET must show the first again.
-async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, headers: &[(&'static str, &str)]) {
-    let Some((header, value)) = headers.first() else { return };
+/// Writes an object with headers; what is not taken is noted under the name.
+async fn takes(x: &mut Examination<'_>, name: &'static str, rest: &str, headers: &[(&'static str, &str)]) -> bool {
     let written = x.put(rest, CONTENT, headers).await;
     let (works, answer) = judged(written, |_| Ok(()));
     if works != Finding::Yes {
         x.found(name, works, answer);
+    }
+    works == Finding::Yes
+}
+
+/// Writes an object with headers, of which GET must show the first again.
+async fn kept(x: &mut Examination<'_>, name: &'static str, rest: &str, headers: &[(&'static str, &str)]) {
+    let Some((header, value)) = headers.first() else { return };
+    if !takes(x, name, rest, headers).await {
         return;
     }
     let read = x.get(rest, &[]).await;
@@ -144,11 +142,8 @@ async fn own_key(x: &mut Examination<'_>) {
         ("x-amz-server-side-encryption-customer-key", encoded.as_str()),
         ("x-amz-server-side-encryption-customer-key-md5", md5.as_str()),
     ];
-    let written = x.put("sse-c", CONTENT, &headers).await;
-    let (works, answer) = judged(written, |_| Ok(()));
-    if works != Finding::Yes {
-        x.found(NAME, works, answer.as_str());
-        x.found(COPY, works, answer);
+    if !takes(x, NAME, "sse-c", &headers).await {
+        x.found(COPY, x.finding(NAME), "it is the same with a PUT");
         return;
     }
     let without = x.get("sse-c", &[]).await;

@@ -97,8 +97,13 @@ impl<'a> Examination<'a> {
         works == Finding::Yes
     }
 
+    /// What was found; what was not tried is not known.
+    pub(super) fn finding(&self, name: &str) -> Finding {
+        self.findings.get(name).copied().unwrap_or(Finding::Unknown)
+    }
+
     pub(super) fn works(&self, name: &str) -> bool {
-        self.findings.get(name) == Some(&Finding::Yes)
+        self.finding(name) == Finding::Yes
     }
 
     /// A key below the prefix.
