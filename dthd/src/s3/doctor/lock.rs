@@ -36,8 +36,11 @@ pub(super) async fn examine(x: &mut Examination<'_>) {
         with_parts(x, WAYS[1]).await;
         with_copy(x, WAYS[2]).await;
     } else {
-        let works = if x.works(LOCK) { Finding::Unknown } else { Finding::No };
-        let why = if works == Finding::Unknown { "not switched on for this bucket" } else { "it knows no Object Lock" };
+        let (works, why) = match x.finding(LOCK) {
+            Finding::Yes => (Finding::Unknown, "not switched on for this bucket"),
+            Finding::No => (Finding::No, "it knows no Object Lock"),
+            Finding::Unknown => (Finding::Unknown, "whether the bucket has it is not known"),
+        };
         WAYS.into_iter().for_each(|way| x.found(way, works, why));
     }
 }
